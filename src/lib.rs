@@ -1,0 +1,4 @@
+//! Sigillo, the credential authority behind the Italian health card (TS-CNS).
+//!
+//! Layers, top down: `cli` -> `routes`, `http`, `courier` -> `service` -> `domain` and the ports `hsm`, `store`,
+//! `clock`; adapters know their port, the domain and `secret`, nothing above (`tests/tidy.rs` checks it).

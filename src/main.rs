@@ -1,0 +1,3 @@
+//! `sigillo`: the command line.
+
+fn main() {}
