@@ -1,0 +1,17 @@
+//! The rules of codes, cards and evidence. Pure: no clock, no file, no socket, no HSM, no store (`tests/tidy.rs`).
+
+pub mod audit;
+pub mod card;
+pub mod checkpoint;
+pub mod contact;
+pub mod date;
+pub mod derive;
+pub mod encoding;
+pub mod fictional;
+pub mod id;
+mod luhn;
+mod record;
+pub mod tax_code;
+pub mod team;
+pub mod template;
+pub mod tries;

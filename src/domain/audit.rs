@@ -1,0 +1,170 @@
+//! Audit events and the chain that binds them: pure, the same code writes the log and verifies an export.
+//!
+//! An event's bytes are one line of JSON, kept as written. The chain is
+//! `hash(n) = SHA-256("sigillo audit event v1\n" || hash(n-1) || u32 length || bytes)`, `hash(0)` 32 zero bytes;
+//! the first event has sequence number 1, which its bytes hold too.
+
+use std::fmt;
+
+use aws_lc_rs::digest;
+use serde::Serialize;
+
+use super::{id::RequestId, tries::Ticket};
+
+/// What an event is about. The text is part of the log's format: it never changes, it is only added to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Kind {
+    /// A card became usable and its first parts were handed out, or that was refused.
+    #[serde(rename = "card.activated")]
+    CardActivated,
+    /// A card was looked up.
+    #[serde(rename = "card.looked_up")]
+    CardLookedUp,
+    /// A produced card entered the register.
+    #[serde(rename = "card.registered")]
+    CardRegistered,
+    /// A card was revoked for good.
+    #[serde(rename = "card.revoked")]
+    CardRevoked,
+    /// An operation was refused before it reached a card.
+    #[serde(rename = "request.refused")]
+    RequestRefused,
+    /// A request was repeated with its idempotency key and had no second effect.
+    #[serde(rename = "request.replayed")]
+    RequestReplayed,
+    /// First parts were handed out again.
+    #[serde(rename = "codes.reprinted")]
+    CodesReprinted,
+    /// Second parts wait to be sent.
+    #[serde(rename = "delivery.queued")]
+    DeliveryQueued,
+    /// The courier holds a delivery.
+    #[serde(rename = "delivery.leased")]
+    DeliveryLeased,
+    /// A delivery was looked up.
+    #[serde(rename = "delivery.looked_up")]
+    DeliveryLookedUp,
+    /// The courier said what became of a delivery.
+    #[serde(rename = "delivery.reported")]
+    DeliveryReported,
+    /// A newer request made a delivery pointless.
+    #[serde(rename = "delivery.cancelled")]
+    DeliveryCancelled,
+    /// The log itself was read.
+    #[serde(rename = "audit.read")]
+    AuditRead,
+    /// The service started with the policy set named.
+    #[serde(rename = "service.started")]
+    ServiceStarted,
+    /// A try was spent, before anything was evaluated.
+    #[serde(rename = "verification.spent")]
+    VerificationSpent,
+    /// A presented C.I.P. was accepted or rejected.
+    #[serde(rename = "verification.decided")]
+    VerificationDecided,
+}
+
+/// How it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The presented code is right, the card active, and a try was left.
+    Accepted,
+    /// Done.
+    Done,
+    /// What is about to be done; the next event of the same request says how it ended.
+    Intent,
+    /// Refused; `reason` says why.
+    Refused,
+    /// The presented code was not accepted. The wire does not say why; `checks` does, to the auditor.
+    Rejected,
+}
+
+/// An event before it has its place in the chain.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// Milliseconds since 1970 UTC.
+    pub at_ms: u64,
+    /// What it is about.
+    pub kind: Kind,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Front end, by its name in the policy; `courier`; or `sigillo` for what the service does by itself.
+    pub caller: String,
+    /// The request that caused it.
+    pub request: RequestId,
+    /// SHA-256 of the policy set in force, hexadecimal.
+    pub policy: String,
+    /// The card's id, or for an unknown card a commitment of the same size under the index key.
+    pub card: Option<[u8; 16]>,
+    /// Whether the unit's `Spend` was granted and with which ticket: filled in by the store.
+    pub with_ticket: bool,
+    /// References, reasons and keyed commitments. Never a code, a part, a contact or an unkeyed digest of one.
+    pub detail: Vec<(&'static str, String)>,
+}
+
+impl Event {
+    /// The event's bytes at its place in the chain.
+    pub fn encode(&self, seq: u64, ticket: Option<Ticket>) -> Vec<u8> {
+        let mut map = serde_json::Map::new();
+        map.insert("seq".into(), seq.into());
+        map.insert("at".into(), time_text(self.at_ms).into());
+        map.insert("kind".into(), serde_json::to_value(self.kind).unwrap_or_default());
+        map.insert("outcome".into(), serde_json::to_value(self.outcome).unwrap_or_default());
+        map.insert("caller".into(), self.caller.as_str().into());
+        map.insert("request".into(), self.request.to_string().into());
+        map.insert("policy".into(), self.policy.as_str().into());
+        if let Some(card) = &self.card {
+            map.insert("card".into(), hex::encode(card).into());
+        }
+        if self.with_ticket {
+            let number = ticket.map_or(0, Ticket::number);
+            map.insert("ticket".into(), format!("{number:010}").into());
+        }
+        for (name, value) in &self.detail {
+            map.insert((*name).into(), value.as_str().into());
+        }
+        serde_json::Value::Object(map).to_string().into_bytes()
+    }
+}
+
+/// RFC 3339 with milliseconds, UTC.
+pub fn time_text(at_ms: u64) -> String {
+    i64::try_from(at_ms)
+        .ok()
+        .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok())
+        .map_or_else(|| "out-of-range".into(), |t| format!("{t:.3}"))
+}
+
+/// A place in the chain: sequence number of the last event and the hash up to it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// Number of events so far; 0 when there are none.
+    pub seq: u64,
+    /// Chain hash up to and including event `seq`.
+    pub hash: [u8; 32],
+}
+
+impl Head {
+    /// The empty chain.
+    pub const EMPTY: Self = Self { seq: 0, hash: [0; 32] };
+
+    /// The head after one more event with these bytes; nothing when 2^64 events are reached.
+    pub fn next(&self, event: &[u8]) -> Option<Self> {
+        let length = u32::try_from(event.len()).ok()?;
+        let mut context = digest::Context::new(&digest::SHA256);
+        context.update(b"sigillo audit event v1\n");
+        context.update(&self.hash);
+        context.update(&length.to_be_bytes());
+        context.update(event);
+        let mut hash = [0; 32];
+        hash.copy_from_slice(context.finish().as_ref());
+        Some(Self { seq: self.seq.checked_add(1)?, hash })
+    }
+}
+
+impl fmt::Debug for Head {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Head({}, {})", self.seq, hex::encode(self.hash))
+    }
+}

@@ -1,0 +1,209 @@
+//! Checkpoints of the audit log: text, signature, and the offline check of an export against them.
+//!
+//! A checkpoint is eight lines, the last one the ECDSA P-256 signature (`r || s`, hexadecimal) of the SHA-256 of the
+//! seven before it, each with its line feed.
+
+use std::io::{self, BufRead};
+
+use aws_lc_rs::{digest as sha, signature};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::audit::{Head, time_text};
+
+const FIRST: &str = "sigillo audit checkpoint v1";
+
+/// The text that is signed.
+pub fn text(log: &str, seq: u64, hash: &[u8; 32], policy: &str, at_ms: u64) -> String {
+    let (hash, at) = (hex::encode(hash), time_text(at_ms));
+    format!("{FIRST}\nlog {log}\nseq {seq}\nhash {hash}\npolicy {policy}\ntime {at}\n")
+}
+
+/// What the token signs.
+pub fn digest(text: &str) -> [u8; 32] {
+    let mut out = [0; 32];
+    out.copy_from_slice(sha::digest(&sha::SHA256, text.as_bytes()).as_ref());
+    out
+}
+
+/// The whole checkpoint.
+pub fn signed(text: &str, signature: &[u8; 64]) -> String {
+    format!("{text}signature {}\n", hex::encode(signature))
+}
+
+/// Why an export or a checkpoint does not hold.
+#[derive(Debug, thiserror::Error)]
+pub enum Broken {
+    /// The event's bytes and the hash before it do not give its hash.
+    #[error(
+        "event {0}: the chain is broken here: this event or the one before was changed, removed or moved"
+    )]
+    Chain(u64),
+    /// The checkpoint has another hash for its event than the export.
+    #[error("checkpoint at event {0}: the export has another history up to there")]
+    History(u64),
+    /// Events after the newest checkpoint: nothing vouches for them yet.
+    #[error("the last {0} events have no checkpoint")]
+    NotCovered(u64),
+    /// The text is not a checkpoint.
+    #[error("not a checkpoint: {0}")]
+    NotACheckpoint(&'static str),
+    /// A line of the export is not an event or a checkpoint.
+    #[error("line {line}: {reason}")]
+    NotAnExport {
+        /// From 1.
+        line: u64,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Checkpoints of two logs.
+    #[error("a checkpoint is of log \"{other}\", another of log \"{log}\"")]
+    OtherLog {
+        /// One name.
+        log: String,
+        /// Another.
+        other: String,
+    },
+    /// The export could not be read.
+    #[error("cannot read: {0}")]
+    Read(#[from] io::Error),
+    /// The signature is not the key's.
+    #[error("checkpoint at event {0}: the signature is not of this key")]
+    Signature(u64),
+    /// The export ends before an event that a checkpoint vouches for.
+    #[error("truncated: a checkpoint vouches for event {vouched}, the export ends at {end}")]
+    Truncated {
+        /// Last event of the checkpoint.
+        vouched: u64,
+        /// Last event of the export.
+        end: u64,
+    },
+}
+
+/// A checkpoint whose signature holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// The log's name.
+    pub log: String,
+    /// The place in the chain that it vouches for.
+    pub head: Head,
+    /// Policy set in force, hexadecimal.
+    pub policy: String,
+    /// When, RFC 3339.
+    pub time: String,
+}
+
+impl Checkpoint {
+    /// Reads a checkpoint and checks its signature against a P-256 key (`SubjectPublicKeyInfo`, DER).
+    pub fn open(text: &str, public_key: &[u8]) -> Result<Self, Broken> {
+        let at = text.find("signature ").ok_or(Broken::NotACheckpoint("no signature"))?;
+        let (body, last) = text.split_at(at);
+        let mut lines = body.lines();
+        if lines.next() != Some(FIRST) {
+            return Err(Broken::NotACheckpoint("first line"));
+        }
+        let mut field = |name: &'static str| {
+            let line = lines.next().ok_or(Broken::NotACheckpoint(name))?;
+            let value = line.strip_prefix(name).and_then(|rest| rest.strip_prefix(' '));
+            value.ok_or(Broken::NotACheckpoint(name))
+        };
+        let log = field("log")?.to_owned();
+        let seq = field("seq")?.parse().map_err(|_| Broken::NotACheckpoint("seq"))?;
+        let mut hash = [0; 32];
+        hex::decode_to_slice(field("hash")?, &mut hash).map_err(|_| Broken::NotACheckpoint("hash"))?;
+        let (policy, time) = (field("policy")?.to_owned(), field("time")?.to_owned());
+        let mut bytes = [0; 64];
+        let hexadecimal = last.strip_prefix("signature ").unwrap_or_default().trim_end_matches('\n');
+        hex::decode_to_slice(hexadecimal, &mut bytes).map_err(|_| Broken::NotACheckpoint("signature"))?;
+        signature::UnparsedPublicKey::new(&signature::ECDSA_P256_SHA256_FIXED, public_key)
+            .verify(body.as_bytes(), &bytes)
+            .map_err(|_| Broken::Signature(seq))?;
+        Ok(Self { log, head: Head { seq, hash }, policy, time })
+    }
+}
+
+/// A line of an export: an event with its chain hash, or a checkpoint.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line<'a> {
+    hash: Option<&'a str>,
+    #[serde(borrow)]
+    event: Option<&'a RawValue>,
+    checkpoint: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Numbered {
+    seq: u64,
+}
+
+/// Checks an export from event 1 on: every link of the chain, every checkpoint in it and those of `witnesses`. Needs
+/// nothing but the export and the public key. Answers the newest checkpoint, which covers every event.
+pub fn verify_export(
+    export: impl BufRead,
+    public_key: &[u8],
+    witnesses: &[String],
+    mut progress: impl FnMut(u64),
+) -> Result<Checkpoint, Broken> {
+    let mut pending: Vec<Checkpoint> = Vec::new();
+    for witness in witnesses {
+        pending.push(Checkpoint::open(witness, public_key)?);
+    }
+    let mut newest: Option<Checkpoint> = None;
+    let mut head = Head::EMPTY;
+    for (number, line) in (1_u64..).zip(export.lines()) {
+        let line = line?;
+        let bad = |reason: String| Broken::NotAnExport { line: number, reason };
+        let parsed: Line<'_> = serde_json::from_str(&line).map_err(|e| bad(e.to_string()))?;
+        match (parsed.hash, parsed.event, parsed.checkpoint) {
+            (Some(hash), Some(event), None) => {
+                head = link(&head, hash, event.get(), number)?;
+                settle(&mut pending, &mut newest, &head)?;
+                progress(head.seq);
+            }
+            (None, None, Some(text)) => {
+                let checkpoint = Checkpoint::open(&text, public_key)?;
+                if checkpoint.head.seq < head.seq {
+                    return Err(bad("a checkpoint stands right after the event that it vouches for".into()));
+                }
+                pending.push(checkpoint);
+                settle(&mut pending, &mut newest, &head)?;
+            }
+            _ => return Err(bad("neither an event with its hash nor a checkpoint".into())),
+        }
+    }
+    if let Some(ahead) = pending.iter().map(|c| c.head.seq).max() {
+        return Err(Broken::Truncated { vouched: ahead, end: head.seq });
+    }
+    match newest {
+        Some(checkpoint) if checkpoint.head == head => Ok(checkpoint),
+        Some(checkpoint) => Err(Broken::NotCovered(head.seq.saturating_sub(checkpoint.head.seq))),
+        None => Err(Broken::NotCovered(head.seq)),
+    }
+}
+
+/// One link: the event's own number and its hash must follow from the head before it.
+fn link(head: &Head, hash: &str, event: &str, line: u64) -> Result<Head, Broken> {
+    let broken = || Broken::Chain(head.seq.saturating_add(1));
+    let numbered: Numbered =
+        serde_json::from_str(event).map_err(|e| Broken::NotAnExport { line, reason: e.to_string() })?;
+    let next = head.next(event.as_bytes()).ok_or_else(broken)?;
+    if numbered.seq != next.seq || hash != hex::encode(next.hash) {
+        return Err(broken());
+    }
+    Ok(next)
+}
+
+/// Compares the checkpoints at this place with the chain.
+fn settle(pending: &mut Vec<Checkpoint>, newest: &mut Option<Checkpoint>, head: &Head) -> Result<(), Broken> {
+    for checkpoint in pending.extract_if(.., |c| c.head.seq == head.seq) {
+        if checkpoint.head != *head {
+            return Err(Broken::History(head.seq));
+        }
+        if let Some(Checkpoint { log, .. }) = newest.as_ref().filter(|known| known.log != checkpoint.log) {
+            return Err(Broken::OtherLog { log: log.clone(), other: checkpoint.log });
+        }
+        *newest = Some(checkpoint);
+    }
+    Ok(())
+}

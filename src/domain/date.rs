@@ -1,0 +1,175 @@
+//! Dates as printed on a card: a card is valid through the day it shows, by the calendar in Italy.
+
+use std::{fmt, str::FromStr};
+
+use jiff::{
+    Timestamp, ToSpan,
+    civil::{Date, Weekday, time},
+    tz::Offset,
+};
+
+/// The text is not a day of the calendar in the form `YYYY-MM-DD`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a date is a day of the calendar written YYYY-MM-DD")]
+pub struct BadDate;
+
+/// A day of the calendar in Italy, from year 1 to 9999.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CivilDate(Date);
+
+impl CivilDate {
+    /// A day, if there is one of these numbers.
+    pub fn new(year: u16, month: u8, day: u8) -> Option<Self> {
+        let (year, month, day) =
+            (i16::try_from(year).ok()?, i8::try_from(month).ok()?, i8::try_from(day).ok()?);
+        Date::new(year, month, day).ok().filter(|d| d.year() >= 1).map(Self)
+    }
+
+    /// The day it is in Italy, `at_ms` milliseconds after 1970 began in UTC; nothing after year 9999.
+    ///
+    /// Central European Time with daylight saving as Directive 2000/84/EC has it: an hour more from the last Sunday
+    /// of March to the last of October, at 01:00 UTC. Written out here so that no time zone database can be missing
+    /// or old. Days before 1996 ended at other hours; nothing here is that old.
+    pub fn in_italy(at_ms: u64) -> Option<Self> {
+        let at = Timestamp::from_millisecond(i64::try_from(at_ms).ok()?).ok()?;
+        let utc = Offset::UTC.to_datetime(at);
+        let summer = change_day(utc.year(), 3)?.to_datetime(time(1, 0, 0, 0))
+            ..change_day(utc.year(), 10)?.to_datetime(time(1, 0, 0, 0));
+        let hours = if summer.contains(&utc) { 2 } else { 1 };
+        let local = utc.checked_add(hours.hours()).ok()?;
+        Some(Self(local.date()))
+    }
+
+    /// Whether a card with this last day is no longer valid on `today`.
+    pub fn is_expired(self, today: Self) -> bool {
+        today > self
+    }
+
+    /// As printed on the card: `DD/MM/YYYY`.
+    pub fn printed(self) -> String {
+        format!("{:02}/{:02}/{:04}", self.0.day(), self.0.month(), self.0.year())
+    }
+
+    /// Year, month and day as numbers.
+    pub fn numbers(self) -> (u16, u8, u8) {
+        let of = |n: i8| u8::try_from(n).unwrap_or(0);
+        (u16::try_from(self.0.year()).unwrap_or(0), of(self.0.month()), of(self.0.day()))
+    }
+}
+
+/// Last Sunday of a month of 31 days.
+fn change_day(year: i16, month: i8) -> Option<Date> {
+    let last = Date::new(year, month, 31).ok()?;
+    let after_sunday = last.weekday().since(Weekday::Sunday);
+    last.checked_sub(after_sunday.days()).ok()
+}
+
+impl FromStr for CivilDate {
+    type Err = BadDate;
+
+    fn from_str(text: &str) -> Result<Self, BadDate> {
+        let fields: Vec<&str> = text.split('-').collect();
+        let &[year, month, day] = fields.as_slice() else { return Err(BadDate) };
+        let number = |field: &str, digits: usize| {
+            let is_number = field.len() == digits && field.bytes().all(|b| b.is_ascii_digit());
+            field.parse::<u16>().ok().filter(|_| is_number).ok_or(BadDate)
+        };
+        let small = |field| number(field, 2).and_then(|n| u8::try_from(n).map_err(|_| BadDate));
+        Self::new(number(year, 4)?, small(month)?, small(day)?).ok_or(BadDate)
+    }
+}
+
+/// `YYYY-MM-DD`
+impl fmt::Display for CivilDate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (year, month, day) = self.numbers();
+        write!(f, "{year:04}-{month:02}-{day:02}")
+    }
+}
+
+impl fmt::Debug for CivilDate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::civil::date;
+
+    use super::*;
+
+    fn day(year: u16, month: u8, day: u8) -> CivilDate {
+        CivilDate::new(year, month, day).unwrap()
+    }
+
+    /// Milliseconds of a UTC time, for readable tests.
+    fn utc(text: &str) -> u64 {
+        text.parse::<Timestamp>().unwrap().as_millisecond().try_into().unwrap()
+    }
+
+    #[test]
+    fn text_and_back() {
+        let date: CivilDate = "2028-02-29".parse().unwrap();
+        assert_eq!(date.to_string(), "2028-02-29");
+        assert_eq!(date.printed(), "29/02/2028");
+        assert_eq!(date.numbers(), (2028, 2, 29));
+        for bad in [
+            "",
+            "2027-02-29",
+            "2028-2-29",
+            "28-02-29",
+            "2028-02-29 ",
+            "2028/02/29",
+            "0000-01-01",
+            "+028-01-01",
+            "2028-01-+1",
+            "2028-13-01",
+            "2028-00-01",
+            "20280101",
+            "２028-01-01",
+        ] {
+            assert_eq!(bad.parse::<CivilDate>(), Err(BadDate), "{bad}");
+        }
+    }
+
+    #[test]
+    fn valid_through_the_printed_day() {
+        let last = day(2027, 6, 30);
+        assert!(!last.is_expired(day(2027, 6, 29)));
+        assert!(!last.is_expired(last));
+        assert!(last.is_expired(day(2027, 7, 1)));
+    }
+
+    #[test]
+    fn day_in_italy() {
+        for (at, expected) in [
+            ("1999-12-31T22:59:59Z", "1999-12-31"),
+            ("1999-12-31T23:00:00Z", "2000-01-01"), // winter: one hour ahead of UTC, year of UTC differs
+            ("2026-03-28T22:59:59Z", "2026-03-28"),
+            ("2026-03-28T23:00:00Z", "2026-03-29"),
+            ("2026-03-29T21:59:59Z", "2026-03-29"),
+            ("2026-03-29T22:00:00Z", "2026-03-30"), // summer since 01:00 UTC of this day
+            ("2026-07-01T21:59:59Z", "2026-07-01"),
+            ("2026-07-01T22:00:00Z", "2026-07-02"),
+            ("2026-10-24T21:59:59Z", "2026-10-24"),
+            ("2026-10-24T22:00:00Z", "2026-10-25"),
+            ("2026-10-25T22:59:59Z", "2026-10-25"), // winter again
+            ("2026-10-25T23:00:00Z", "2026-10-26"),
+            ("2024-03-31T21:59:59Z", "2024-03-31"), // the 31st is itself the last Sunday
+            ("2024-03-31T22:00:00Z", "2024-04-01"),
+        ] {
+            assert_eq!(CivilDate::in_italy(utc(at)).unwrap().to_string(), expected, "{at}");
+        }
+        assert_eq!(CivilDate::in_italy(u64::MAX), None);
+        assert_eq!(CivilDate::in_italy(0), CivilDate::new(1970, 1, 1));
+    }
+
+    #[test]
+    fn last_sundays() {
+        for (year, march, october) in [(2024, 31, 27), (2025, 30, 26), (2026, 29, 25), (2027, 28, 31)] {
+            assert_eq!(change_day(year, 3), Some(date(year, 3, march)));
+            assert_eq!(change_day(year, 10), Some(date(year, 10, october)));
+        }
+    }
+}
