@@ -1,0 +1,167 @@
+//! The one shell around every engine: a bounded queue, one writer thread, group commit.
+//!
+//! It must never lose a unit without an answer, call an engine again after an unknown outcome, or block the caller's
+//! thread on a write.
+
+mod writer;
+
+use std::sync::{Arc, PoisonError};
+
+use crossbeam_channel::{Sender, TrySendError};
+use tokio::sync::{oneshot, watch};
+
+use self::writer::{Counters, Job, Queue, Reply, Shared, State};
+use super::{Engine, Error, Found, Outcome, Reader, Space, Unit, Versioned, record};
+use crate::domain::audit::Head;
+
+/// How much the shell takes.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Units that wait; one more is refused as busy. At least 1.
+    pub queue: usize,
+    /// Units committed together. At least 1.
+    pub batch: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { queue: 4096, batch: 1024 }
+    }
+}
+
+/// What the shell has done since its start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Batches that became durable: each is one flush.
+    pub commits: u64,
+    /// Units in them; `units / commits` is the mean size of a batch.
+    pub units: u64,
+    /// Units among those that were refused by a guard.
+    pub refused: u64,
+    /// Batches that an engine did not write.
+    pub failed: u64,
+    /// Units turned away because the queue was full.
+    pub busy: u64,
+    /// Units of the greatest batch.
+    pub largest_batch: u64,
+    /// Units that wait now.
+    pub queued: u64,
+}
+
+/// A store: reads and durable writes. Clones are the same store; the last one dropped stops the writer.
+#[derive(Clone)]
+pub struct Store(Arc<Inner>);
+
+struct Inner {
+    /// The writer holds it weakly: the last handle dropped shuts it.
+    queue: Arc<Queue>,
+    reader: Arc<dyn Reader>,
+    shared: Arc<Shared>,
+}
+
+impl Store {
+    /// Starts the writer thread. If the system gives no thread the store is stopped from the start.
+    pub fn start(engine: Box<dyn Engine>, reader: Arc<dyn Reader>, limits: Limits) -> Self {
+        let (sender, receiver) = crossbeam_channel::bounded(limits.queue.max(1));
+        let shared = Arc::new(Shared {
+            head: watch::Sender::new(engine.head()),
+            state: watch::Sender::new(State::Running),
+            counters: Counters::default(),
+        });
+        let queue = Arc::new(Queue::new(Some(sender)));
+        let (weak, writer) = (Arc::downgrade(&queue), Arc::clone(&shared));
+        let spawned = std::thread::Builder::new()
+            .name("store".into())
+            .spawn(move || writer::run(engine, receiver, weak, writer, limits.batch.max(1)));
+        if let Err(error) = spawned {
+            shared.poison(&Error::NotWritten(format!("cannot start the writer thread: {error}")));
+            shared.end();
+        }
+        Self(Arc::new(Inner { queue, reader, shared }))
+    }
+
+    /// Has the unit committed; the answer is durable. Never blocks: a full queue is [`Error::NotWritten`].
+    ///
+    /// Once polled, the unit is committed even if the future is dropped.
+    pub async fn submit(&self, unit: Unit) -> Result<Outcome, Error> {
+        record::check(&unit)?;
+        let (reply, answer) = oneshot::channel();
+        self.enqueue(Job { unit, reply: Reply::new(reply) })?;
+        answer.await.unwrap_or_else(|_| Err(Error::Unknown("the writer gave no answer".into())))
+    }
+
+    fn enqueue(&self, job: Job) -> Result<(), Error> {
+        if let Some(cause) = self.0.shared.failure() {
+            return Err(writer::stopped_after(&cause));
+        }
+        let queue = self.0.queue.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(sender) = queue.as_ref() else { return Err(writer::stopped()) };
+        sender.try_send(job).map_err(|refused| match refused {
+            TrySendError::Disconnected(_) => writer::stopped(),
+            TrySendError::Full(_) => {
+                self.0.shared.counters.add_busy();
+                Error::NotWritten("busy: the queue of the store is full".into())
+            }
+        })
+    }
+
+    /// One record. Blocks for a read of the disk at most.
+    pub fn get(&self, space: Space, key: &[u8]) -> Result<Option<Versioned>, Error> {
+        self.read(|reader| reader.get(space, key))
+    }
+
+    /// Up to `limit` records by prefix, from a key on, as [`Reader::scan`] says.
+    pub fn scan(&self, space: Space, prefix: &[u8], from: &[u8], limit: usize) -> Result<Vec<Found>, Error> {
+        self.read(|reader| reader.scan(space, prefix, from, limit))
+    }
+
+    /// The record with the greatest key.
+    pub fn last(&self, space: Space) -> Result<Option<Found>, Error> {
+        self.read(|reader| reader.last(space))
+    }
+
+    /// A damaged record stops the store; a stopped store shows nothing, since it may not be what the disk holds.
+    fn read<T>(&self, read: impl FnOnce(&dyn Reader) -> Result<T, Error>) -> Result<T, Error> {
+        if let Some(cause) = self.0.shared.failure() {
+            return Err(Error::Fatal(format!("stopped after: {cause}")));
+        }
+        read(&*self.0.reader).inspect_err(|error| {
+            if matches!(error, Error::Fatal(_)) {
+                self.0.shared.poison(error);
+            }
+        })
+    }
+
+    /// The audit chain's head after the last durable commit.
+    pub fn head(&self) -> Head {
+        *self.0.shared.head.borrow()
+    }
+
+    /// Whether units are taken.
+    pub fn is_up(&self) -> bool {
+        let open = self.0.queue.read().unwrap_or_else(PoisonError::into_inner).is_some();
+        open && matches!(*self.0.shared.state.borrow(), State::Running)
+    }
+
+    /// Why the store has stopped by itself; nothing while it runs and after [`Store::close`].
+    pub fn failure(&self) -> Option<Error> {
+        self.0.shared.failure()
+    }
+
+    /// Waits until the store takes no more units: it failed, or was closed.
+    pub async fn stopped(&self) {
+        self.0.shared.wait(|state| !matches!(state, State::Running)).await;
+    }
+
+    /// Takes no more units, has the queued ones committed, and waits until the engine is dropped.
+    pub async fn close(&self) {
+        writer::shut(&self.0.queue);
+        self.0.shared.wait(|state| matches!(state, State::Ended(_))).await;
+    }
+
+    /// What it has done so far.
+    pub fn stats(&self) -> Stats {
+        let queue = self.0.queue.read().unwrap_or_else(PoisonError::into_inner);
+        self.0.shared.counters.stats(queue.as_ref().map_or(0, Sender::len))
+    }
+}

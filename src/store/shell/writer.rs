@@ -1,0 +1,240 @@
+//! The writer thread of the shell, and what it shares with its handles.
+
+use std::sync::{
+    Arc, PoisonError, RwLock, Weak,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
+
+use crossbeam_channel::{Receiver, Sender};
+use tokio::sync::{oneshot, watch};
+
+use super::Stats;
+use crate::{
+    domain::audit::Head,
+    store::{Engine, Error, Outcome, Unit},
+};
+
+/// What the writer is doing.
+#[derive(Clone, Debug)]
+pub(super) enum State {
+    /// It is gone; why, unless it was closed.
+    Ended(Option<Error>),
+    /// It failed and calls the engine no more.
+    Poisoned(Error),
+    /// It takes units.
+    Running,
+}
+
+/// What the writer tells the handles.
+pub(super) struct Shared {
+    pub(super) head: watch::Sender<Head>,
+    pub(super) state: watch::Sender<State>,
+    pub(super) counters: Counters,
+}
+
+impl Shared {
+    /// The first failure stays.
+    pub(super) fn poison(&self, cause: &Error) {
+        self.state.send_if_modified(|state| {
+            let running = matches!(state, State::Running);
+            if running {
+                *state = State::Poisoned(cause.clone());
+            }
+            running
+        });
+    }
+
+    pub(super) fn end(&self) {
+        self.state.send_modify(|state| *state = State::Ended(state.failure().cloned()));
+    }
+
+    pub(super) fn failure(&self) -> Option<Error> {
+        self.state.borrow().failure().cloned()
+    }
+
+    pub(super) async fn wait(&self, until: impl FnMut(&State) -> bool) {
+        let mut state = self.state.subscribe();
+        // An error would say that the sender is gone; `self` holds it.
+        drop(state.wait_for(until).await);
+    }
+}
+
+impl State {
+    const fn failure(&self) -> Option<&Error> {
+        match self {
+            Self::Ended(cause) => cause.as_ref(),
+            Self::Poisoned(cause) => Some(cause),
+            Self::Running => None,
+        }
+    }
+}
+
+pub(super) fn stopped() -> Error {
+    Error::NotWritten("the store is closed".into())
+}
+
+pub(super) fn stopped_after(cause: &Error) -> Error {
+    Error::NotWritten(format!("the store stopped after: {cause}"))
+}
+
+/// A unit and where its answer goes.
+pub(super) struct Job {
+    pub(super) unit: Unit,
+    pub(super) reply: Reply,
+}
+
+/// Answers once. Dropped without an answer it says what is true: a queued unit was not written, one that an engine
+/// has seen may have been.
+pub(super) struct Reply {
+    to: Option<oneshot::Sender<Result<Outcome, Error>>>,
+    seen_by_engine: bool,
+}
+
+impl Reply {
+    pub(super) const fn new(to: oneshot::Sender<Result<Outcome, Error>>) -> Self {
+        Self { to: Some(to), seen_by_engine: false }
+    }
+
+    fn send(mut self, answer: Result<Outcome, Error>) {
+        self.answer(answer);
+    }
+
+    fn answer(&mut self, answer: Result<Outcome, Error>) {
+        if let Some(to) = self.to.take() {
+            // The caller may be gone; its unit is committed all the same.
+            drop(to.send(answer));
+        }
+    }
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        self.answer(Err(if self.seen_by_engine {
+            Error::Unknown("the writer was lost".into())
+        } else {
+            Error::NotWritten("the store stopped before this unit".into())
+        }));
+    }
+}
+
+/// The way into the writer; nothing once it is closed.
+pub(super) type Queue = RwLock<Option<Sender<Job>>>;
+
+/// Shuts the way in. Nobody is halfway through it afterwards: senders hold the lock while they send.
+pub(super) fn shut(queue: &Queue) {
+    drop(queue.write().unwrap_or_else(PoisonError::into_inner).take());
+}
+
+/// The writer's end of the queue. However the writer goes, what is still queued gets its answer.
+struct Ending {
+    jobs: Receiver<Job>,
+    queue: Weak<Queue>,
+    shared: Arc<Shared>,
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.shared.poison(&Error::Unknown("the writer thread panicked".into()));
+        }
+        if let Some(queue) = self.queue.upgrade() {
+            shut(&queue);
+        }
+        self.jobs.try_iter().for_each(drop);
+        self.shared.end();
+    }
+}
+
+/// Commits batches until the queue is shut and empty, or until a commit whose outcome is not certain.
+pub(super) fn run(
+    engine: Box<dyn Engine>,
+    jobs: Receiver<Job>,
+    queue: Weak<Queue>,
+    shared: Arc<Shared>,
+    batch: usize,
+) {
+    let ending = Ending { jobs, queue, shared };
+    // Dropped before `ending`: whoever waits for the end finds the engine gone.
+    let mut engine = engine;
+    while ending.shared.failure().is_none() {
+        let Ok(first) = ending.jobs.recv() else { return };
+        if ending.shared.failure().is_some() {
+            return; // a reader met a damaged record meanwhile
+        }
+        let (mut units, mut replies) = (Vec::new(), Vec::new());
+        for job in std::iter::once(first).chain(ending.jobs.try_iter()).take(batch) {
+            units.push(job.unit);
+            replies.push(job.reply);
+        }
+        replies.iter_mut().for_each(|reply| reply.seen_by_engine = true);
+        commit(&mut *engine, &units, replies, &ending.shared);
+    }
+}
+
+/// Commits one batch and answers all of it.
+fn commit(engine: &mut dyn Engine, units: &[Unit], replies: Vec<Reply>, shared: &Shared) {
+    let answer = engine.commit(units).and_then(|outcomes| {
+        let complete = outcomes.len() == units.len();
+        complete.then_some(outcomes).ok_or_else(|| Error::Unknown("the engine left out an answer".into()))
+    });
+    match answer {
+        Ok(outcomes) => {
+            shared.counters.add_commit(&outcomes);
+            shared.head.send_replace(engine.head());
+            replies.into_iter().zip(outcomes).for_each(|(reply, outcome)| reply.send(Ok(outcome)));
+        }
+        Err(error) => {
+            shared.counters.add_failed();
+            match &error {
+                Error::Fatal(_) | Error::Unknown(_) => shared.poison(&error),
+                Error::NotWritten(_) => {}
+            }
+            replies.into_iter().for_each(|reply| reply.send(Err(error.clone())));
+        }
+    }
+}
+
+/// Counts for the metrics.
+#[derive(Default)]
+pub(super) struct Counters {
+    commits: AtomicU64,
+    units: AtomicU64,
+    refused: AtomicU64,
+    failed: AtomicU64,
+    busy: AtomicU64,
+    largest_batch: AtomicU64,
+}
+
+impl Counters {
+    fn add_commit(&self, outcomes: &[Outcome]) {
+        let refused = outcomes.iter().filter(|o| matches!(o, Outcome::Refused { .. })).count();
+        self.commits.fetch_add(1, Relaxed);
+        self.units.fetch_add(count(outcomes.len()), Relaxed);
+        self.refused.fetch_add(count(refused), Relaxed);
+        self.largest_batch.fetch_max(count(outcomes.len()), Relaxed);
+    }
+
+    fn add_failed(&self) {
+        self.failed.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn add_busy(&self) {
+        self.busy.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn stats(&self, queued: usize) -> Stats {
+        Stats {
+            commits: self.commits.load(Relaxed),
+            units: self.units.load(Relaxed),
+            refused: self.refused.load(Relaxed),
+            failed: self.failed.load(Relaxed),
+            busy: self.busy.load(Relaxed),
+            largest_batch: self.largest_batch.load(Relaxed),
+            queued: count(queued),
+        }
+    }
+}
+
+fn count(n: usize) -> u64 {
+    u64::try_from(n).unwrap_or(u64::MAX)
+}

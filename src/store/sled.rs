@@ -1,0 +1,118 @@
+//! Adapter: the store on one machine, in sled 0.34.7.
+//!
+//! sled loses acknowledged writes unless it is handled as here: `sync_file_range` denied (see [`super::durable`]),
+//! one writer with the synchronous `flush` (`flush_async` deadlocks), its background thread left on (it alone
+//! collects garbage), directories synced once created. It must never commit after a failed write.
+
+mod open;
+
+use std::{fs::File, path::PathBuf, sync::Arc};
+
+use ::sled::{Batch, Db};
+
+pub use self::open::{Config, Missing, OpenError, open};
+use super::{Engine, Error, Found, Outcome, Reader, Space, Unit, Versioned, overlay, record};
+use crate::domain::audit::Head;
+
+const MIB: u64 = 1 << 20;
+
+/// Fields are dropped in their order: sled first, then the lock.
+struct SledReader {
+    db: Db,
+    #[expect(dead_code, reason = "held, so that nobody else opens the directory")]
+    lock: File,
+}
+
+fn unreadable(error: ::sled::Error) -> Error {
+    Error::Fatal(format!("sled cannot read: {error}"))
+}
+
+fn found((key, value): (::sled::IVec, ::sled::IVec)) -> Result<Found, Error> {
+    let (_space, key) = key.split_first().ok_or_else(|| Error::Fatal("an empty key".into()))?;
+    Ok(Found { key: key.to_vec(), record: record::versioned(&value)? })
+}
+
+impl Reader for SledReader {
+    fn get(&self, space: Space, key: &[u8]) -> Result<Option<Versioned>, Error> {
+        let stored = self.db.get(record::stored_key(space, key)).map_err(unreadable)?;
+        stored.as_deref().map(record::versioned).transpose()
+    }
+
+    fn scan(&self, space: Space, prefix: &[u8], from: &[u8], limit: usize) -> Result<Vec<Found>, Error> {
+        let prefix_key = record::stored_key(space, prefix);
+        let start = prefix_key.clone().max(record::stored_key(space, from));
+        self.db
+            .range(start..)
+            .take_while(|entry| !entry.as_ref().is_ok_and(|(key, _)| !key.starts_with(&prefix_key)))
+            .take(limit)
+            .map(|entry| found(entry.map_err(unreadable)?))
+            .collect()
+    }
+
+    fn last(&self, space: Space) -> Result<Option<Found>, Error> {
+        let last = self.db.scan_prefix(record::stored_key(space, &[])).next_back();
+        last.map(|entry| found(entry.map_err(unreadable)?)).transpose()
+    }
+}
+
+struct SledEngine {
+    reader: Arc<SledReader>,
+    /// A second handle on sled's file. An error of the disk is told once per handle: sled's background thread may be
+    /// told of one that belongs to a commit, and drops it. This one is told of all of them.
+    log: File,
+    dir: PathBuf,
+    reserve: u64,
+    position: record::Position,
+    /// Set by the first failed write: what the page cache holds after it says nothing about the disk.
+    failed: Option<String>,
+}
+
+impl SledEngine {
+    fn check_space(&self) -> Result<(), Error> {
+        let disk = rustix::fs::statvfs(&self.dir)
+            .map_err(|e| Error::NotWritten(format!("cannot tell the free space of the disk: {e}")))?;
+        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+        if free < self.reserve {
+            let (free, reserve) = (free / MIB, self.reserve / MIB);
+            return Err(Error::NotWritten(format!(
+                "disk has {free} MiB free, less than {reserve} MiB kept back"
+            )));
+        }
+        Ok(())
+    }
+
+    fn write(&self, writes: overlay::Writes) -> Result<(), String> {
+        let mut batch = Batch::default();
+        for (key, value) in writes {
+            match value {
+                Some(value) => batch.insert(key, value),
+                None => batch.remove(key),
+            }
+        }
+        self.reader.db.apply_batch(batch).map_err(|e| format!("sled cannot write: {e}"))?;
+        self.reader.db.flush().map_err(|e| format!("sled cannot flush: {e}"))?;
+        self.log.sync_data().map_err(|e| format!("cannot sync the log: {e}"))
+    }
+}
+
+impl Engine for SledEngine {
+    fn commit(&mut self, units: &[Unit]) -> Result<Vec<Outcome>, Error> {
+        if let Some(cause) = &self.failed {
+            return Err(Error::NotWritten(format!("stopped after an earlier failure: {cause}")));
+        }
+        self.check_space()?;
+        let batch = overlay::evaluate(units, &*self.reader, self.position)?;
+        if !batch.writes.is_empty() {
+            self.write(batch.writes).map_err(|cause| {
+                self.failed = Some(cause.clone());
+                Error::Unknown(cause)
+            })?;
+        }
+        self.position = batch.position;
+        Ok(batch.outcomes)
+    }
+
+    fn head(&self) -> Head {
+        self.position.head
+    }
+}

@@ -1,0 +1,267 @@
+//! Opens the sled store, or refuses with a reason.
+//!
+//! It must never begin a new store where one was expected, nor open one that is open, damaged, of another format, or
+//! that would lose writes in a power cut.
+
+use std::{
+    fs::{DirBuilder, File, TryLockError},
+    io,
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use ::sled::{Batch, Db};
+
+use super::{MIB, SledEngine, SledReader};
+use crate::{
+    domain::audit::Head,
+    store::{Error, Opened, Reader, Space, durable, record},
+};
+
+/// What to do where there is no store yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// Make an empty one.
+    Create,
+    /// Refuse: a service that finds no store must not begin a new one.
+    Refuse,
+}
+
+/// Where the store lies and what it may use.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Its directory, of its own, on a local file system.
+    pub dir: PathBuf,
+    /// Page cache, in MiB.
+    pub cache_mib: u64,
+    /// Free space of the disk below which nothing is written, in MiB.
+    pub reserve_mib: u64,
+    /// What to do where there is no store yet.
+    pub missing: Missing,
+}
+
+impl Config {
+    /// Default of [`Config::cache_mib`].
+    pub const CACHE_MIB: u64 = 256;
+    /// Default of [`Config::reserve_mib`].
+    pub const RESERVE_MIB: u64 = 64;
+
+    /// A directory with the defaults; refuses where there is no store.
+    pub fn new(dir: impl Into<PathBuf>) -> Self {
+        Self {
+            dir: dir.into(),
+            cache_mib: Self::CACHE_MIB,
+            reserve_mib: Self::RESERVE_MIB,
+            missing: Missing::Refuse,
+        }
+    }
+}
+
+/// Why a store was not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The records contradict each other. Restore.
+    #[error("store in {}: {source}", dir.display())]
+    Damaged {
+        /// The store's directory.
+        dir: PathBuf,
+        /// What was found.
+        source: Error,
+    },
+    /// sled would lose writes in a power cut: call [`durable::deny_sync_file_range`] first.
+    #[error("store in {} not opened: sync_file_range is not denied, writes would not be durable", dir.display())]
+    Durability {
+        /// The store's directory.
+        dir: PathBuf,
+    },
+    /// sled cannot read its files.
+    #[error("store in {}: {source}", dir.display())]
+    Engine {
+        /// The store's directory.
+        dir: PathBuf,
+        /// What sled says.
+        source: ::sled::Error,
+    },
+    /// Made by another version of this program, or by another program.
+    #[error("store in {} has format {found}, this program reads format {}", dir.display(), record::FORMAT)]
+    Format {
+        /// The store's directory.
+        dir: PathBuf,
+        /// The format that it names, or `none`.
+        found: String,
+    },
+    /// Another process, or another part of this one, has it open.
+    #[error("store in {} is already open, here or in another process", dir.display())]
+    InUse {
+        /// The store's directory.
+        dir: PathBuf,
+    },
+    /// A file or directory cannot be used.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// There is no store.
+    #[error("no store in {}", dir.display())]
+    Missing {
+        /// Where it was looked for.
+        dir: PathBuf,
+    },
+}
+
+/// Opens the store, or makes it, and proves the end of its audit log. Blocks.
+///
+/// The directory stays locked until both the engine and the reader are dropped.
+pub fn open(config: &Config) -> Result<Opened, OpenError> {
+    let dir = config.dir.clone();
+    if !durable::is_denied() {
+        return Err(OpenError::Durability { dir });
+    }
+    if config.missing == Missing::Refuse && !log_file(&dir).exists() {
+        return Err(OpenError::Missing { dir });
+    }
+    create_dir(&dir)?;
+    let lock = lock(&dir)?;
+    let engine_error = |source| OpenError::Engine { dir: dir.clone(), source };
+    let db = open_sled(config)?;
+    sync_files(&dir)?;
+    let log = File::open(log_file(&dir)).map_err(io_error(&log_file(&dir)))?;
+
+    if db.is_empty() {
+        if config.missing == Missing::Refuse {
+            return Err(OpenError::Missing { dir });
+        }
+        initialise(&db).map_err(engine_error)?;
+        log.sync_all().map_err(io_error(&log_file(&dir)))?;
+    }
+    let reader = Arc::new(SledReader { db, lock });
+    check_format(&dir, &*reader)?;
+    let position =
+        record::position(&*reader).map_err(|source| OpenError::Damaged { dir: dir.clone(), source })?;
+    let engine = SledEngine {
+        reader: Arc::clone(&reader),
+        log,
+        dir,
+        reserve: config.reserve_mib.saturating_mul(MIB),
+        position,
+        failed: None,
+    };
+    Ok((Box::new(engine), reader))
+}
+
+fn io_error(path: &Path) -> impl FnOnce(io::Error) -> OpenError {
+    let path = path.to_path_buf();
+    move |source| OpenError::Io { path, source }
+}
+
+/// sled's one data file.
+fn log_file(dir: &Path) -> PathBuf {
+    dir.join("db")
+}
+
+/// A lock may outlive its holder for a moment: one of sled's threads drops the last reference to it, or a child
+/// process has not yet let go of what it inherited. So many attempts, so far apart.
+const PATIENCE: (u32, Duration) = (100, Duration::from_millis(10));
+
+/// Tries until there is an answer, or says that the store is in use.
+fn patiently<T>(dir: &Path, attempt: impl Fn() -> Result<Option<T>, OpenError>) -> Result<T, OpenError> {
+    let (attempts, pause) = PATIENCE;
+    for _ in 0..attempts {
+        if let Some(done) = attempt()? {
+            return Ok(done);
+        }
+        std::thread::sleep(pause);
+    }
+    Err(OpenError::InUse { dir: dir.to_path_buf() })
+}
+
+/// sled has a lock of its own, which it takes after its first writes and whose error has no type.
+fn lock(dir: &Path) -> Result<File, OpenError> {
+    let path = dir.join("lock");
+    let file =
+        File::options().create(true).truncate(false).write(true).open(&path).map_err(io_error(&path))?;
+    patiently(dir, || match file.try_lock() {
+        Ok(()) => Ok(Some(())),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(source)) => Err(OpenError::Io { path: path.clone(), source }),
+    })?;
+    Ok(file)
+}
+
+/// Makes the directory and those above it that are missing, for the owner only, durably.
+fn create_dir(dir: &Path) -> Result<(), OpenError> {
+    let missing: Vec<_> = dir.ancestors().take_while(|above| !is_here(above)).collect();
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(io_error(dir))?;
+    missing.into_iter().try_for_each(|made| sync(parent(made)))
+}
+
+fn is_here(dir: &Path) -> bool {
+    dir.as_os_str().is_empty() || dir.exists()
+}
+
+/// The directory that holds the name of this one.
+fn parent(dir: &Path) -> &Path {
+    dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
+}
+
+fn sync(path: &Path) -> Result<(), OpenError> {
+    File::open(path).and_then(|file| file.sync_all()).map_err(io_error(path))
+}
+
+/// sled syncs neither its settings nor the names of its files.
+fn sync_files(dir: &Path) -> Result<(), OpenError> {
+    sync(&dir.join("conf"))?;
+    sync(&dir.join("blobs"))?;
+    sync(dir)?;
+    sync(parent(dir))
+}
+
+fn open_sled(config: &Config) -> Result<Db, OpenError> {
+    let dir = &config.dir;
+    let sled = ::sled::Config::new().path(dir).cache_capacity(config.cache_mib.saturating_mul(MIB));
+    patiently(dir, || match sled.open() {
+        Ok(db) => Ok(Some(db)),
+        Err(error) if is_locked(&error) => Ok(None),
+        Err(source) => Err(OpenError::Engine { dir: dir.clone(), source }),
+    })
+}
+
+/// sled gives this error no kind of its own.
+fn is_locked(error: &::sled::Error) -> bool {
+    matches!(error, ::sled::Error::Io(e) if e.to_string().starts_with("could not acquire lock"))
+}
+
+fn initialise(db: &Db) -> Result<(), ::sled::Error> {
+    let mut batch = Batch::default();
+    for (key, value) in [
+        (record::FORMAT_KEY, record::FORMAT.to_be_bytes().to_vec()),
+        (record::HEAD_KEY, record::head(&Head::EMPTY)),
+    ] {
+        batch.insert(
+            record::stored_key(Space::Meta, key),
+            record::stored_value(record::Position::START.unit, &value),
+        );
+    }
+    db.apply_batch(batch)?;
+    db.flush().map(|_bytes| ())
+}
+
+fn check_format(dir: &Path, reader: &dyn Reader) -> Result<(), OpenError> {
+    let format = reader
+        .get(Space::Meta, record::FORMAT_KEY)
+        .map_err(|source| OpenError::Damaged { dir: dir.to_path_buf(), source })?;
+    let found = match format {
+        None => "none".to_owned(),
+        Some(format) if format.value == record::FORMAT.to_be_bytes() => return Ok(()),
+        Some(format) => match format.value.as_slice().try_into() {
+            Ok(number) => u32::from_be_bytes(number).to_string(),
+            Err(_) => "of another program".to_owned(),
+        },
+    };
+    Err(OpenError::Format { dir: dir.to_path_buf(), found })
+}
