@@ -1,0 +1,86 @@
+//! Port: what we ask of an HSM, and what it promises.
+//!
+//! One [`Token`] belongs to one worker thread and is synchronous, as PKCS#11 is. [`Hsm`] is the handle that the
+//! rest of the program holds: a bounded queue in front of the workers, with a deadline for each call.
+
+mod pool;
+
+pub mod config;
+pub mod pkcs11;
+pub mod seal;
+#[cfg(feature = "testing")]
+pub mod soft;
+
+pub use config::Role;
+pub use pool::{Hsm, PoolLimits, State};
+
+use crate::secret::{Secret, SecretBytes};
+
+/// The MAC keys by role (design of keys: `ARCHITECTURE.md`, "Keys"). Each is `CKM_SHA256_HMAC`, 32 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum MacKey {
+    /// Authority: second parts' counterpart on paper, the first parts.
+    Print,
+    /// Courier: second parts.
+    Deliver,
+    /// Both tokens: tags of the parts of a C.I.P.
+    Verify,
+    /// Authority: index of cards, decoys, commitments in idempotency records and audit events.
+    Index,
+}
+
+impl MacKey {
+    /// Every MAC key.
+    pub const ALL: [Self; 4] = [Self::Print, Self::Deliver, Self::Verify, Self::Index];
+
+    /// The key's `CKA_LABEL`, and its name in metrics and in `sigillo hsm status`.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Print => "print",
+            Self::Deliver => "deliver",
+            Self::Verify => "verify",
+            Self::Index => "index",
+        }
+    }
+}
+
+/// Why the HSM gave no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The program asked for something no HSM should be asked for, or the module broke its contract.
+    #[error("HSM contract broken: {0}")]
+    Bug(String),
+    /// The queue is full. Nothing was sent to the token; try again later.
+    #[error("HSM queue is full")]
+    Busy,
+    /// Token lost, module failed, or the deadline passed. The call may or may not have been carried out.
+    #[error("HSM unavailable: {0}")]
+    Unavailable(String),
+    /// A key is missing, is of the wrong kind, or refuses this use. Needs a human.
+    #[error("HSM key: {0}")]
+    WrongKey(String),
+}
+
+/// Whether a stored tag is this MAC: exactly 32 bytes, compared in constant time. The length is not secret.
+pub fn tag_matches(mac: &Secret<32>, stored: &[u8]) -> bool {
+    <&[u8; 32]>::try_from(stored).is_ok_and(|stored| mac.ct_eq(stored).into())
+}
+
+/// One worker's view of a token. Calls block; none retries, none logs in again.
+pub trait Token: Send {
+    /// HMAC-SHA-256 of `message` under `key`: always 32 bytes, or an error.
+    fn mac(&mut self, key: MacKey, message: &[u8]) -> Result<Secret<32>, Error>;
+
+    /// Fills `out` from the token's generator (`C_GenerateRandom`).
+    fn random(&mut self, out: &mut [u8]) -> Result<(), Error>;
+
+    /// ECDSA P-256 signature of a SHA-256 digest under the audit key: `r || s`, 64 bytes (IEEE P1363).
+    fn sign(&mut self, digest: &[u8; 32]) -> Result<[u8; 64], Error>;
+
+    /// Opens a contact sealed to the courier's contact key (RSA-OAEP).
+    fn open_contact(&mut self, sealed: &[u8]) -> Result<SecretBytes, Error>;
+
+    /// Asks for the token objects behind the keys in use, not for session copies: a copy goes on working
+    /// after its token is gone.
+    fn probe(&mut self) -> Result<(), Error>;
+}

@@ -1,0 +1,253 @@
+//! The handle that the rest of the program holds: workers behind one bounded queue, a deadline for each call, and
+//! a probe of the token.
+//!
+//! Nothing here knows PKCS#11. A call that hangs in a module cannot be cancelled: its caller gets an answer at the
+//! deadline, its worker is gone until the module returns.
+
+mod state;
+mod worker;
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use crossbeam_channel::{Sender, TrySendError, bounded};
+use tokio::sync::oneshot;
+
+pub use state::State;
+
+use self::{
+    state::Shared,
+    worker::{Job, Stop},
+};
+use super::{Error, MacKey, Token};
+use crate::secret::{Secret, SecretBytes};
+
+/// Sizes and times of a pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolLimits {
+    /// Calls that may wait for a worker; one more is [`Error::Busy`].
+    pub queue: usize,
+    /// Longest time from a call to its answer, waiting included.
+    pub deadline: Duration,
+    /// Time between two probes of the token.
+    pub probe_every: Duration,
+}
+
+/// Most random bytes in one call.
+const MAX_RANDOM: usize = 1 << 20;
+
+/// A token behind its queue. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Hsm {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    jobs: Sender<Job>,
+    probes: Sender<()>,
+    shared: Arc<Shared>,
+    deadline: Duration,
+    /// Dropped to stop the threads.
+    stop: Mutex<Option<Sender<Stop>>>,
+    /// One per thread; ends when the thread has let go of its token.
+    ended: Mutex<Vec<oneshot::Receiver<Stop>>>,
+}
+
+impl Hsm {
+    /// Starts one thread per token and one that asks for probes.
+    ///
+    /// # Errors
+    /// [`Error::Bug`] without a token, [`Error::Unavailable`] if the system gives no thread.
+    pub fn start(tokens: Vec<Box<dyn Token>>, limits: PoolLimits) -> Result<Self, Error> {
+        if tokens.is_empty() {
+            return Err(Error::Bug("a pool needs a token".into()));
+        }
+        let (jobs, waiting) = bounded(limits.queue);
+        let (probes, asked) = bounded(tokens.len());
+        let (stop, stopped) = bounded::<Stop>(0);
+        let shared = Arc::new(Shared::default());
+        let mut ended = Vec::new();
+        let no_thread = |error: std::io::Error| Error::Unavailable(format!("no thread: {error}"));
+        for token in tokens {
+            let (alive, end) = oneshot::channel();
+            ended.push(end);
+            let channels =
+                worker::Channels { jobs: waiting.clone(), probes: asked.clone(), stop: stopped.clone() };
+            let shared = Arc::clone(&shared);
+            std::thread::Builder::new()
+                .name("hsm-worker".into())
+                .spawn(move || worker::run(token, &channels, &shared, alive))
+                .map_err(no_thread)?;
+        }
+        let (timer, shared_timer) = (probes.clone(), Arc::clone(&shared));
+        std::thread::Builder::new()
+            .name("hsm-probe".into())
+            .spawn(move || worker::ask_for_probes(&timer, &stopped, &shared_timer, limits.probe_every))
+            .map_err(no_thread)?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                jobs,
+                probes,
+                shared,
+                deadline: limits.deadline,
+                stop: Mutex::new(Some(stop)),
+                ended: Mutex::new(ended),
+            }),
+        })
+    }
+
+    /// One MAC.
+    ///
+    /// # Errors
+    /// Those of every call: [`Error::Busy`] if the queue is full, [`Error::Unavailable`] if the token is down or
+    /// the deadline passed (the call may or may not have been carried out), and what the token answered.
+    pub async fn mac(&self, key: MacKey, message: SecretBytes) -> Result<Secret<32>, Error> {
+        let shared = Arc::clone(&self.inner.shared);
+        self.call(move |token| {
+            shared.count(key);
+            token.mac(key, message.expose())
+        })
+        .await
+    }
+
+    /// Several MACs in the order given, as one job on one worker; ends at the first error.
+    pub async fn macs(&self, calls: Vec<(MacKey, SecretBytes)>) -> Result<Vec<Secret<32>>, Error> {
+        let shared = Arc::clone(&self.inner.shared);
+        self.call(move |token| {
+            let mut macs = Vec::with_capacity(calls.len()); // no growth: it would leave copies of MACs behind
+            for (key, message) in &calls {
+                shared.count(*key);
+                macs.push(token.mac(*key, message.expose())?);
+            }
+            Ok(macs)
+        })
+        .await
+    }
+
+    /// `N` bytes of the token's generator.
+    pub async fn random<const N: usize>(&self) -> Result<[u8; N], Error> {
+        self.call(|token| {
+            let mut out = [0; N];
+            token.random(&mut out)?;
+            Ok(out)
+        })
+        .await
+    }
+
+    /// `len` bytes of the token's generator, at most 2^20: salts in bulk are far cheaper than one by one.
+    pub async fn random_vec(&self, len: usize) -> Result<Vec<u8>, Error> {
+        if len > MAX_RANDOM {
+            return Err(Error::Bug(format!("{len} random bytes in one call")));
+        }
+        self.call(move |token| {
+            let mut out = vec![0; len];
+            token.random(&mut out)?;
+            Ok(out)
+        })
+        .await
+    }
+
+    /// Signature of a SHA-256 digest under the audit key, as [`Token::sign`].
+    pub async fn sign(&self, digest: [u8; 32]) -> Result<[u8; 64], Error> {
+        self.call(move |token| token.sign(&digest)).await
+    }
+
+    /// Opens a contact, as [`Token::open_contact`].
+    pub async fn open_contact(&self, sealed: Vec<u8>) -> Result<SecretBytes, Error> {
+        self.call(move |token| token.open_contact(&sealed)).await
+    }
+
+    /// What is known of the token now.
+    pub fn state(&self) -> State {
+        self.inner.shared.state()
+    }
+
+    /// To be called before a try is spent. Refuses while the token is lost, and while nothing has been heard of it
+    /// since a deadline passed: a try spent then would be lost to the citizen.
+    pub fn refuse_if_down(&self) -> Result<(), Error> {
+        match self.state() {
+            State::Up => Ok(()),
+            State::Degraded => Err(Error::Unavailable("the token has not answered in time".into())),
+            State::Down => Err(lost()),
+        }
+    }
+
+    /// MAC operations sent to the token since the start, per key: for metrics, and to be reconciled with the
+    /// audit log.
+    pub fn counts(&self) -> Vec<(MacKey, u64)> {
+        self.inner.shared.counts()
+    }
+
+    /// Stops: calls still waiting get [`Error::Unavailable`], workers let go of their tokens. Waits for them until
+    /// the deadline, no longer, since a hung module never returns.
+    pub async fn close(&self) {
+        drop(self.inner.stop.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let ended = std::mem::take(&mut *self.inner.ended.lock().unwrap_or_else(PoisonError::into_inner));
+        let all = async {
+            for end in ended {
+                match end.await {
+                    Ok(never) => match never {},
+                    Err(_ended) => {}
+                }
+            }
+        };
+        if tokio::time::timeout(self.inner.deadline, all).await.is_err() {
+            tracing::warn!("an HSM worker is still inside the module and is left there");
+        }
+    }
+
+    async fn call<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut dyn Token) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let shared = Arc::clone(&self.inner.shared);
+        if shared.state() == State::Down {
+            return Err(lost());
+        }
+        let (reply, answer) = oneshot::channel();
+        let job: Job = Box::new(move |token| {
+            // The caller has gone, by deadline or by itself: nothing is sent to the token any more.
+            if reply.is_closed() {
+                return Ok(());
+            }
+            let result = if shared.state() == State::Down { Err(lost()) } else { work(token) };
+            let fault = result.as_ref().err().cloned();
+            // An answer that comes after the deadline has no reader, and is wiped here.
+            drop(reply.send(result).err());
+            fault.map_or(Ok(()), Err)
+        });
+        match self.inner.jobs.try_send(job) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => return Err(Error::Busy),
+            Err(TrySendError::Disconnected(_)) => return Err(closed()),
+        }
+        match tokio::time::timeout(self.inner.deadline, answer).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => Err(closed()),
+            Err(_) => {
+                if self.inner.shared.late() {
+                    // Ask at once: a queue that was only long is back after one answer.
+                    if self.inner.probes.try_send(()).is_err() {
+                        tracing::debug!("an HSM probe is still waiting");
+                    }
+                }
+                let ms = self.inner.deadline.as_millis();
+                Err(Error::Unavailable(format!("no answer within {ms} ms")))
+            }
+        }
+    }
+}
+
+fn lost() -> Error {
+    Error::Unavailable("the token is lost; this process must be restarted".into())
+}
+
+fn closed() -> Error {
+    Error::Unavailable("the HSM is closed".into())
+}
+
+#[cfg(test)]
+mod tests;
