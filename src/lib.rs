@@ -3,10 +3,18 @@
 //! Layers, top down: `cli` -> `routes`, `http`, `courier` -> `service` -> `domain` and the ports `hsm`, `store`,
 //! `clock`; adapters know their port, the domain and `secret`, nothing above (`tests/tidy.rs` checks it).
 
+pub mod api;
+pub mod auth;
 pub mod cli;
+pub mod client;
 pub mod clock;
 pub mod domain;
+pub mod files;
 pub mod hsm;
+pub mod http;
+pub mod metrics;
+pub mod pki;
 pub mod seal;
 pub mod secret;
 pub mod store;
+pub mod tls;

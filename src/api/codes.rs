@@ -1,0 +1,138 @@
+//! Codes: activation, reprint, verification, deliveries.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::cards::Card;
+
+/// Where second parts go.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ContactTo {
+    /// `email`.
+    pub channel: String,
+    /// The address.
+    pub address: String,
+}
+
+/// `POST /v1/activations`
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Activate {
+    /// Holder's codice fiscale.
+    pub tax_code: String,
+    /// TEAM number, 20 digits.
+    pub team_number: String,
+    /// Last day of validity.
+    pub expires_on: String,
+    /// Where the second parts go.
+    pub contact: ContactTo,
+    /// Only show what would be done.
+    #[serde(default)]
+    pub preview: bool,
+}
+
+/// Answer to [`Activate`] with `preview`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Preview {
+    /// The card as it is.
+    pub card: Card,
+    /// The codes that would be handed out.
+    pub codes: BTreeMap<String, Split>,
+}
+
+/// How a code would be cut.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Split {
+    /// Digits on paper.
+    pub first: u8,
+    /// Digits by the chosen channel.
+    pub second: u8,
+}
+
+/// `POST /v1/reprints`
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reprint {
+    /// Holder's codice fiscale.
+    pub tax_code: String,
+    /// TEAM number, 20 digits.
+    pub team_number: String,
+    /// Last day of validity.
+    pub expires_on: String,
+    /// One of the policy's reasons.
+    pub reason: String,
+    /// Where the second parts go.
+    pub contact: ContactTo,
+}
+
+/// Answer to [`Activate`] and [`Reprint`]: the data of the paper. Not to be stored.
+#[derive(Serialize, Deserialize)]
+pub struct HandedOut {
+    /// First part by code: `PIN`, `PUK`, `CIP`.
+    pub first_parts: BTreeMap<String, String>,
+    /// Number that the message carries too, six digits.
+    pub control: String,
+    /// Delivery of the second parts; absent where the template has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivery: Option<String>,
+}
+
+impl Drop for HandedOut {
+    fn drop(&mut self) {
+        self.first_parts.values_mut().for_each(zeroize::Zeroize::zeroize);
+    }
+}
+
+/// `POST /v1/verifications`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Verify {
+    /// TEAM number, 20 digits.
+    pub team_number: String,
+    /// What the citizen said: 0 to 64 digits. Each is a guess, whatever its length.
+    pub code: String,
+    /// `revocation`.
+    pub purpose: String,
+}
+
+impl Drop for Verify {
+    fn drop(&mut self) {
+        zeroize::Zeroize::zeroize(&mut self.code);
+    }
+}
+
+/// Answer to [`Verify`]: of one size whatever it says.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Verified {
+    /// `accepted` or `rejected`.
+    pub outcome: String,
+    /// Names the answer; used up by a revocation.
+    pub verification: String,
+}
+
+/// Answer to `GET /v1/deliveries/{id}`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Delivery {
+    /// `queued`, `leased`, `sent`, `delivered`, `failed` or `cancelled`.
+    pub state: String,
+    /// `email`.
+    pub channel: String,
+    /// Number on paper and in the message.
+    pub control: String,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// Why the last attempt failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// RFC 3339.
+    pub queued_at: String,
+}
+
+/// Answer to `GET /v1/audit/checkpoint`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// The signed text.
+    pub checkpoint: String,
+}

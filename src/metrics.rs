@@ -1,0 +1,238 @@
+//! Every number that the service shows, in one table.
+//!
+//! Labels come from closed sets: routes, key roles, reasons. Nothing says how a single verification ended, and
+//! no duration is split by outcome.
+
+use std::time::Duration;
+
+use prometheus::{
+    HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder, core::Collector,
+};
+
+use crate::tls::HandshakeFailure;
+
+/// Bounds of duration buckets, seconds.
+const SECONDS: [f64; 14] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// A metric: its name, its labels, its meaning.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// Name, with the unit at its end.
+    pub name: &'static str,
+    /// Names of the labels.
+    pub labels: &'static [&'static str],
+    /// What it counts.
+    pub help: &'static str,
+}
+
+macro_rules! table {
+    ($($row:ident: $name:literal $labels:tt $help:literal;)*) => {
+        $(const $row: Row = Row { name: $name, labels: &$labels, help: $help };)*
+        /// All metrics.
+        pub const TABLE: &[Row] = &[$($row),*];
+    };
+}
+
+table! {
+    BUILD: "sigillo_build_info" ["version"] "1, for the version that runs.";
+    CONNECTIONS: "sigillo_connections_open" [] "Authenticated connections now open.";
+    CONNECTIONS_REFUSED: "sigillo_connections_refused_total" [] "Connections closed because all places were taken.";
+    CONNECTIONS_TOTAL: "sigillo_connections_total" [] "Authenticated connections opened.";
+    HANDSHAKES_FAILED: "sigillo_handshakes_failed_total" ["reason"] "TLS handshakes that failed.";
+    HSM_OPERATIONS: "sigillo_hsm_operations_total" ["key"] "HSM operations, by key role; to be reconciled with the audit log.";
+    HSM_STATE: "sigillo_hsm_state" ["state"] "1 for the state the HSM is in, 0 for the others.";
+    REQUESTS: "sigillo_requests_total" ["route", "class"] "Requests answered, by route and class of status.";
+    REQUEST_SECONDS: "sigillo_request_seconds" ["route"] "Time from a request's headers to its answer.";
+    STORE_COMMITS: "sigillo_store_commits_total" ["result"] "Commits, by result.";
+    STORE_QUEUE: "sigillo_store_queue_length" [] "Units waiting for the store.";
+    STORE_UNITS: "sigillo_store_units_total" [] "Units in applied commits; by commits, the mean size of a batch.";
+    VERIFICATIONS: "sigillo_verifications_total" ["answer"] "C.I.P. verifications answered, all together.";
+}
+
+/// State of the HSM, as a label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HsmState {
+    /// Some sessions are lost.
+    Degraded,
+    /// No session works.
+    Down,
+    /// All is well.
+    Up,
+}
+
+impl HsmState {
+    const ALL: [Self; 3] = [Self::Degraded, Self::Down, Self::Up];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Degraded => "degraded",
+            Self::Down => "down",
+            Self::Up => "up",
+        }
+    }
+}
+
+/// The metrics could not be set up: two rows of the table are in conflict.
+#[derive(Debug, thiserror::Error)]
+#[error("metrics cannot be set up: {0}")]
+pub struct MetricsError(#[from] prometheus::Error);
+
+/// The numbers of one process.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    connections: IntGauge,
+    connections_refused: IntCounter,
+    connections_total: IntCounter,
+    handshakes_failed: IntCounterVec,
+    hsm_operations: IntCounterVec,
+    hsm_state: IntGaugeVec,
+    requests: IntCounterVec,
+    request_seconds: HistogramVec,
+    store_commits: IntCounterVec,
+    store_queue: IntGauge,
+    store_units: IntCounter,
+    verifications: IntCounterVec,
+}
+
+impl Metrics {
+    /// Sets all of them up; those with labels known beforehand are shown from the start, at 0.
+    ///
+    /// # Errors
+    /// [`MetricsError`] if the table contradicts itself.
+    pub fn new() -> Result<Self, MetricsError> {
+        let registry = Registry::new();
+        let metrics = Self {
+            connections: add(&registry, IntGauge::with_opts(options(CONNECTIONS))?)?,
+            connections_refused: add(&registry, IntCounter::with_opts(options(CONNECTIONS_REFUSED))?)?,
+            connections_total: add(&registry, IntCounter::with_opts(options(CONNECTIONS_TOTAL))?)?,
+            handshakes_failed: counters(&registry, HANDSHAKES_FAILED)?,
+            hsm_operations: counters(&registry, HSM_OPERATIONS)?,
+            hsm_state: gauges(&registry, HSM_STATE)?,
+            requests: counters(&registry, REQUESTS)?,
+            request_seconds: durations(&registry, REQUEST_SECONDS)?,
+            store_commits: counters(&registry, STORE_COMMITS)?,
+            store_queue: add(&registry, IntGauge::with_opts(options(STORE_QUEUE))?)?,
+            store_units: add(&registry, IntCounter::with_opts(options(STORE_UNITS))?)?,
+            verifications: counters(&registry, VERIFICATIONS)?,
+            registry,
+        };
+        gauges(&metrics.registry, BUILD)?.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        for reason in HandshakeFailure::ALL {
+            metrics.handshakes_failed.with_label_values(&[reason.as_str()]).inc_by(0);
+        }
+        for result in ["applied", "failed"] {
+            metrics.store_commits.with_label_values(&[result]).inc_by(0);
+        }
+        for answer in ["accepted", "rejected"] {
+            metrics.verifications.with_label_values(&[answer]).inc_by(0);
+        }
+        metrics.hsm_state(HsmState::Down);
+        Ok(metrics)
+    }
+
+    /// All of them in the text format of Prometheus.
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        if let Err(error) = TextEncoder::new().encode_utf8(&self.registry.gather(), &mut text) {
+            tracing::error!(%error, "metrics cannot be written");
+        }
+        text
+    }
+
+    /// A request has been answered. `route` is a name from the routing table, never a path that a client sent.
+    pub fn request(&self, route: &'static str, status: u16, took: Duration) {
+        let class = match status {
+            100..=199 => "1xx",
+            200..=299 => "2xx",
+            300..=399 => "3xx",
+            400..=499 => "4xx",
+            _ => "5xx",
+        };
+        self.requests.with_label_values(&[route, class]).inc();
+        self.request_seconds.with_label_values(&[route]).observe(took.as_secs_f64());
+    }
+
+    /// A verification has been answered.
+    pub fn verification(&self, accepted: bool) {
+        let answer = if accepted { "accepted" } else { "rejected" };
+        self.verifications.with_label_values(&[answer]).inc();
+    }
+
+    /// Counts a connection as open until the guard is dropped.
+    pub fn connection_opened(&self) -> OpenConnection {
+        self.connections_total.inc();
+        self.connections.inc();
+        OpenConnection(self.connections.clone())
+    }
+
+    /// A connection found no place.
+    pub fn connection_refused(&self) {
+        self.connections_refused.inc();
+    }
+
+    /// A handshake failed.
+    pub fn handshake_failed(&self, reason: HandshakeFailure) {
+        self.handshakes_failed.with_label_values(&[reason.as_str()]).inc();
+    }
+
+    /// The HSM has done this many operations with the key of this role since the start.
+    pub fn hsm_operations(&self, key: &'static str, total: u64) {
+        let counter = self.hsm_operations.with_label_values(&[key]);
+        counter.inc_by(total.saturating_sub(counter.get()));
+    }
+
+    /// The HSM is in this state.
+    pub fn hsm_state(&self, state: HsmState) {
+        for other in HsmState::ALL {
+            self.hsm_state.with_label_values(&[other.as_str()]).set(i64::from(other == state));
+        }
+    }
+
+    /// What the store has done since the start: batches, units in them, batches that failed; and units that wait now.
+    pub fn store(&self, commits: u64, units: u64, failed: u64, waiting: u64) {
+        for (result, total) in [("applied", commits), ("failed", failed)] {
+            let counter = self.store_commits.with_label_values(&[result]);
+            counter.inc_by(total.saturating_sub(counter.get()));
+        }
+        self.store_units.inc_by(units.saturating_sub(self.store_units.get()));
+        self.store_queue.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+    }
+}
+
+/// A connection counted as open.
+#[derive(Debug)]
+pub struct OpenConnection(IntGauge);
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+fn options(row: Row) -> Opts {
+    Opts::new(row.name, row.help)
+}
+
+fn buckets(row: Row, bounds: &[f64]) -> HistogramOpts {
+    HistogramOpts::new(row.name, row.help).buckets(bounds.to_vec())
+}
+
+fn counters(registry: &Registry, row: Row) -> Result<IntCounterVec, prometheus::Error> {
+    add(registry, IntCounterVec::new(options(row), row.labels)?)
+}
+
+fn gauges(registry: &Registry, row: Row) -> Result<IntGaugeVec, prometheus::Error> {
+    add(registry, IntGaugeVec::new(options(row), row.labels)?)
+}
+
+fn durations(registry: &Registry, row: Row) -> Result<HistogramVec, prometheus::Error> {
+    add(registry, HistogramVec::new(buckets(row, &SECONDS), row.labels)?)
+}
+
+fn add<C: Collector + Clone + 'static>(registry: &Registry, metric: C) -> Result<C, prometheus::Error> {
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
