@@ -14,6 +14,7 @@ pub mod hsm;
 pub mod http;
 pub mod metrics;
 pub mod pki;
+pub mod policy;
 pub mod seal;
 pub mod secret;
 pub mod store;

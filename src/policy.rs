@@ -1,0 +1,64 @@
+//! The policy set: who may call what, which template a region gets, limits and periods.
+//!
+//! Read from a directory, strict, all or nothing: a set that cannot be read whole is refused with file, line and
+//! reason, and the one in force stays. Its SHA-256 is in every audit event. Decisions are values ([`Permit`]) that
+//! only this module can make.
+
+mod callers;
+mod load;
+mod parameters;
+mod permit;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+pub use callers::Caller;
+pub use load::BadPolicy;
+pub use parameters::{DeliveryRules, Parameters, VerificationRules};
+pub use permit::{Act, Action, Permit, act};
+
+use crate::domain::{
+    team::Region,
+    template::{Template, TemplateId},
+};
+
+/// A policy set in force.
+#[derive(Debug)]
+pub struct Policy {
+    callers: Vec<Caller>,
+    parameters: Parameters,
+    templates: BTreeMap<TemplateId, Template>,
+    digest: Arc<str>,
+}
+
+impl Policy {
+    /// SHA-256 of the set, 64 hexadecimal digits.
+    pub const fn digest(&self) -> &Arc<str> {
+        &self.digest
+    }
+
+    /// Limits and periods.
+    pub const fn parameters(&self) -> &Parameters {
+        &self.parameters
+    }
+
+    /// Every template of the set.
+    pub fn templates(&self) -> impl Iterator<Item = &Template> {
+        self.templates.values()
+    }
+
+    /// The template that a card of this region gets when it is registered.
+    pub fn template_for(&self, region: &Region) -> &Template {
+        self.templates.get(self.parameters.template_of(region)).unwrap_or_else(|| self.default_template())
+    }
+
+    /// The template of regions that have none of their own.
+    pub fn default_template(&self) -> &Template {
+        #[expect(clippy::expect_used, reason = "`Policy::load` checks that every chosen template is there")]
+        self.templates.get(self.parameters.default_template()).expect("checked at load")
+    }
+
+    /// The caller with this client certificate (SHA-256 of its DER encoding).
+    pub fn caller(&self, fingerprint: &[u8; 32]) -> Option<&Caller> {
+        self.callers.iter().find(|caller| caller.is(fingerprint))
+    }
+}

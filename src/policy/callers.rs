@@ -1,0 +1,132 @@
+//! `callers.toml`: the client certificates that may call, and what for.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use serde::Deserialize;
+
+use super::Action;
+
+/// The file as written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawCallers {
+    caller: Vec<RawCaller>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawCaller {
+    name: String,
+    certificate_sha256: String,
+    actions: BTreeSet<Action>,
+}
+
+/// A client certificate that the policy knows.
+#[derive(Debug)]
+pub struct Caller {
+    name: Arc<str>,
+    fingerprint: [u8; 32],
+    actions: BTreeSet<Action>,
+}
+
+impl Caller {
+    /// Its name in audit events.
+    pub const fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    pub(super) fn is(&self, fingerprint: &[u8; 32]) -> bool {
+        self.fingerprint == *fingerprint
+    }
+
+    pub(super) fn may(&self, action: Action) -> bool {
+        self.actions.contains(&action)
+    }
+}
+
+impl RawCallers {
+    /// Checks names, fingerprints and actions; the error is a sentence without the file's name.
+    pub(super) fn validate(self) -> Result<Vec<Caller>, String> {
+        let mut callers: Vec<Caller> = Vec::new();
+        for raw in self.caller {
+            let caller = raw.validate()?;
+            if callers.iter().any(|other| other.name == caller.name) {
+                return Err(format!("two callers are named \"{}\"", caller.name));
+            }
+            if let Some(other) = callers.iter().find(|other| other.fingerprint == caller.fingerprint) {
+                return Err(format!("\"{}\" and \"{}\" have the same certificate", other.name, caller.name));
+            }
+            callers.push(caller);
+        }
+        if callers.is_empty() {
+            return Err("no caller: nobody could use the service".into());
+        }
+        Ok(callers)
+    }
+}
+
+impl RawCaller {
+    fn validate(self) -> Result<Caller, String> {
+        let Self { name, certificate_sha256, actions } = self;
+        let good = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        if name.is_empty() || name.len() > 40 || !name.bytes().all(good) {
+            return Err(format!("caller \"{name}\": a name is 1 to 40 of a-z, 0-9 and -"));
+        }
+        if name == "sigillo" {
+            return Err("caller \"sigillo\": the name stands for the service itself in audit events".into());
+        }
+        let mut fingerprint = [0; 32];
+        hex::decode_to_slice(&certificate_sha256, &mut fingerprint)
+            .map_err(|_| format!("caller \"{name}\": certificate_sha256 is 64 hexadecimal digits"))?;
+        if actions.is_empty() {
+            return Err(format!("caller \"{name}\": no actions"));
+        }
+        // I1: who carries second parts must not be able to ask for first parts.
+        let first_parts = [Action::Activate, Action::Reprint];
+        if actions.contains(&Action::Courier) && actions.iter().any(|a| first_parts.contains(a)) {
+            return Err(format!(
+                "caller \"{name}\": \"courier\" excludes \"activate\" and \"reprint\" (split knowledge)"
+            ));
+        }
+        Ok(Caller { name: name.into(), fingerprint, actions })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(text: &str) -> String {
+        match toml::from_str::<RawCallers>(text) {
+            Ok(raw) => raw.validate().err().unwrap_or_default(),
+            Err(e) => e.to_string(),
+        }
+    }
+
+    fn caller(name: &str, print: &str, actions: &str) -> String {
+        format!("[[caller]]\nname = \"{name}\"\ncertificate_sha256 = \"{print}\"\nactions = [{actions}]\n")
+    }
+
+    #[test]
+    fn contradictions_are_refused_with_their_reason() {
+        let (a, b) = ("aa".repeat(32), "bb".repeat(32));
+        let look = "\"look_up\"";
+        let cases = [
+            ("caller = []".to_owned(), "no caller"),
+            (caller("Sportello", &a, look), "a name is"),
+            (caller("sigillo", &a, look), "service itself"),
+            (caller("sportello", "aa", look), "64 hexadecimal"),
+            (caller("sportello", &a, ""), "no actions"),
+            (caller("sportello", &a, "\"everything\""), "unknown variant"),
+            (caller("sportello", &a, look) + &caller("sportello", &b, look), "two callers"),
+            (caller("sportello", &a, look) + &caller("altro", &a, look), "same certificate"),
+            (caller("corriere", &a, "\"courier\", \"activate\""), "split knowledge"),
+            (caller("sportello", &a, look) + "admin = true\n", "unknown field"),
+        ];
+        for (text, reason) in cases {
+            let said = refused(&text);
+            assert!(said.contains(reason), "{said:?} should say {reason:?} for\n{text}");
+        }
+        assert_eq!(refused(&(caller("sportello", &a, look) + &caller("corriere", &b, "\"courier\""))), "");
+    }
+}

@@ -1,0 +1,128 @@
+//! Reading a policy directory: everything or nothing, with file, line and reason.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use aws_lc_rs::digest;
+use serde::de::DeserializeOwned;
+
+use super::{Policy, callers::RawCallers, parameters::RawParameters};
+use crate::domain::template::{RawTemplate, Template, TemplateId};
+
+/// Why a policy set was refused.
+#[derive(Debug, thiserror::Error)]
+#[error("policy {}{}: {reason}", file.display(), line.map(|n| format!(", line {n}")).unwrap_or_default())]
+pub struct BadPolicy {
+    /// The file or directory at fault.
+    pub file: PathBuf,
+    /// Its line, from 1, where one is at fault.
+    pub line: Option<usize>,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+fn bad(file: &Path, reason: impl Into<String>) -> BadPolicy {
+    BadPolicy { file: file.into(), line: None, reason: reason.into() }
+}
+
+struct File {
+    path: PathBuf,
+    text: String,
+}
+
+/// The files of a set by name: everything in the directory but the courier's own.
+fn read(directory: &Path) -> Result<BTreeMap<String, File>, BadPolicy> {
+    let mut found = BTreeMap::new();
+    let mut open = vec![(directory.to_owned(), String::new())];
+    while let Some((at, prefix)) = open.pop() {
+        let entries = fs::read_dir(&at).map_err(|e| bad(&at, e.to_string()))?;
+        for entry in entries {
+            let path = entry.map_err(|e| bad(&at, e.to_string()))?.path();
+            let Some(name) = path.file_name().and_then(|n| n.to_str()) else {
+                return Err(bad(&path, "the name is not UTF-8"));
+            };
+            let name = format!("{prefix}{name}");
+            if !path.is_dir() {
+                let text = fs::read_to_string(&path).map_err(|e| bad(&path, e.to_string()))?;
+                found.insert(name, File { path, text });
+            } else if name != "courier" {
+                open.push((path, format!("{name}/")));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// SHA-256 of a set, 64 hexadecimal digits: over size, name and bytes of each file in the order of names.
+fn digest_of(files: &BTreeMap<String, File>) -> String {
+    let mut context = digest::Context::new(&digest::SHA256);
+    context.update(b"sigillo policy set v1\n");
+    for (name, file) in files {
+        context.update(format!("{} {name}\n", file.text.len()).as_bytes());
+        context.update(file.text.as_bytes());
+    }
+    hex::encode(context.finish())
+}
+
+fn parse<T: DeserializeOwned>(file: &File) -> Result<T, BadPolicy> {
+    toml::from_str(&file.text).map_err(|e| BadPolicy {
+        file: file.path.clone(),
+        line: e
+            .span()
+            .map(|s| file.text.bytes().take(s.start).filter(|b| *b == b'\n').count().saturating_add(1)),
+        reason: e.message().to_owned(),
+    })
+}
+
+fn templates(files: &BTreeMap<String, File>) -> Result<BTreeMap<TemplateId, Template>, BadPolicy> {
+    let mut templates = BTreeMap::new();
+    for (name, file) in files {
+        if name == "authority.toml" || name == "callers.toml" || name.ends_with(".md") {
+            continue;
+        }
+        if !(name.starts_with("templates/") && name.ends_with(".toml")) {
+            return Err(bad(&file.path, "not a file of a policy set"));
+        }
+        let template =
+            Template::try_from(parse::<RawTemplate>(file)?).map_err(|e| bad(&file.path, e.to_string()))?;
+        let id = template.id().clone();
+        if templates.insert(id.clone(), template).is_some() {
+            return Err(bad(&file.path, format!("another file has template {id} too")));
+        }
+    }
+    Ok(templates)
+}
+
+impl Policy {
+    /// Reads and checks the set in `directory`. Templates that only tests may have are refused.
+    pub fn load(directory: &Path) -> Result<Self, BadPolicy> {
+        let policy = Self::load_with_test_templates(directory)?;
+        if let Some(template) = policy.templates().find(|template| template.is_test_only()) {
+            let reason = format!("template {} is for tests only (test_only = true)", template.id());
+            return Err(bad(&directory.join("templates"), reason));
+        }
+        Ok(policy)
+    }
+
+    /// As [`Policy::load`], with templates whose codes fit no real card.
+    pub fn load_with_test_templates(directory: &Path) -> Result<Self, BadPolicy> {
+        let files = read(directory)?;
+        let file = |name: &str| files.get(name).ok_or_else(|| bad(&directory.join(name), "missing"));
+        let templates = templates(&files)?;
+        let at = file("authority.toml")?;
+        let parameters = parse::<RawParameters>(at)?.validate().map_err(|e| bad(&at.path, e))?;
+        if let Some(missing) = parameters.chosen().find(|id| !templates.contains_key(*id)) {
+            return Err(bad(
+                &at.path,
+                format!("template {missing} is chosen but templates/ has no such file"),
+            ));
+        }
+        let at = file("callers.toml")?;
+        let callers = parse::<RawCallers>(at)?.validate().map_err(|e| bad(&at.path, e))?;
+        Ok(Self { callers, parameters, templates, digest: Arc::from(digest_of(&files)) })
+    }
+}

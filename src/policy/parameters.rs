@@ -1,0 +1,215 @@
+//! `authority.toml`: limits, periods, reasons and which template a region gets.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::Deserialize;
+
+use crate::domain::{card::Reason, team::Region, template::TemplateId};
+
+/// The file as written. A missing key is an error: every number here is a security decision.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawParameters {
+    verification: RawVerification,
+    idempotency: RawIdempotency,
+    delivery: RawDelivery,
+    reprint: RawReasons,
+    revocation: RawReasons,
+    templates: RawChoice,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawVerification {
+    tick_ms: u64,
+    accepted_for_s: u64,
+    decoys: u32,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawIdempotency {
+    keep_h: u64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawDelivery {
+    lease_s: u64,
+    attempts: u32,
+    back_off_first_s: u64,
+    back_off_most_s: u64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawReasons {
+    reasons: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawChoice {
+    default: String,
+    #[serde(default)]
+    region: BTreeMap<String, String>,
+}
+
+/// How a C.I.P. is verified.
+#[derive(Clone, Copy, Debug)]
+pub struct VerificationRules {
+    /// Answers leave on a multiple of this, counted from the request's arrival.
+    pub tick: Duration,
+    /// How long an accepted verification may be used, milliseconds.
+    pub accepted_for_ms: u64,
+    /// Counters that stand in for unknown cards.
+    pub decoys: u32,
+}
+
+/// How second parts are delivered.
+#[derive(Clone, Copy, Debug)]
+pub struct DeliveryRules {
+    /// How long the courier holds a delivery, milliseconds.
+    pub lease_ms: u64,
+    /// Attempts before it is given up.
+    pub attempts: u32,
+    /// Wait after the first failed attempt, milliseconds; doubled after each.
+    pub back_off_first_ms: u64,
+    /// The longest wait between attempts, milliseconds.
+    pub back_off_most_ms: u64,
+}
+
+impl DeliveryRules {
+    /// Milliseconds to wait after the attempt with this number (from 1) failed.
+    pub fn back_off_ms(&self, attempt: u32) -> u64 {
+        let doublings = attempt.saturating_sub(1).min(32);
+        self.back_off_first_ms.saturating_mul(1_u64 << doublings).min(self.back_off_most_ms)
+    }
+}
+
+/// The validated parameters.
+#[derive(Debug)]
+pub struct Parameters {
+    /// How a C.I.P. is verified.
+    pub verification: VerificationRules,
+    /// How second parts are delivered.
+    pub delivery: DeliveryRules,
+    /// How long an idempotency key is remembered, milliseconds.
+    pub idempotency_keep_ms: u64,
+    reprint_reasons: Vec<String>,
+    revocation_reasons: Vec<String>,
+    default_template: TemplateId,
+    templates: BTreeMap<Region, TemplateId>,
+}
+
+impl Parameters {
+    /// The template that a region's new cards get.
+    pub fn template_of(&self, region: &Region) -> &TemplateId {
+        self.templates.get(region).unwrap_or(&self.default_template)
+    }
+
+    /// The template of regions that have none of their own.
+    pub const fn default_template(&self) -> &TemplateId {
+        &self.default_template
+    }
+
+    /// Every template that new cards may get.
+    pub fn chosen(&self) -> impl Iterator<Item = &TemplateId> {
+        std::iter::once(&self.default_template).chain(self.templates.values())
+    }
+
+    /// Whether a reprint may be asked for with this reason.
+    pub fn is_reprint_reason(&self, reason: &str) -> bool {
+        self.reprint_reasons.iter().any(|known| known == reason)
+    }
+
+    /// Whether a revocation may be asked for with this reason.
+    pub fn is_revocation_reason(&self, reason: &str) -> bool {
+        self.revocation_reasons.iter().any(|known| known == reason)
+    }
+}
+
+fn within(name: &str, value: u64, low: u64, high: u64) -> Result<u64, String> {
+    if (low..=high).contains(&value) {
+        Ok(value)
+    } else {
+        Err(format!("{name} = {value}: must be {low} to {high}"))
+    }
+}
+
+fn reasons(name: &str, list: Vec<String>) -> Result<Vec<String>, String> {
+    let good = |b: u8| b.is_ascii_lowercase() || b == b'_';
+    if list.is_empty() {
+        return Err(format!("{name}: at least one reason"));
+    }
+    match list.iter().find(|r| r.is_empty() || r.len() > 40 || !r.bytes().all(good)) {
+        Some(bad) => Err(format!("{name}: \"{bad}\" is not 1 to 40 of a-z and _")),
+        None => Ok(list),
+    }
+}
+
+/// Reasons that an operator may give: of the domain's, without those that only the authority itself has.
+fn revocation_reasons(list: Vec<String>) -> Result<Vec<String>, String> {
+    let list = reasons("revocation.reasons", list)?;
+    let known = |text: &String| {
+        text.parse().is_ok_and(|reason| !matches!(reason, Reason::Renewed | Reason::Replaced))
+    };
+    match list.iter().find(|text| !known(text)) {
+        Some(bad) => Err(format!("revocation.reasons: an operator cannot give \"{bad}\"")),
+        None => Ok(list),
+    }
+}
+
+impl RawParameters {
+    /// Checks every number; the error is a sentence without the file's name.
+    pub(super) fn validate(self) -> Result<Parameters, String> {
+        let Self { verification: v, idempotency, delivery: d, reprint, revocation, templates } = self;
+        let id = |text: &str| text.parse::<TemplateId>().map_err(|e| format!("template \"{text}\": {e}"));
+        let mut by_region = BTreeMap::new();
+        for (region, template) in &templates.region {
+            let key = region.parse::<Region>().map_err(|e| format!("templates.region.{region}: {e}"))?;
+            by_region.insert(key, id(template)?);
+        }
+        let decoys = within("verification.decoys", v.decoys.into(), 16, 1_048_576)?;
+        Ok(Parameters {
+            verification: VerificationRules {
+                tick: Duration::from_millis(within("verification.tick_ms", v.tick_ms, 1, 1000)?),
+                accepted_for_ms: within("verification.accepted_for_s", v.accepted_for_s, 10, 3600)?
+                    .saturating_mul(1000),
+                decoys: u32::try_from(decoys).unwrap_or(u32::MAX),
+            },
+            delivery: DeliveryRules {
+                lease_ms: within("delivery.lease_s", d.lease_s, 5, 3600)?.saturating_mul(1000),
+                attempts: u32::try_from(within("delivery.attempts", d.attempts.into(), 1, 100)?).unwrap_or(1),
+                back_off_first_ms: within("delivery.back_off_first_s", d.back_off_first_s, 1, 3600)?
+                    .saturating_mul(1000),
+                back_off_most_ms: within(
+                    "delivery.back_off_most_s",
+                    d.back_off_most_s,
+                    d.back_off_first_s,
+                    86_400,
+                )?
+                .saturating_mul(1000),
+            },
+            idempotency_keep_ms: within("idempotency.keep_h", idempotency.keep_h, 1, 720)?
+                .saturating_mul(3_600_000),
+            reprint_reasons: reasons("reprint.reasons", reprint.reasons)?,
+            revocation_reasons: revocation_reasons(revocation.reasons)?,
+            default_template: id(&templates.default)?,
+            templates: by_region,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn back_off_doubles_up_to_its_most() {
+        let rules = DeliveryRules { lease_ms: 0, attempts: 9, back_off_first_ms: 30, back_off_most_ms: 100 };
+        let waits: Vec<_> = (1..=4).map(|n| rules.back_off_ms(n)).collect();
+        assert_eq!(waits, [30, 60, 100, 100]);
+        assert_eq!(rules.back_off_ms(u32::MAX), 100);
+    }
+}

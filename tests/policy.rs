@@ -1,0 +1,148 @@
+//! Policy sets: the shipped one is accepted, and each kind of mistake is refused with file, line and reason.
+#![expect(clippy::unwrap_used, reason = "a failed test panics")]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use sigillo::{
+    domain::{team::Region, template::CodeName},
+    policy::Policy,
+};
+
+/// A copy of the shipped set.
+fn copy() -> tempfile::TempDir {
+    let to = tempfile::tempdir().unwrap();
+    let mut open = vec![(Path::new(env!("CARGO_MANIFEST_DIR")).join("policies"), to.path().to_owned())];
+    while let Some((from, to)) = open.pop() {
+        fs::create_dir_all(&to).unwrap();
+        for entry in fs::read_dir(from).unwrap() {
+            let path = entry.unwrap().path();
+            let copy = to.join(path.file_name().unwrap());
+            if path.is_dir() {
+                open.push((path, copy));
+            } else {
+                fs::copy(path, copy).unwrap();
+            }
+        }
+    }
+    to
+}
+
+fn edit(set: &Path, file: &str, from: &str, to: &str) -> PathBuf {
+    let path = set.join(file);
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.contains(from), "{file} has no {from:?}");
+    fs::write(&path, text.replacen(from, to, 1)).unwrap();
+    path
+}
+
+#[test]
+fn the_shipped_set_is_accepted_and_its_regions_get_their_templates() {
+    let policy = Policy::load(copy().path()).unwrap();
+    let template = |region: &str| policy.template_for(&region.parse::<Region>().unwrap());
+    for (region, id, has_cip) in [
+        ("030", "IT-030/1", false),
+        ("010", "IT-010/1", true),
+        ("042", "IT-042/1", true),
+        ("120", "IT/1", true),
+    ] {
+        assert_eq!(template(region).id().to_string(), id);
+        assert_eq!(template(region).shape(CodeName::Cip).is_some(), has_cip, "{region}");
+    }
+    assert_eq!(policy.default_template().id().to_string(), "IT/1");
+}
+
+#[test]
+fn the_digest_is_of_every_file_but_the_couriers() {
+    let set = copy();
+    let digest = |set: &Path| Policy::load(set).unwrap().digest().to_string();
+    let before = digest(set.path());
+    assert_eq!(before.len(), 64);
+    edit(set.path(), "courier/messages/activation.txt", "Gentile", "Gentilissima");
+    assert_eq!(digest(set.path()), before, "the courier's files are its own policy");
+    edit(set.path(), "templates/trento.toml", "# Trento", "# Provincia di Trento");
+    let after = digest(set.path());
+    assert_ne!(after, before, "a comment is read by people who sign");
+    fs::rename(set.path().join("templates/trento.toml"), set.path().join("templates/tn.toml")).unwrap();
+    assert_ne!(digest(set.path()), after, "names count");
+}
+
+#[test]
+fn each_mistake_is_refused_with_its_file_and_reason() {
+    let print = "1".repeat(64);
+    for (file, from, to, line, reason) in [
+        ("authority.toml", "tick_ms = 20", "tick = 20", true, "unknown field"),
+        ("authority.toml", "tick_ms = 20", "", true, "missing field `tick_ms`"),
+        (
+            "authority.toml",
+            "tick_ms = 20",
+            "tick_ms = 0",
+            false,
+            "verification.tick_ms = 0: must be 1 to 1000",
+        ),
+        ("authority.toml", "tick_ms = 20", "tick_ms = \"20\"", true, "invalid type"),
+        ("authority.toml", "decoys = 4096", "decoys = 2", false, "verification.decoys = 2"),
+        ("authority.toml", "accepted_for_s = 300", "accepted_for_s = 86400", false, "accepted_for_s"),
+        ("authority.toml", "keep_h = 24", "keep_h = 0", false, "idempotency.keep_h"),
+        ("authority.toml", "attempts = 8", "attempts = 0", false, "delivery.attempts"),
+        ("authority.toml", "back_off_most_s = 3600", "back_off_most_s = 3", false, "must be 30 to 86400"),
+        ("authority.toml", "\"lost_paper\"", "\"Lost paper\"", false, "is not 1 to 40 of a-z and _"),
+        ("authority.toml", "\"stolen\"", "\"renewed\"", false, "an operator cannot give \"renewed\""),
+        ("authority.toml", "\"stolen\"", "\"bored\"", false, "an operator cannot give \"bored\""),
+        ("authority.toml", "default = \"IT/1\"", "default = \"IT/2\"", false, "template IT/2 is chosen"),
+        ("authority.toml", "\"042\" =", "\"42\" =", false, "templates.region.42"),
+        ("authority.toml", "[templates]", "[templates", true, ""),
+        ("callers.toml", &print, "1111", false, "64 hexadecimal digits"),
+        ("callers.toml", "name = \"desk\"", "name = \"bureau\"", false, "two callers are named \"bureau\""),
+        (
+            "callers.toml",
+            "actions = [\"courier\"]",
+            "actions = [\"courier\", \"activate\"]",
+            false,
+            "split knowledge",
+        ),
+        ("callers.toml", "\"read_audit\"]", "\"everything\"]", true, "unknown variant"),
+        ("templates/trento.toml", "id = \"IT-042/1\"", "id = \"IT-010/1\"", false, "IT-010/1"),
+        ("templates/trento.toml", "second = 3", "second = 9", false, "pin"),
+        ("templates/trento.toml", "lifetime = 100", "lifetime = 101", false, "lifetime"),
+        ("templates/trento.toml", "in_a_row = 5", "", true, "missing field `in_a_row`"),
+        ("templates/trento.toml", "[cip]", "[cup]", true, "unknown field"),
+    ] {
+        let set = copy();
+        let path = edit(set.path(), file, from, to);
+        let said = Policy::load(set.path()).unwrap_err().to_string();
+        assert!(said.contains(reason), "{said:?} should say {reason:?}");
+        assert!(
+            said.contains(path.parent().unwrap().to_str().unwrap()),
+            "{said:?} should name {}",
+            path.display()
+        );
+        assert_eq!(said.contains(", line "), line, "{said:?}");
+    }
+}
+
+#[test]
+fn missing_and_foreign_files_are_refused() {
+    for file in ["authority.toml", "callers.toml", "templates/trento.toml"] {
+        let set = copy();
+        fs::remove_file(set.path().join(file)).unwrap();
+        Policy::load(set.path()).unwrap_err();
+    }
+    let set = copy();
+    fs::write(set.path().join("templates/notes.txt"), "x").unwrap();
+    assert!(Policy::load(set.path()).unwrap_err().to_string().contains("not a file of a policy set"));
+    let set = copy();
+    fs::write(set.path().join("authority.toml"), [0xff, 0xfe]).unwrap();
+    Policy::load(set.path()).unwrap_err();
+}
+
+#[test]
+fn templates_for_tests_need_to_be_asked_for() {
+    let set = copy();
+    edit(set.path(), "templates/trento.toml", "id = \"IT-042/1\"", "id = \"IT-042/1\"\ntest_only = true");
+    let said = Policy::load(set.path()).unwrap_err().to_string();
+    assert!(said.contains("IT-042/1 is for tests only"), "{said}");
+    Policy::load_with_test_templates(set.path()).unwrap();
+}
