@@ -17,5 +17,6 @@ pub mod pki;
 pub mod policy;
 pub mod seal;
 pub mod secret;
+pub mod service;
 pub mod store;
 pub mod tls;

@@ -1,0 +1,182 @@
+//! What the authority does, and in which order.
+//!
+//! Every operation takes a [`Permit`](crate::policy::Permit) for itself and goes through the same steps
+//! ([`effects`]): decide, commit the intent, ask the HSM, commit the outcome, answer.
+
+mod activate;
+mod answer;
+mod audit;
+mod commitments;
+mod deliveries;
+mod effects;
+mod error;
+mod frozen;
+mod hand_out;
+mod idempotency;
+mod leases;
+mod look_up;
+mod records;
+mod register;
+mod reports;
+mod reprint;
+mod revoke;
+mod running;
+mod upkeep;
+mod verify;
+
+use std::sync::{Arc, RwLock};
+
+pub use activate::{ActivationRequest, Summary};
+pub use answer::{CardView, DeliveryView, FirstParts};
+pub use audit::Exported;
+pub use error::{Error, What};
+pub use hand_out::HandedOut;
+pub use leases::LeasedDelivery;
+pub use look_up::{CardData, CardNumber};
+pub use register::{Former, Line, LineOutcome};
+pub use reports::Outcome as DeliveryOutcome;
+pub use reprint::ReprintRequest;
+pub use revoke::{RevocationRequest, Revoked};
+pub use verify::{Purpose, Verdict, Verification, VerificationRequest};
+
+use crate::{
+    clock::Clock,
+    domain::{audit as evidence, id::RequestId},
+    hsm::Hsm,
+    policy::{Act, Permit, Policy},
+    seal::ContactSealer,
+    store::Store,
+};
+
+/// The authority: policy, keys, records and clock.
+pub struct Service {
+    clock: Arc<dyn Clock>,
+    dispatch: tokio::sync::Mutex<()>,
+    frozen: frozen::Frozen,
+    hsm: Hsm,
+    log: String,
+    policy: RwLock<Arc<Policy>>,
+    running: running::Running,
+    sealer: ContactSealer,
+    store: Store,
+}
+
+/// What a service needs to start.
+pub struct Parts {
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// The authority's token.
+    pub hsm: Hsm,
+    /// Name of this node's audit log, in its checkpoints.
+    pub log: String,
+    /// The policy set in force.
+    pub policy: Arc<Policy>,
+    /// The courier's contact key, public half.
+    pub sealer: ContactSealer,
+    /// The records.
+    pub store: Store,
+}
+
+/// One permitted request.
+pub struct Call<A> {
+    /// Who may do this, under which policy.
+    pub permit: Permit<A>,
+    /// Names the request in events, logs and the answer.
+    pub request: RequestId,
+    /// Idempotency key as the caller gave it, 1 to 64 visible ASCII characters.
+    pub key: Option<String>,
+    /// The body, for the commitment that tells a repeated request from a changed one.
+    pub body: crate::secret::SecretBytes,
+}
+
+impl Service {
+    /// Puts the parts together, and refuses a policy that contradicts what the store holds: a template in use must
+    /// be there, unchanged. Makes the decoy counters that are missing.
+    pub async fn start(parts: Parts) -> Result<Self, Error> {
+        let Parts { clock, hsm, log, policy, sealer, store } = parts;
+        let frozen = frozen::Frozen::load(&store, &policy)?;
+        let service = Self {
+            clock,
+            dispatch: tokio::sync::Mutex::new(()),
+            frozen,
+            hsm,
+            log,
+            policy: RwLock::new(policy),
+            running: running::Running::default(),
+            sealer,
+            store,
+        };
+        service.make_decoys().await?;
+        service.record_start().await?;
+        Ok(service)
+    }
+
+    /// The policy set in force.
+    pub fn policy(&self) -> Arc<Policy> {
+        Arc::clone(&self.policy.read().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    /// The records, for readiness and metrics.
+    pub const fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The token, for readiness and metrics.
+    pub const fn hsm(&self) -> &Hsm {
+        &self.hsm
+    }
+
+    /// Records a request that was refused before it reached an operation: by the policy, or for what it says. `caller`
+    /// is nothing for a certificate that the policy does not know, `reason` the code of the problem.
+    pub async fn refused(
+        &self,
+        request: RequestId,
+        caller: Option<String>,
+        certificate: &[u8; 32],
+        operation: &'static str,
+        reason: &'static str,
+    ) -> Result<(), Error> {
+        let detail = vec![
+            ("reason", reason.to_owned()),
+            ("operation", operation.to_owned()),
+            ("certificate", hex::encode(certificate)),
+        ];
+        let event = self.own_event(evidence::Kind::RequestRefused, evidence::Outcome::Refused)?;
+        self.record(evidence::Event { caller: caller.unwrap_or_default(), request, detail, ..event }).await
+    }
+
+    /// An event of this request, to be completed.
+    fn event<A: Act>(
+        &self,
+        call: &Call<A>,
+        kind: evidence::Kind,
+        outcome: evidence::Outcome,
+    ) -> evidence::Event {
+        evidence::Event {
+            at_ms: self.clock.now_ms(),
+            kind,
+            outcome,
+            caller: call.permit.caller().to_string(),
+            request: call.request,
+            policy: call.permit.policy().digest().to_string(),
+            card: None,
+            with_ticket: false,
+            detail: Vec::new(),
+        }
+    }
+
+    /// An event of what the service does by itself.
+    fn own_event(&self, kind: evidence::Kind, outcome: evidence::Outcome) -> Result<evidence::Event, Error> {
+        Ok(evidence::Event {
+            at_ms: self.clock.now_ms(),
+            kind,
+            outcome,
+            caller: "sigillo".into(),
+            request: RequestId::new(effects::fresh()?),
+            policy: self.policy().digest().to_string(),
+            card: None,
+            with_ticket: false,
+            detail: Vec::new(),
+        })
+    }
+}

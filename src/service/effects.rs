@@ -1,0 +1,81 @@
+//! The one order of effects, written once: commit the intent, ask the HSM, commit the outcome.
+//!
+//! The keys that make or check codes answer only to an [`Intended`], which only a durable intent gives.
+
+use aws_lc_rs::rand;
+
+use super::{Error, Service, running::Runs};
+use crate::{
+    domain::tries::Ticket,
+    hsm::MacKey,
+    secret::{Secret, SecretBytes},
+    store::{Outcome, Unit},
+};
+
+/// The intent is durable; the try, if one was to be spent, is spent.
+#[derive(Debug)]
+#[must_use = "an intent is followed by an outcome"]
+pub(super) struct Intended {
+    ticket: Option<Ticket>,
+    /// Held to the end of the outcome's commit.
+    #[expect(dead_code, reason = "says that the request runs, for as long as it is there")]
+    runs: Option<Runs>,
+}
+
+impl Intended {
+    /// The same, of a request that repetitions have to wait for.
+    pub(super) fn keeping(self, runs: Runs) -> Self {
+        Self { runs: Some(runs), ..self }
+    }
+
+    /// The try that the intent spent, if one was left.
+    pub(super) const fn ticket(&self) -> Option<Ticket> {
+        self.ticket
+    }
+}
+
+/// The unit was not applied: this operation of it did not find what it expects.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Guard(pub(super) usize);
+
+impl Service {
+    /// Commits an intent. An HSM known to be down refuses here, before a try is spent.
+    pub(super) async fn intend(&self, unit: Unit) -> Result<Result<Intended, Guard>, Error> {
+        self.hsm.refuse_if_down()?;
+        Ok(match self.store.submit(unit).await? {
+            Outcome::Applied { ticket, .. } => Ok(Intended { ticket, runs: None }),
+            Outcome::Refused { op } => Err(Guard(op)),
+        })
+    }
+
+    /// Asks the keys of codes. An error here leaves the try spent and the idempotency key without an outcome.
+    pub(super) async fn ask(
+        &self,
+        _after: &Intended,
+        calls: Vec<(MacKey, SecretBytes)>,
+    ) -> Result<Vec<Secret<32>>, Error> {
+        Ok(self.hsm.macs(calls).await?)
+    }
+
+    /// Commits the outcome of an intent. An unknown outcome of this commit is `unavailable` to the caller.
+    pub(super) async fn conclude(&self, after: Intended, unit: Unit) -> Result<Result<(), Guard>, Error> {
+        let done = self.commit(unit).await;
+        drop(after);
+        done
+    }
+
+    /// Commits what needs no key of codes: nothing to intend, the outcome alone.
+    pub(super) async fn commit(&self, unit: Unit) -> Result<Result<(), Guard>, Error> {
+        Ok(match self.store.submit(unit).await? {
+            Outcome::Applied { .. } => Ok(()),
+            Outcome::Refused { op } => Err(Guard(op)),
+        })
+    }
+}
+
+/// 16 random bytes for an identifier that is not a secret by itself (salts come from the HSM).
+pub(super) fn fresh() -> Result<[u8; 16], Error> {
+    let mut bytes = [0; 16];
+    rand::fill(&mut bytes).map_err(|_| Error::Unavailable("the system gives no random bytes".into()))?;
+    Ok(bytes)
+}

@@ -1,0 +1,89 @@
+//! Why an operation did not answer with its result.
+
+use crate::{domain::card::Refusal, hsm, store};
+
+/// Closed: the transport maps each to one problem, without a wildcard.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Program or module broke its own contract. Logged under the request's id; outside sees only that.
+    #[error("internal error: {0}")]
+    Bug(String),
+    /// A record changed between reading and writing it; nothing was done.
+    #[error("changed by another request meanwhile")]
+    Conflict,
+    /// A value is well formed but not acceptable here.
+    #[error("{field}: {detail}")]
+    Field {
+        /// Path of the field in the body.
+        field: &'static str,
+        /// Stable code.
+        code: &'static str,
+        /// A sentence that does not repeat the value.
+        detail: &'static str,
+    },
+    /// The first request with this idempotency key is still running.
+    #[error("the first request with this idempotency key is still running")]
+    InProgress,
+    /// The operation changes something and came without an idempotency key.
+    #[error("no idempotency key")]
+    KeyMissing,
+    /// The idempotency key was used for another request.
+    #[error("idempotency key used for another request")]
+    KeyReused,
+    /// No such thing, or not for this caller: indistinguishable.
+    #[error("{0} not found")]
+    NotFound(What),
+    /// The first request with this idempotency key has no known outcome, and never will.
+    #[error("outcome of the first request with this idempotency key is unknown")]
+    OutcomeUnknown,
+    /// The card's life cycle does not allow it.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// HSM or store gives no answer, now.
+    #[error("unavailable: {0}")]
+    Unavailable(String),
+}
+
+/// What was not found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// No card with these data.
+    Card,
+    /// No such delivery.
+    Delivery,
+    /// No such hold of a delivery, or no longer.
+    Lease,
+    /// No such accepted verification for this card, caller and purpose, or no longer.
+    Verification,
+}
+
+impl std::fmt::Display for What {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Card => "card",
+            Self::Delivery => "delivery",
+            Self::Lease => "lease",
+            Self::Verification => "verification",
+        })
+    }
+}
+
+impl From<hsm::Error> for Error {
+    fn from(e: hsm::Error) -> Self {
+        match e {
+            hsm::Error::Bug(what) => Self::Bug(what),
+            hsm::Error::Busy => Self::Unavailable("HSM queue full".into()),
+            hsm::Error::Unavailable(what) | hsm::Error::WrongKey(what) => Self::Unavailable(what),
+        }
+    }
+}
+
+impl From<store::Error> for Error {
+    fn from(e: store::Error) -> Self {
+        match e {
+            store::Error::Fatal(what) | store::Error::NotWritten(what) | store::Error::Unknown(what) => {
+                Self::Unavailable(what)
+            }
+        }
+    }
+}

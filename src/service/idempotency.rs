@@ -1,0 +1,170 @@
+//! Idempotency keys: a repeated request has no second effect (I9).
+//!
+//! The record is written, still without an answer, in the commit of the intent, and completed in the commit of the
+//! outcome. A request that dies in between leaves it without an answer for ever: its outcome is unknown, and the
+//! caller looks the card up instead of trying again blindly.
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use super::{
+    Call, Error, Service, commitments,
+    effects::{Guard, Intended},
+    records::Perishable,
+};
+use crate::{
+    domain::{
+        audit::{Event, Kind, Outcome},
+        id::CardId,
+    },
+    hsm::MacKey,
+    policy::Act,
+    secret::{Secret, SecretBytes},
+    store::{Expect, Op, Space, Unit},
+};
+
+/// The stored record. Answers never hold a code or a part: first parts are derived again.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Record<T> {
+    format: u8,
+    body: String,
+    answer: Option<T>,
+}
+
+const FORMAT: u8 = 1;
+
+/// The idempotency key of one request, as the store knows it.
+pub(super) struct Idempotency {
+    key: Vec<u8>,
+    body: String,
+    until_ms: u64,
+}
+
+/// Whether a request is the first with its key.
+pub(super) enum First<T> {
+    /// It is; this is its durable intent.
+    Now(Intended),
+    /// It is a repetition; the first was answered from this.
+    Before(T),
+}
+
+impl Idempotency {
+    /// From the MACs of [`commitments::idempotency`] and [`commitments::body`].
+    pub(super) fn new(key: &Secret<32>, body: &Secret<32>, until_ms: u64) -> Self {
+        Self { key: commitments::half(key).into(), body: hex::encode(commitments::half(body)), until_ms }
+    }
+
+    fn record<T: Serialize>(&self, answer: Option<T>) -> Result<Vec<u8>, Error> {
+        serde_json::to_vec(&Record { format: FORMAT, body: self.body.clone(), answer })
+            .map_err(|e| Error::Bug(format!("idempotency record: {e}")))
+    }
+
+    /// Puts the key into an intent; must be its first operation.
+    fn claim(&self) -> Result<Op, Error> {
+        let value = self.record(None::<()>)?;
+        Ok(Op::Put { space: Space::Idem, key: self.key.clone(), value, expect: Expect::Absent })
+    }
+
+    /// Puts the answer into an outcome.
+    pub(super) fn answer<T: Serialize>(&self, answer: T) -> Result<[Op; 2], Error> {
+        let value = self.record(Some(answer))?;
+        Ok([
+            Op::Put { space: Space::Idem, key: self.key.clone(), value, expect: Expect::Any },
+            Perishable::Idempotency.expires(&self.key, self.until_ms),
+        ])
+    }
+
+    /// Gives the key back in an outcome that is certain to have done nothing.
+    pub(super) fn release(&self) -> Op {
+        Op::Delete { space: Space::Idem, key: self.key.clone(), expect: Expect::Any }
+    }
+}
+
+impl Service {
+    /// Asks the index key for an operation's own messages and for its idempotency key, in one go.
+    pub(super) async fn commitments_and_key<A: Act, const N: usize>(
+        &self,
+        call: &Call<A>,
+        messages: [(MacKey, SecretBytes); N],
+    ) -> Result<([Secret<32>; N], Idempotency), Error> {
+        let key = call.key.as_deref().ok_or(Error::KeyMissing)?;
+        let mut all = Vec::from(messages);
+        all.extend([commitments::idempotency(call, key)?, commitments::body(call)?]);
+        let mut macs = self.hsm.macs(all).await?;
+        let wrong = || Error::Bug("HSM answered another number of MACs".into());
+        let (body, key) = (macs.pop().ok_or_else(wrong)?, macs.pop().ok_or_else(wrong)?);
+        let keep_ms = call.permit.policy().parameters().idempotency_keep_ms;
+        let key = Idempotency::new(&key, &body, self.clock.now_ms().saturating_add(keep_ms));
+        Ok((macs.try_into().map_err(|_| wrong())?, key))
+    }
+
+    /// Commits the intent `unit` if the request is the first with its key; if another came first meanwhile, finds
+    /// what that one was answered. The unit's own operations follow the claim of the key: a [`Guard`] counts from
+    /// the first of them.
+    pub(super) async fn first<T: DeserializeOwned>(
+        &self,
+        key: &Idempotency,
+        mut unit: Unit,
+    ) -> Result<Result<First<T>, Guard>, Error> {
+        let runs = self.running.enter(&key.key);
+        unit.ops.insert(0, key.claim()?);
+        match self.intend(unit).await? {
+            Ok(intended) => Ok(Ok(First::Now(intended.keeping(runs)))),
+            Err(Guard(op)) => match op.checked_sub(1) {
+                Some(own) => Ok(Err(Guard(own))),
+                None => {
+                    drop(runs);
+                    self.answered(key)?.map(|answer| Ok(First::Before(answer))).ok_or(Error::OutcomeUnknown)
+                }
+            },
+        }
+    }
+
+    /// What an earlier request with the key was answered; nothing if there was none. To be asked before anything is
+    /// decided: the first request has changed what the decision looks at. Who answers from it says so by
+    /// [`Service::replayed`] or [`Service::replay`].
+    pub(super) fn answered<T: DeserializeOwned>(&self, key: &Idempotency) -> Result<Option<T>, Error> {
+        match self.record_of(key)? {
+            None => Ok(None),
+            Some(Some(answer)) => Ok(Some(answer)),
+            Some(None) if self.running.count(&key.key) > 0 => Err(Error::InProgress),
+            // It may have ended between the two looks.
+            Some(None) => match self.record_of(key)? {
+                Some(Some(answer)) => Ok(Some(answer)),
+                Some(None) => Err(Error::OutcomeUnknown),
+                None => Ok(None),
+            },
+        }
+    }
+
+    /// The record of the key, if there is one, and in it the answer, if there is one.
+    fn record_of<T: DeserializeOwned>(&self, key: &Idempotency) -> Result<Option<Option<T>>, Error> {
+        let Some(found) = self.store.get(Space::Idem, &key.key)? else { return Ok(None) };
+        let record: Record<T> = serde_json::from_slice(&found.value)
+            .map_err(|e| Error::Bug(format!("stored idempotency record: {e}")))?;
+        if record.format != FORMAT {
+            return Err(Error::Bug(format!("idempotency record of format {}", record.format)));
+        }
+        if record.body != key.body {
+            return Err(Error::KeyReused);
+        }
+        Ok(Some(record.answer))
+    }
+
+    /// Answers a request as before, which is an event.
+    pub(super) async fn replayed<A: Act, T>(&self, call: &Call<A>, answer: T) -> Result<T, Error> {
+        self.record(self.replay_event(call, None)).await.map(|()| answer)
+    }
+
+    /// As [`Service::replayed`], where first parts are to be derived once more: the event is their intent.
+    pub(super) async fn replay<A: Act>(&self, call: &Call<A>, card: &CardId) -> Result<Intended, Error> {
+        let unit = Unit { ops: Vec::new(), events: vec![self.replay_event(call, Some(card))] };
+        self.intend(unit).await?.map_err(|_| Error::Bug("an event alone was refused".into()))
+    }
+
+    fn replay_event<A: Act>(&self, call: &Call<A>, card: Option<&CardId>) -> Event {
+        let detail = vec![("action", A::ACTION.text().to_owned())];
+        let card = card.map(|id| *id.bytes());
+        Event { card, detail, ..self.event(call, Kind::RequestReplayed, Outcome::Done) }
+    }
+}

@@ -1,0 +1,163 @@
+//! Stored records of deliveries and verifications, and when records may be forgotten.
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use super::Error;
+use crate::{
+    domain::{
+        id::{CardId, DeliveryId, LeaseId, VerificationId},
+        template::CodeName,
+    },
+    store::{Expect, Op, Space, Versioned},
+};
+
+/// Second parts on their way to a citizen.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Delivery {
+    pub format: u8,
+    pub card: CardId,
+    /// Text template of the courier.
+    pub message: String,
+    /// Codes with the generation that was handed out.
+    pub codes: Vec<DeliveredCode>,
+    /// Number on paper and in the message.
+    pub control: String,
+    /// `email`.
+    pub channel: String,
+    /// Sealed to the courier's token; gone once nothing more is to be sent.
+    pub contact: Option<String>,
+    pub state: DeliveryState,
+    pub queued_at_ms: u64,
+    pub attempts: u32,
+    /// Why the last attempt failed, as the courier said it.
+    pub reason: Option<String>,
+}
+
+/// One code of a delivery.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DeliveredCode {
+    pub code: CodeName,
+    pub generation: u32,
+}
+
+/// Where a delivery is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case", deny_unknown_fields)]
+pub(super) enum DeliveryState {
+    /// A newer request took its place, or the card was revoked.
+    Cancelled,
+    /// The citizen's mailbox or device has it.
+    Delivered,
+    /// Given up.
+    Failed,
+    /// The courier holds it. Once it has prepared the second parts, a message may have left.
+    Leased { lease: LeaseId, until_ms: u64, prepared: bool },
+    /// To be leased.
+    Queued { due_ms: u64 },
+    /// The gateway has it; the last holder may still report that it arrived.
+    Sent { lease: LeaseId },
+}
+
+impl DeliveryState {
+    /// Its text in answers and events.
+    pub(super) const fn text(self) -> &'static str {
+        match self {
+            Self::Cancelled => "cancelled",
+            Self::Delivered => "delivered",
+            Self::Failed => "failed",
+            Self::Leased { .. } => "leased",
+            Self::Queued { .. } => "queued",
+            Self::Sent { .. } => "sent",
+        }
+    }
+
+    /// When the courier may next lease it, if ever: at once when queued, after the end of a hold that was lost.
+    pub(super) const fn due_ms(self) -> Option<u64> {
+        match self {
+            Self::Queued { due_ms } => Some(due_ms),
+            Self::Leased { until_ms, .. } => Some(until_ms),
+            Self::Cancelled | Self::Delivered | Self::Failed | Self::Sent { .. } => None,
+        }
+    }
+}
+
+/// What became of one verification. Kept for accepted and rejected ones alike.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Verified {
+    pub format: u8,
+    /// The card, or what stands in for it.
+    pub card: CardId,
+    pub caller: String,
+    pub purpose: super::Purpose,
+    pub outcome: super::Verdict,
+    pub until_ms: u64,
+}
+
+/// The format byte of both.
+pub(super) const FORMAT: u8 = 1;
+
+/// Reads a stored record.
+pub(super) fn read<T: DeserializeOwned>(found: &Versioned) -> Result<T, Error> {
+    serde_json::from_slice(&found.value).map_err(|e| Error::Bug(format!("stored record: {e}")))
+}
+
+/// Writes a record if it is still as read, or new.
+pub(super) fn put<T: Serialize>(space: Space, key: &[u8], record: &T, expect: Expect) -> Result<Op, Error> {
+    let value = serde_json::to_vec(record).map_err(|e| Error::Bug(format!("record: {e}")))?;
+    Ok(Op::Put { space, key: key.into(), value, expect })
+}
+
+/// Key in `Space::Due`.
+pub(super) fn due_key(at_ms: u64, delivery: &DeliveryId) -> Vec<u8> {
+    [at_ms.to_be_bytes().as_slice(), delivery.bytes()].concat()
+}
+
+/// Reads a key of `Space::Due`.
+pub(super) fn read_due_key(key: &[u8]) -> Option<(u64, DeliveryId)> {
+    let (at, id) = key.split_first_chunk::<8>()?;
+    Some((u64::from_be_bytes(*at), DeliveryId::new(id.try_into().ok()?)))
+}
+
+/// Records that are forgotten after a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Perishable {
+    /// `Space::Idem`
+    Idempotency,
+    /// `Space::Verification`
+    Verification,
+}
+
+impl Perishable {
+    const fn mark(self) -> u8 {
+        match self {
+            Self::Idempotency => b'i',
+            Self::Verification => b'v',
+        }
+    }
+
+    /// Notes when the record with this key may be forgotten.
+    pub(super) fn expires(self, key: &[u8], at_ms: u64) -> Op {
+        let key = [at_ms.to_be_bytes().as_slice(), &[self.mark()], key].concat();
+        Op::Put { space: Space::Expiry, key, value: Vec::new(), expect: Expect::Any }
+    }
+
+    /// Reads a key of `Space::Expiry`: when, and which record.
+    pub(super) fn read(key: &[u8]) -> Option<(u64, Space, &[u8])> {
+        let (at, rest) = key.split_first_chunk::<8>()?;
+        let (mark, record) = rest.split_first()?;
+        let space = match *mark {
+            b'i' => Space::Idem,
+            b'v' => Space::Verification,
+            _ => return None,
+        };
+        Some((u64::from_be_bytes(*at), space, record))
+    }
+}
+
+/// Key in `Space::Verification`.
+pub(super) fn verification_key(id: &VerificationId) -> Vec<u8> {
+    id.bytes().to_vec()
+}

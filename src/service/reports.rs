@@ -1,0 +1,151 @@
+//! What the courier reports of a delivery that it holds: prepared, sent, delivered, to be retried, failed.
+
+use super::{
+    Call, Error, Service,
+    error::What,
+    records::{self, Delivery, DeliveryState, due_key},
+};
+use crate::{
+    domain::{
+        audit::Kind,
+        id::{DeliveryId, LeaseId},
+        template::CodeName,
+    },
+    policy::act,
+    store::{Expect, Op, Space, Unit},
+};
+
+/// What the courier says of an attempt.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It arrived.
+    Delivered,
+    /// It will never work.
+    Failed(String),
+    /// Second parts are derived; the tag of the C.I.P.'s, with its generation, where the delivery has one.
+    Prepared(Option<(u32, [u8; 32])>),
+    /// It may work later.
+    Retry(String),
+    /// It was not this delivery's turn to fail: gateway or courier did not work. Not counted as an attempt.
+    Returned(String),
+    /// The gateway has it.
+    Sent,
+}
+
+/// How often a report is tried when another request changes card or delivery at the same time.
+const REPORT_TRIES: u32 = 3;
+
+impl Service {
+    /// Takes the courier's report, from the present holder only. The same report again changes nothing.
+    pub async fn report(
+        &self,
+        call: &Call<act::Courier>,
+        lease: LeaseId,
+        id: DeliveryId,
+        outcome: &Outcome,
+    ) -> Result<&'static str, Error> {
+        for _ in 0..REPORT_TRIES {
+            if let Some(state) = self.report_once(call, lease, id, outcome).await? {
+                return Ok(state);
+            }
+        }
+        Err(Error::Conflict)
+    }
+
+    /// The state after the report; nothing if card or delivery changed between reading and writing.
+    async fn report_once(
+        &self,
+        call: &Call<act::Courier>,
+        lease: LeaseId,
+        id: DeliveryId,
+        outcome: &Outcome,
+    ) -> Result<Option<&'static str>, Error> {
+        let (mut record, version) = self.find_delivery(&id)?.ok_or(Error::NotFound(What::Lease))?;
+        let due_ms = record.state.due_ms();
+        match (record.state, outcome) {
+            (DeliveryState::Leased { lease: holder, .. }, _) if holder == lease => {}
+            (DeliveryState::Sent { lease: holder }, Outcome::Delivered | Outcome::Sent)
+                if holder == lease => {}
+            (
+                DeliveryState::Cancelled
+                | DeliveryState::Delivered
+                | DeliveryState::Failed
+                | DeliveryState::Leased { .. }
+                | DeliveryState::Queued { .. }
+                | DeliveryState::Sent { .. },
+                _,
+            ) => return Err(Error::NotFound(What::Lease)),
+        }
+        let mut unit = Unit::default();
+        let rules = call.permit.policy().parameters().delivery;
+        match outcome {
+            Outcome::Prepared(tag) => {
+                self.prepared_into(&mut unit, &record, *tag)?;
+                if let DeliveryState::Leased { prepared, .. } = &mut record.state {
+                    *prepared = true;
+                }
+            }
+            Outcome::Sent => record.state = DeliveryState::Sent { lease },
+            Outcome::Delivered => record.state = DeliveryState::Delivered,
+            Outcome::Failed(reason) => {
+                record.state = DeliveryState::Failed;
+                record.reason = Some(reason.clone());
+            }
+            Outcome::Retry(reason) => {
+                let wait_ms = rules.back_off_ms(record.attempts);
+                record.state = if record.attempts >= rules.attempts {
+                    DeliveryState::Failed
+                } else {
+                    DeliveryState::Queued { due_ms: self.clock.now_ms().saturating_add(wait_ms) }
+                };
+                record.reason = Some(reason.clone());
+            }
+            Outcome::Returned(reason) => {
+                record.attempts = record.attempts.saturating_sub(1);
+                let due_ms = self.clock.now_ms().saturating_add(rules.back_off_first_ms);
+                record.state = DeliveryState::Queued { due_ms };
+                record.reason = Some(reason.clone());
+            }
+        }
+        if record.state.due_ms() != due_ms {
+            let old = due_ms.map(|at| due_key(at, &id));
+            unit.ops.extend(old.map(|key| Op::Delete { space: Space::Due, key, expect: Expect::Any }));
+            let new = record.state.due_ms().map(|at| due_key(at, &id));
+            let put = |key| Op::Put { space: Space::Due, key, value: Vec::new(), expect: Expect::Any };
+            unit.ops.extend(new.map(put));
+        }
+        if record.state.due_ms().is_none() {
+            record.contact = None; // I10: nothing more is to be sent
+        }
+        unit.ops.push(records::put(Space::Delivery, id.bytes(), &record, Expect::Version(version))?);
+        unit.events.push(self.delivery_event(call, Kind::DeliveryReported, &id, &record));
+        Ok(self.commit(unit).await?.ok().map(|()| record.state.text()))
+    }
+
+    /// Adds the tag of the C.I.P.'s second part to the card: from now on the code can be accepted.
+    fn prepared_into(
+        &self,
+        unit: &mut Unit,
+        record: &Delivery,
+        tag: Option<(u32, [u8; 32])>,
+    ) -> Result<(), Error> {
+        let wanted = record.codes.iter().any(|c| c.code == CodeName::Cip);
+        let (generation, tag) = match (wanted, tag) {
+            (false, None) => return Ok(()),
+            (true, Some(tag)) => tag,
+            (true, None) | (false, Some(_)) => {
+                let detail = "given exactly when the delivery has a C.I.P.";
+                return Err(Error::Field { field: "second_part_tag", code: "tag_not_expected", detail });
+            }
+        };
+        let found = self.card(&record.card)?;
+        let card = found.card.set_second_tag(generation, tag)?;
+        unit.ops.push(Op::Put {
+            space: Space::Card,
+            key: record.card.bytes().to_vec(),
+            value: card.encode(),
+            expect: found.unchanged(),
+        });
+        Ok(())
+    }
+}

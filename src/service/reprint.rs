@@ -1,0 +1,69 @@
+//! Reprint: the same PIN and PUK once more, never a new one.
+
+use super::{
+    Call, CardData, Error, Service,
+    hand_out::{Asked, HandedOut, Handing},
+    records::DeliveryState,
+};
+use crate::{
+    domain::{audit::Kind, contact::Contact, id::CardId, template::CodeName},
+    policy::act,
+};
+
+/// A card whose PIN and PUK are to be handed out again.
+#[derive(Debug)]
+pub struct ReprintRequest {
+    /// What is printed on it.
+    pub card: CardData,
+    /// One of the policy's.
+    pub reason: String,
+    /// Where the second parts go.
+    pub contact: Contact,
+}
+
+impl Service {
+    /// Hands out PIN and PUK again and cancels an older delivery. The C.I.P. goes with them only while no
+    /// gateway has taken its second part: otherwise cancelling the older delivery would lose it for good.
+    pub async fn reprint(
+        &self,
+        call: Call<act::Reprint>,
+        request: ReprintRequest,
+    ) -> Result<HandedOut, Error> {
+        if !call.permit.policy().parameters().is_reprint_reason(&request.reason) {
+            let detail = "not one of the policy's reasons";
+            return Err(Error::Field { field: "reason", code: "unknown_reason", detail });
+        }
+        let (key, found) = match self.asked(&call, Kind::CodesReprinted, &request.card).await? {
+            Asked::Before(answer) => return Ok(answer),
+            Asked::Now(new) => *new,
+        };
+        self.allowed(&call, Kind::CodesReprinted, &found.id(), found.card.check_in_use(self.today()?))
+            .await?;
+        let template = self.frozen.get(&found.card.registration().template)?;
+        let cip_again = self.cip_on_its_way(&found.id())?;
+        let wanted = |code: &CodeName| match code {
+            CodeName::Pin | CodeName::Puk => true,
+            CodeName::Cip => cip_again && template.shape(*code).is_some(),
+        };
+        let handing = Handing {
+            kind: Kind::CodesReprinted,
+            codes: CodeName::ALL.into_iter().filter(wanted).collect(),
+            contact: &request.contact,
+            message: "reprint",
+            detail: vec![("reason", request.reason)],
+            revokes: None,
+            activates: None,
+            template,
+            found,
+        };
+        self.hand_out(&call, &key, handing).await
+    }
+
+    /// Whether the card's latest delivery holds the second part of its C.I.P. and no gateway has taken it.
+    fn cip_on_its_way(&self, card: &CardId) -> Result<bool, Error> {
+        let Some(id) = self.latest_delivery(card)? else { return Ok(false) };
+        let (record, _) = self.delivery_record(&id)?;
+        let taken = matches!(record.state, DeliveryState::Sent { .. } | DeliveryState::Delivered);
+        Ok(!taken && record.codes.iter().any(|sent| sent.code == CodeName::Cip))
+    }
+}

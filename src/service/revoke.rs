@@ -1,0 +1,136 @@
+//! Revocation: final, with the holder's C.I.P. as proof.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Call, Error, Purpose, Service, Verdict, commitments,
+    effects::Guard,
+    error::What,
+    idempotency::First,
+    records::{self, Verified, verification_key},
+};
+use crate::{
+    domain::{
+        audit::{Event, Kind, Outcome},
+        card::Reason,
+        id::{CardId, VerificationId},
+        team::TeamNumber,
+    },
+    policy::act,
+    store::{Expect, Op, Space, Unit},
+};
+
+/// A card to be revoked.
+#[derive(Debug)]
+pub struct RevocationRequest {
+    /// Number on the card's back.
+    pub team: TeamNumber,
+    /// The accepted verification of its C.I.P., by the same caller, for this purpose, minutes ago at most.
+    pub verification: VerificationId,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// The answer.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Revoked {
+    /// Milliseconds since 1970 UTC.
+    pub at_ms: u64,
+}
+
+impl Service {
+    /// Revokes a card and uses the verification up, in one commit.
+    pub async fn revoke(
+        &self,
+        call: Call<act::Revoke>,
+        request: RevocationRequest,
+    ) -> Result<Revoked, Error> {
+        if !call.permit.policy().parameters().is_revocation_reason(request.reason.text()) {
+            let detail = "not one of the policy's reasons";
+            return Err(Error::Field { field: "reason", code: "unknown_reason", detail });
+        }
+        let ([team], key) = self.commitments_and_key(&call, [commitments::team(&request.team)?]).await?;
+        if let Some(before) = self.answered(&key)? {
+            return self.replayed(&call, before).await;
+        }
+        let found = self.find(&team, None);
+        let found = self.seen(&call, Kind::CardRevoked, found).await?;
+        let id = found.id();
+        let event =
+            |outcome| Event { card: Some(*id.bytes()), ..self.event(&call, Kind::CardRevoked, outcome) };
+        let proof = match self.proof(&call, &request.verification, &id) {
+            Err(Error::NotFound(What::Verification)) => {
+                let detail = vec![("reason", "no_accepted_verification".to_owned())];
+                self.record(Event { detail, ..event(Outcome::Refused) }).await?;
+                return Err(Error::NotFound(What::Verification));
+            }
+            other => other?,
+        };
+        let now_ms = self.clock.now_ms();
+        let decided = found.card.revoke(request.reason, now_ms);
+        self.allowed(&call, Kind::CardRevoked, &id, decided).await?;
+
+        let intent = Unit { ops: Vec::new(), events: vec![event(Outcome::Intent)] };
+        let intended = match self.first(&key, intent).await? {
+            Ok(First::Now(intended)) => intended,
+            Ok(First::Before(before)) => return self.replayed(&call, before).await,
+            Err(guard) => return Err(Error::Bug(format!("intent refused: {guard:?}"))),
+        };
+        let mut unit = Unit::default();
+        self.revoke_into(&mut unit, &id, request.reason, |kind| self.event(&call, kind, Outcome::Done))?;
+        if unit.ops.is_empty() {
+            // Another request revoked it since: this one did not, and its verification stays unused.
+            return Err(self.gave_way(&key, event(Outcome::Refused)).await?);
+        }
+        let key_of_proof = verification_key(&request.verification);
+        unit.ops.push(Op::Delete { space: Space::Verification, key: key_of_proof, expect: proof });
+        let answer = Revoked { at_ms: now_ms };
+        unit.ops.extend(key.answer(answer)?);
+        match self.conclude(intended, unit).await? {
+            Ok(()) => Ok(answer),
+            Err(Guard(_)) => Err(self.gave_way(&key, event(Outcome::Refused)).await?),
+        }
+    }
+
+    /// The guard on an accepted verification of this card, by this caller, for a revocation, that still holds.
+    fn proof(&self, call: &Call<act::Revoke>, id: &VerificationId, card: &CardId) -> Result<Expect, Error> {
+        let none = Error::NotFound(What::Verification);
+        let Some(found) = self.store.get(Space::Verification, &verification_key(id))? else {
+            return Err(none);
+        };
+        let record: Verified = records::read(&found)?;
+        let holds = record.outcome == Verdict::Accepted
+            && record.purpose == Purpose::Revocation
+            && record.card == *card
+            && record.caller == **call.permit.caller()
+            && record.until_ms >= self.clock.now_ms();
+        if holds { Ok(Expect::Version(found.version)) } else { Err(none) }
+    }
+
+    /// Adds the end of a card and of its open delivery to `unit`; nothing if it is revoked already.
+    pub(super) fn revoke_into(
+        &self,
+        unit: &mut Unit,
+        id: &CardId,
+        reason: Reason,
+        event: impl Fn(Kind) -> Event,
+    ) -> Result<(), Error> {
+        let found = self.card(id)?;
+        let Ok(card) = found.card.revoke(reason, self.clock.now_ms()) else { return Ok(()) };
+        let value = card.encode();
+        unit.ops.push(Op::Put {
+            space: Space::Card,
+            key: id.bytes().to_vec(),
+            value,
+            expect: found.unchanged(),
+        });
+        let detail = vec![("reason", reason.text().to_owned())];
+        unit.events.push(Event { card: Some(*id.bytes()), detail, ..event(Kind::CardRevoked) });
+        if let Some(delivery) = self.latest_delivery(id)? {
+            let cancelled = || Event { card: Some(*id.bytes()), ..event(Kind::DeliveryCancelled) };
+            self.cancel_into(unit, &delivery, cancelled)?;
+        }
+        Ok(())
+    }
+}

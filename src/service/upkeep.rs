@@ -1,0 +1,106 @@
+//! What the service does by itself: decoy counters at the start, checkpoints, forgetting what has expired.
+
+use std::time::Duration;
+
+use super::{Error, Service, commitments::decoy_counter, records::Perishable};
+use crate::{
+    domain::tries::Tries,
+    store::{Expect, Op, Space, Unit},
+};
+
+/// Changes in one commit of upkeep.
+const STEP: usize = 512;
+/// A checkpoint is signed when this many events have come since the last one, or after [`CHECKPOINT_EVERY`].
+const CHECKPOINT_EVENTS: u64 = 1000;
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+const FORGET_EVERY: Duration = Duration::from_secs(60);
+
+impl Service {
+    /// Makes the decoy counters that are missing, like a card's of the default template.
+    pub(super) async fn make_decoys(&self) -> Result<(), Error> {
+        let policy = self.policy();
+        let numbers: Vec<u32> = (0..policy.parameters().verification.decoys).collect();
+        let value = Tries::new(policy.default_template().tries()).encode();
+        for step in numbers.chunks(STEP) {
+            let mut unit = Unit::default();
+            for number in step {
+                let key = decoy_counter(*number);
+                if self.store.get(Space::Tries, &key)?.is_none() {
+                    let value = value.to_vec();
+                    unit.ops.push(Op::Put { space: Space::Tries, key, value, expect: Expect::Absent });
+                }
+            }
+            if !unit.ops.is_empty() {
+                self.commit(unit).await?.map_err(|g| Error::Bug(format!("decoy counters: {g:?}")))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs until `stop`: signs checkpoints at least every second and every 1,000 events while there are new ones,
+    /// and forgets what has expired.
+    pub async fn upkeep(&self, stop: impl Future<Output = ()>) {
+        let mut stop = std::pin::pin!(stop);
+        let mut signed = (self.clock.uptime(), 0);
+        let mut forgot = self.clock.uptime();
+        loop {
+            tokio::select! {
+                () = &mut stop => return,
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+            }
+            let (now, seq) = (self.clock.uptime(), self.store.head().seq);
+            let due = now.saturating_sub(signed.0) >= CHECKPOINT_EVERY
+                || seq.saturating_sub(signed.1) >= CHECKPOINT_EVENTS;
+            if seq > signed.1 && due {
+                match self.checkpoint().await {
+                    Ok(_) => signed = (now, seq),
+                    Err(e) => {
+                        signed.0 = now; // once a second is enough to be heard
+                        tracing::error!("no checkpoint: {e}");
+                    }
+                }
+            }
+            if now.saturating_sub(forgot) >= FORGET_EVERY {
+                forgot = now;
+                if let Err(e) = self.forget_expired().await {
+                    tracing::error!("expired records are still there: {e}");
+                }
+            }
+        }
+    }
+
+    /// Removes idempotency keys and verifications whose time is over. A key without an answer has no such time: it
+    /// stays `unavailable` for ever (I9).
+    pub async fn forget_expired(&self) -> Result<usize, Error> {
+        let now_ms = self.clock.now_ms();
+        let mut forgotten = 0_usize;
+        loop {
+            let (mut unit, mut step) = (Unit::default(), 0_usize);
+            let found = self.store.scan(Space::Expiry, &[], &[], STEP)?;
+            for entry in &found {
+                match Perishable::read(&entry.key) {
+                    Some((at_ms, ..)) if at_ms > now_ms => break,
+                    Some((_, space, key)) => {
+                        unit.ops.push(Op::Delete { space, key: key.to_vec(), expect: Expect::Any });
+                    }
+                    None => tracing::error!("an expiry of another form is dropped"),
+                }
+                unit.ops.push(Op::Delete {
+                    space: Space::Expiry,
+                    key: entry.key.clone(),
+                    expect: Expect::Any,
+                });
+                step = step.saturating_add(1);
+                forgotten = forgotten.saturating_add(1);
+            }
+            let done = step < STEP;
+            if !unit.ops.is_empty() {
+                self.commit(unit).await?.map_err(|g| Error::Bug(format!("expired records: {g:?}")))?;
+            }
+            if done {
+                return Ok(forgotten);
+            }
+        }
+    }
+}

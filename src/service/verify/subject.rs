@@ -1,0 +1,99 @@
+//! What a presented code is compared with, and the comparison: the same steps for a card and for its stand-in.
+
+use subtle::Choice;
+
+use super::Verdict;
+use crate::{
+    domain::{
+        card::{Card, State},
+        derive,
+        id::CardId,
+        template::{CodeName, Part},
+        tries::Ticket,
+    },
+    hsm::MacKey,
+    secret::{Digits, Secret, SecretBytes},
+    service::{
+        Error,
+        commitments::{Decoy, card_counter},
+    },
+};
+
+/// A card's values, or a decoy's where there is no card.
+pub(super) struct Subject {
+    id: CardId,
+    counter: Vec<u8>,
+    salt: [u8; 32],
+    generation: u32,
+    first_digits: u8,
+    tags: [[u8; 32]; 2],
+    known: Choice,
+    active: Choice,
+    has_tag: [Choice; 2],
+}
+
+/// What was decided, and why, for the auditor.
+pub(super) struct Decision {
+    pub(super) verdict: Verdict,
+    /// Fixed width: K known, A active, F first tag there, S second tag there, T try granted, M a try was granted and the
+    /// codes match; a dash for what does not hold.
+    pub(super) checks: String,
+}
+
+impl Subject {
+    /// `stand_in` is the decoy's counter; `first_digits` of the C.I.P., 0 where there is none.
+    pub(super) fn new(card: Option<&Card>, decoy: &Decoy, stand_in: Vec<u8>, first_digits: u8) -> Self {
+        let yes = |held: bool| Choice::from(u8::from(held));
+        let id = card.map_or_else(|| decoy.id(), |card| card.registration().id);
+        let tags = [card.and_then(Card::cip_first_tag), card.and_then(Card::cip_second_tag)];
+        Self {
+            id,
+            counter: if card.is_some() { card_counter(&id) } else { stand_in },
+            salt: *card.and_then(Card::salt).unwrap_or_else(|| decoy.salt()),
+            generation: card.map_or(1, |card| card.generation(CodeName::Cip)),
+            first_digits,
+            tags: tags.map(|tag| tag.copied().unwrap_or_default()),
+            known: yes(card.is_some()),
+            active: yes(card.is_some_and(|card| matches!(card.state(), State::Active { .. }))),
+            has_tag: tags.map(|tag| yes(tag.is_some())),
+        }
+    }
+
+    /// The card, or what stands in for it in events.
+    pub(super) const fn id(&self) -> &CardId {
+        &self.id
+    }
+
+    /// Key of its counter in `Space::Tries`.
+    pub(super) fn counter(&self) -> &[u8] {
+        &self.counter
+    }
+
+    /// What the verify key is asked about a presented code: the tags of its two parts, wherever it is cut.
+    pub(super) fn tags_of(&self, code: &Digits) -> Vec<(MacKey, SecretBytes)> {
+        let (first, second) = derive::split(code, self.first_digits);
+        let message = |part, digits: &Digits| {
+            (MacKey::Verify, derive::tag_message(part, &self.id, self.generation, &self.salt, digits))
+        };
+        vec![message(Part::First, &first), message(Part::Second, &second)]
+    }
+
+    /// Compares both tags in full and joins all that must hold, without a branch until the end.
+    pub(super) fn decide(&self, presented: &[Secret<32>], ticket: Option<Ticket>) -> Result<Decision, Error> {
+        let [first, second] = presented else {
+            return Err(Error::Bug("HSM answered another number of tags".into()));
+        };
+        let [stored_first, stored_second] = &self.tags;
+        let [has_first, has_second] = self.has_tag;
+        let granted = Choice::from(u8::from(ticket.is_some()));
+        // Without a granted try nobody learns whether the codes match: not the wire, and not the log.
+        let matches = granted & first.ct_eq(stored_first) & second.ct_eq(stored_second);
+        let all = [self.known, self.active, has_first, has_second, granted, matches];
+        let accepted = all.iter().fold(Choice::from(1), |sum, check| sum & *check);
+        let letter = |(check, letter): (&Choice, char)| if bool::from(*check) { letter } else { '-' };
+        Ok(Decision {
+            verdict: if bool::from(accepted) { Verdict::Accepted } else { Verdict::Rejected },
+            checks: all.iter().zip("KAFSTM".chars()).map(letter).collect(),
+        })
+    }
+}

@@ -1,0 +1,32 @@
+//! The whole service over memory: a store and a token with faults on demand, a clock that moves when told, and a
+//! courier that derives second parts as the real one does.
+
+#![expect(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a panic is how a test fails"
+)]
+
+mod audit;
+mod deliveries;
+mod faults;
+mod faults_courier;
+mod faults_hsm;
+mod former;
+mod guesses;
+mod idempotency;
+mod journey;
+mod people;
+mod post;
+mod registration;
+mod reprints;
+mod revocations;
+mod rules;
+mod secrets;
+mod shape;
+mod templates;
+mod watch;
+mod world;

@@ -1,0 +1,170 @@
+//! The callers of a service: bureau, counters, courier, auditor. Their permits come from the policy, by certificate.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::SeqCst},
+};
+
+use sigillo::{
+    domain::{
+        card::Reason,
+        contact::{Channel, Contact},
+        fictional::FictionalCard,
+        id::{DeliveryId, LeaseId, RequestId, VerificationId},
+        template::CodeName,
+    },
+    policy::{Act, act},
+    secret::{Digits, SecretBytes},
+    service::{
+        ActivationRequest, Call, CardData, CardNumber, CardView, DeliveryOutcome, DeliveryView, Error,
+        HandedOut, LeasedDelivery, Line, LineOutcome, Purpose, ReprintRequest, RevocationRequest, Revoked,
+        Service, Summary, Verification, VerificationRequest,
+    },
+};
+
+/// Where every citizen reads second parts.
+pub(crate) const ADDRESS: &str = "assistita.di.prova@esempio.example";
+
+/// One client certificate.
+#[derive(Clone)]
+pub(crate) struct Client {
+    service: Arc<Service>,
+    print: [u8; 32],
+}
+
+pub(crate) fn contact() -> Contact {
+    Contact::parse(Channel::Email, ADDRESS).unwrap()
+}
+
+/// The line with which the bureau registers a card.
+pub(crate) fn line(card: &FictionalCard) -> Line {
+    Line {
+        tax_code: card.tax_code.clone(),
+        team: card.team_number.clone(),
+        expires_on: card.expiry,
+        former: None,
+    }
+}
+
+/// The first part of a code on a paper.
+pub(crate) fn first(paper: &HandedOut, code: CodeName) -> Option<&str> {
+    paper.first_parts.0.iter().find(|(c, _)| *c == code).map(|(_, digits)| digits.expose())
+}
+
+/// Everything on a paper, to compare two.
+pub(crate) fn printed(paper: &HandedOut) -> (Vec<(CodeName, String)>, Option<DeliveryId>, String) {
+    let parts = paper.first_parts.0.iter().map(|(code, digits)| (*code, digits.expose().to_owned()));
+    (parts.collect(), paper.delivery, paper.control.clone())
+}
+
+impl Client {
+    pub(crate) fn new(service: &Arc<Service>, print: [u8; 32]) -> Self {
+        Self { service: Arc::clone(service), print }
+    }
+
+    pub(crate) fn moves_to(&mut self, service: &Arc<Service>) {
+        self.service = Arc::clone(service);
+    }
+
+    /// A request as it comes out of the transport.
+    pub(crate) fn call<A: Act>(&self, key: &str, body: &str) -> Call<A> {
+        static REQUESTS: AtomicU64 = AtomicU64::new(0);
+        let number = u128::from(REQUESTS.fetch_add(1, SeqCst));
+        let policy = self.service.policy();
+        let caller = policy.caller(&self.print).expect("a caller of the policy");
+        Call {
+            permit: policy.permit(caller).expect("allowed by the policy"),
+            request: RequestId::new(number.to_be_bytes()),
+            key: Some(key.to_owned()),
+            body: SecretBytes::new(body.as_bytes().to_vec()),
+        }
+    }
+
+    pub(crate) async fn register(&self, lines: &[Line]) -> Result<Vec<LineOutcome>, Error> {
+        self.service.register(&self.call("", ""), lines).await
+    }
+
+    pub(crate) async fn look_up(&self, card: &FictionalCard) -> Result<CardView, Error> {
+        self.service.look_up(self.call("", ""), CardNumber::Full(data(card))).await
+    }
+
+    pub(crate) async fn preview(&self, card: &FictionalCard) -> Result<Summary, Error> {
+        self.service.preview_activation(self.call("", ""), activation(card)).await
+    }
+
+    pub(crate) async fn activate(&self, card: &FictionalCard, key: &str) -> Result<HandedOut, Error> {
+        self.service.activate(self.call(key, card.team_number.as_str()), activation(card)).await
+    }
+
+    pub(crate) async fn reprint(&self, card: &FictionalCard, key: &str) -> Result<HandedOut, Error> {
+        self.reprint_because(card, key, "lost_paper").await
+    }
+
+    pub(crate) async fn reprint_because(
+        &self,
+        card: &FictionalCard,
+        key: &str,
+        reason: &str,
+    ) -> Result<HandedOut, Error> {
+        let request = ReprintRequest { card: data(card), reason: reason.to_owned(), contact: contact() };
+        self.service.reprint(self.call(key, card.team_number.as_str()), request).await
+    }
+
+    pub(crate) async fn verify(
+        &self,
+        card: &FictionalCard,
+        code: &str,
+        key: &str,
+    ) -> Result<Verification, Error> {
+        let body = format!("{} {code}", card.team_number.as_str());
+        let code = Digits::parse(code.to_owned()).unwrap();
+        let request =
+            VerificationRequest { team: card.team_number.clone(), code, purpose: Purpose::Revocation };
+        self.service.verify(self.call(key, &body), request).await
+    }
+
+    pub(crate) async fn revoke(
+        &self,
+        card: &FictionalCard,
+        verification: VerificationId,
+        key: &str,
+    ) -> Result<Revoked, Error> {
+        self.revoke_because(card, verification, key, Reason::Lost).await
+    }
+
+    pub(crate) async fn revoke_because(
+        &self,
+        card: &FictionalCard,
+        verification: VerificationId,
+        key: &str,
+        reason: Reason,
+    ) -> Result<Revoked, Error> {
+        let request = RevocationRequest { team: card.team_number.clone(), verification, reason };
+        let call: Call<act::Revoke> = self.call(key, &format!("{verification} {}", reason.text()));
+        self.service.revoke(call, request).await
+    }
+
+    pub(crate) async fn delivery(&self, id: DeliveryId) -> Result<DeliveryView, Error> {
+        self.service.delivery(self.call("", ""), id).await
+    }
+
+    pub(crate) async fn lease(&self, limit: usize) -> Result<Vec<LeasedDelivery>, Error> {
+        self.service.lease(&self.call("", ""), limit).await
+    }
+
+    pub(crate) async fn report(
+        &self,
+        held: (LeaseId, DeliveryId),
+        outcome: DeliveryOutcome,
+    ) -> Result<&'static str, Error> {
+        self.service.report(&self.call("", ""), held.0, held.1, &outcome).await
+    }
+}
+
+fn activation(card: &FictionalCard) -> ActivationRequest {
+    ActivationRequest { card: data(card), contact: contact() }
+}
+
+fn data(card: &FictionalCard) -> CardData {
+    CardData { tax_code: card.tax_code.clone(), team: card.team_number.clone(), expires_on: card.expiry }
+}

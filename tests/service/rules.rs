@@ -1,0 +1,99 @@
+//! A policy directory: the shipped one with a second counter, fewer decoys and templates that tests need.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use sigillo::policy::Policy;
+use tempfile::TempDir;
+
+/// Fingerprints of the shipped callers, and of a second counter.
+pub(crate) const BUREAU: [u8; 32] = [0x11; 32];
+pub(crate) const DESK: [u8; 32] = [0x22; 32];
+pub(crate) const COURIER: [u8; 32] = [0x33; 32];
+pub(crate) const AUDITOR: [u8; 32] = [0x44; 32];
+pub(crate) const OTHER_DESK: [u8; 32] = [0x55; 32];
+
+/// A region of the shipped default template: C.I.P. of 4 and 4 digits, five tries.
+pub(crate) const LAZIO: &str = "120";
+/// Has a template without a C.I.P.
+pub(crate) const LOMBARDIA: &str = "030";
+/// Here: a whole C.I.P. on paper, nothing of it sent.
+pub(crate) const MARCHE: &str = "110";
+/// Here: three tries in a row, seven in a card's life.
+pub(crate) const SICILIA: &str = "190";
+/// Here: parts of 20 digits, so that none of them occurs anywhere by chance.
+pub(crate) const SARDEGNA: &str = "200";
+
+const OTHER_CALLER: &str = r#"
+[[caller]]
+name = "other-desk"
+certificate_sha256 = "5555555555555555555555555555555555555555555555555555555555555555"
+actions = ["look_up", "activate", "reprint", "verify", "revoke", "read_delivery"]
+"#;
+
+const CHOICE: &str = r#"
+"110" = "PAPER/1"
+"190" = "SHORT/1"
+"200" = "LONG/1"
+"#;
+
+/// A directory with a policy set, gone with the value.
+pub(crate) struct Rules(TempDir);
+
+impl Rules {
+    pub(crate) fn new() -> Self {
+        let rules = Self(tempfile::tempdir().unwrap());
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies");
+        fs::create_dir(rules.0.path().join("templates")).unwrap();
+        for name in ["authority.toml", "callers.toml"] {
+            fs::copy(shipped.join(name), rules.path(name)).unwrap();
+        }
+        for entry in fs::read_dir(shipped.join("templates")).unwrap() {
+            let from = entry.unwrap().path();
+            fs::copy(&from, rules.0.path().join("templates").join(from.file_name().unwrap())).unwrap();
+        }
+        rules.edit("authority.toml", "decoys = 4096", "decoys = 32");
+        rules.append("authority.toml", CHOICE);
+        rules.append("callers.toml", OTHER_CALLER);
+        rules.template("paper", &template("PAPER/1", false, [(2, 3), (2, 6), (6, 0)], (5, 100)));
+        rules.template("short", &template("SHORT/1", false, [(2, 3), (2, 6), (4, 4)], (3, 7)));
+        rules.template("long", &template("LONG/1", true, [(20, 20); 3], (5, 100)));
+        rules
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    pub(crate) fn load(&self) -> Arc<Policy> {
+        Arc::new(Policy::load_with_test_templates(self.0.path()).unwrap())
+    }
+
+    /// Replaces a text that is there once.
+    pub(crate) fn edit(&self, name: &str, from: &str, to: &str) {
+        let text = fs::read_to_string(self.path(name)).unwrap();
+        assert_eq!(text.matches(from).count(), 1, "{name}: {from}");
+        fs::write(self.path(name), text.replace(from, to)).unwrap();
+    }
+
+    pub(crate) fn append(&self, name: &str, text: &str) {
+        let before = fs::read_to_string(self.path(name)).unwrap();
+        fs::write(self.path(name), before + text).unwrap();
+    }
+
+    pub(crate) fn template(&self, name: &str, text: &str) {
+        fs::write(self.path(&format!("templates/{name}.toml")), text).unwrap();
+    }
+}
+
+/// A template's file: first and second digits of PIN, PUK and C.I.P.; tries in a row and in a life.
+pub(crate) fn template(id: &str, test_only: bool, codes: [(u8, u8); 3], tries: (u32, u32)) -> String {
+    let mut text = format!("id = \"{id}\"\ntest_only = {test_only}\n");
+    for (name, (first, second)) in ["pin", "puk", "cip"].into_iter().zip(codes) {
+        text += &format!("[{name}]\nfirst = {first}\nsecond = {second}\n");
+    }
+    text + &format!("[tries]\nin_a_row = {}\nlifetime = {}\n", tries.0, tries.1)
+}
