@@ -15,6 +15,7 @@ pub mod http;
 pub mod metrics;
 pub mod pki;
 pub mod policy;
+pub mod routes;
 pub mod seal;
 pub mod secret;
 pub mod service;

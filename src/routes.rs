@@ -1,0 +1,251 @@
+//! The API: which path is which operation, and who may ask for it. Thin: everything that matters is in `service`.
+
+mod audit;
+mod cards;
+mod codes;
+mod courier;
+mod problems;
+mod read;
+
+use std::sync::Arc;
+
+use hyper::{Method, Request, Response, StatusCode, body::Incoming, header::CONTENT_TYPE, http::HeaderValue};
+use serde::Serialize;
+use tokio::sync::Semaphore;
+
+use crate::{
+    auth::Peer,
+    clock::Clock,
+    domain::id::RequestId,
+    http::{self, Body, Handler, Limits, Problem},
+    metrics::Metrics,
+    policy::{Act, Permit},
+    secret::SecretBytes,
+    service::{Call, Service},
+};
+
+/// The application behind the listener.
+pub struct App {
+    batches: Semaphore,
+    clock: Arc<dyn Clock>,
+    limits: Limits,
+    metrics: Arc<Metrics>,
+    service: Arc<Service>,
+}
+
+macro_rules! routes {
+    ($($(#[$doc:meta])* $route:ident = $name:literal $method:literal $path:literal;)*) => {
+        /// The operations.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Route { $($(#[$doc])* $route,)* }
+
+        impl Route {
+            /// Its name in metrics and events.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$route => $name,)* }
+            }
+        }
+
+        /// Every operation with its method, and its path with `{id}` where one is.
+        pub const ROUTES: &[(&str, &str, Route)] = &[$(($method, $path, Route::$route),)*];
+    };
+}
+
+routes! {
+    /// Registers produced cards.
+    Cards = "cards" "POST" "/v1/cards";
+    /// Shows a card.
+    LookUp = "lookup" "POST" "/v1/cards/lookup";
+    /// Activates a card, or shows what that would do.
+    Activations = "activations" "POST" "/v1/activations";
+    /// Hands PIN and PUK out again.
+    Reprints = "reprints" "POST" "/v1/reprints";
+    /// Says whether a C.I.P. is right.
+    Verifications = "verifications" "POST" "/v1/verifications";
+    /// Revokes a card.
+    Revocations = "revocations" "POST" "/v1/revocations";
+    /// Shows a delivery.
+    Deliveries = "deliveries" "GET" "/v1/deliveries/{id}";
+    /// Gives the courier deliveries to carry out.
+    Leases = "leases" "POST" "/v1/courier/leases";
+    /// Takes the courier's reports.
+    Reports = "reports" "POST" "/v1/courier/leases/{id}/report";
+    /// The newest checkpoint of the audit log.
+    AuditCheckpoint = "audit_checkpoint" "GET" "/v1/audit/checkpoint";
+    /// The audit log.
+    AuditEvents = "audit_events" "GET" "/v1/audit/events";
+    /// The description of all this.
+    OpenApi = "openapi" "GET" "/v1/openapi.json";
+}
+
+/// The description of all this, kept true by `tests/openapi.rs`.
+const OPENAPI: &str = include_str!("routes/openapi.json");
+
+/// Batches of cards read and registered at one time.
+const BATCHES: usize = 2;
+
+/// One request on its way.
+struct Arrived {
+    peer: Arc<Peer>,
+    id: RequestId,
+    request: Request<Incoming>,
+}
+
+impl App {
+    /// Puts the application together.
+    pub const fn new(
+        service: Arc<Service>,
+        metrics: Arc<Metrics>,
+        limits: Limits,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self { batches: Semaphore::const_new(BATCHES), clock, limits, metrics, service }
+    }
+
+    /// The permit of the caller behind this certificate, or the refusal.
+    fn permit<A: Act>(&self, arrived: &Arrived) -> Result<Permit<A>, Problem> {
+        let policy = self.service.policy();
+        let caller = policy.caller(&arrived.peer.fingerprint);
+        if let Some(permit) = caller.and_then(|caller| policy.permit::<A>(caller)) {
+            return Ok(permit);
+        }
+        let (code, title) = if caller.is_some() {
+            ("not_allowed", "The policy does not allow this caller this operation")
+        } else {
+            ("unknown_caller", "The policy does not know this certificate")
+        };
+        Err(Problem::new(StatusCode::FORBIDDEN, code, title))
+    }
+
+    /// A permitted call with its JSON body.
+    async fn call<A: Act>(&self, arrived: Arrived) -> Result<Call<A>, Problem> {
+        let permit = self.permit(&arrived)?;
+        let key = read::idempotency_key(arrived.request.headers())?;
+        let (_, body) = http::read(arrived.request, http::MediaType::Json, self.limits.body()).await?;
+        Ok(Call { permit, request: arrived.id, key, body })
+    }
+
+    /// A permitted call that has no body.
+    fn bare<A: Act>(&self, arrived: &Arrived) -> Result<Call<A>, Problem> {
+        let permit = self.permit(arrived)?;
+        Ok(Call { permit, request: arrived.id, key: None, body: SecretBytes::new(Vec::new()) })
+    }
+
+    /// Records a refusal that nobody has recorded yet; where that fails, the answer is that of the failure (I7, I8).
+    async fn recorded(
+        &self,
+        route: Route,
+        id: RequestId,
+        certificate: &[u8; 32],
+        result: Result<Response<Body>, Problem>,
+    ) -> Result<Response<Body>, Problem> {
+        let problem = match result {
+            Err(problem) if is_recorded_here(route, &problem) => problem,
+            other => return other,
+        };
+        let caller = self.service.policy().caller(certificate).map(|caller| caller.name().to_string());
+        let recorded = self.service.refused(id, caller, certificate, route.name(), problem.code()).await;
+        recorded.map_err(|e| problems::of(&e, id))?;
+        Err(problem)
+    }
+
+    async fn route(&self, route: Route, id: &str, arrived: Arrived) -> Result<Response<Body>, Problem> {
+        match route {
+            Route::Activations => self.activate(arrived).await,
+            Route::AuditCheckpoint => self.checkpoint(arrived).await,
+            Route::AuditEvents => self.events(arrived).await,
+            Route::Cards => self.register(arrived).await,
+            Route::Deliveries => self.delivery(arrived, id).await,
+            Route::Leases => self.lease(arrived).await,
+            Route::LookUp => self.look_up(arrived).await,
+            Route::OpenApi => Ok(body(OPENAPI.into(), http::MediaType::Json.as_str())),
+            Route::Reports => self.report(arrived, id).await,
+            Route::Reprints => self.reprint(arrived).await,
+            Route::Revocations => self.revoke(arrived).await,
+            Route::Verifications => self.verify(arrived).await,
+        }
+    }
+}
+
+/// Whether a refusal is recorded here: the policy's, and those for what the request says. What the service refuses by
+/// the state of a card it has recorded itself.
+fn is_recorded_here(route: Route, problem: &Problem) -> bool {
+    match problem.status() {
+        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => false,
+        StatusCode::CONFLICT => route == Route::Reports,
+        status => status.is_client_error(),
+    }
+}
+
+impl Handler for App {
+    async fn handle(&self, peer: Arc<Peer>, request: Request<Incoming>) -> Response<Body> {
+        let at = self.clock.uptime();
+        let id = http::request_id(&request);
+        let (name, result) = match find(request.method(), request.uri().path()) {
+            Ok((route, path_id)) => {
+                let (path_id, certificate) = (path_id.to_owned(), peer.fingerprint);
+                let result = self.route(route, &path_id, Arrived { peer, id, request }).await;
+                (route.name(), self.recorded(route, id, &certificate, result).await)
+            }
+            Err(problem) => ("none", Err(problem)),
+        };
+        let response = result.unwrap_or_else(|problem| problem.into_response(id));
+        let took = self.clock.uptime().saturating_sub(at);
+        self.metrics.request(name, response.status().as_u16(), took);
+        response
+    }
+}
+
+/// The route of a path, with what stands in the place of `{id}`.
+fn find<'p>(method: &Method, path: &'p str) -> Result<(Route, &'p str), Problem> {
+    let found = ROUTES.iter().find_map(|(of, pattern, route)| Some((*of, *route, matches(pattern, path)?)));
+    match found {
+        Some((of, route, id)) if of == method.as_str() => Ok((route, id)),
+        Some((of, ..)) => {
+            let title = "This path has another method";
+            Err(Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", title).allow(of))
+        }
+        None => Err(Problem::new(StatusCode::NOT_FOUND, "no_such_path", "There is no such path")),
+    }
+}
+
+fn matches<'p>(pattern: &str, path: &'p str) -> Option<&'p str> {
+    match pattern.split_once("{id}") {
+        None => (pattern == path).then_some(""),
+        Some((before, after)) => {
+            let id = path.strip_prefix(before)?.strip_suffix(after)?;
+            (!id.is_empty() && !id.contains('/')).then_some(id)
+        }
+    }
+}
+
+fn body(bytes: Vec<u8>, media_type: &'static str) -> Response<Body> {
+    let mut response = Response::new(Body::full(bytes));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    response
+}
+
+/// A 200 with a JSON body.
+fn json<T: Serialize>(answer: &T) -> Result<Response<Body>, Problem> {
+    let bytes = serde_json::to_vec(answer).map_err(|_| Problem::internal())?;
+    Ok(body(bytes, http::MediaType::Json.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths() {
+        assert_eq!(find(&Method::POST, "/v1/cards").unwrap(), (Route::Cards, ""));
+        assert_eq!(find(&Method::GET, "/v1/deliveries/ab").unwrap(), (Route::Deliveries, "ab"));
+        assert_eq!(find(&Method::POST, "/v1/courier/leases/ab/report").unwrap(), (Route::Reports, "ab"));
+        let code = |method, path| find(&method, path).unwrap_err().code();
+        assert_eq!(code(Method::GET, "/v1/cards"), "method_not_allowed");
+        for path in
+            ["/", "/v1", "/v1/cards/", "/v1/deliveries/", "/v1/deliveries/a/b", "/v1/courier/leases//report"]
+        {
+            assert_eq!(code(Method::GET, path), "no_such_path", "{path}");
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Activation, reprint, verification, deliveries.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use hyper::Response;
+
+use super::{App, Arrived, cards, cards::card_data, json, problems, read};
+use crate::{
+    api::codes::{Activate, Delivery, HandedOut, Preview, Reprint, Split, Verified, Verify},
+    domain::{audit::time_text, id::DeliveryId},
+    http::{Body, Problem},
+    secret::Digits,
+    service::{self, ActivationRequest, Purpose, ReprintRequest, Verdict, VerificationRequest},
+};
+
+impl App {
+    pub(super) async fn activate(&self, arrived: Arrived) -> Result<Response<Body>, Problem> {
+        let id = arrived.id;
+        let call = self.call(arrived).await?;
+        let body: Activate = read::json(&call.body)?;
+        let request = ActivationRequest {
+            card: card_data(&body.tax_code, &body.team_number, &body.expires_on)?,
+            contact: read::contact(&body.contact)?,
+        };
+        if body.preview {
+            let summary =
+                self.service.preview_activation(call, request).await.map_err(|e| problems::of(&e, id))?;
+            let split = |(code, first, second): &(_, u8, u8)| {
+                (ToString::to_string(code), Split { first: *first, second: *second })
+            };
+            let codes = summary.codes.iter().map(split).collect();
+            return json(&Preview { card: cards::card(&summary.card), codes });
+        }
+        json(&paper(&self.service.activate(call, request).await.map_err(|e| problems::of(&e, id))?))
+    }
+
+    pub(super) async fn reprint(&self, arrived: Arrived) -> Result<Response<Body>, Problem> {
+        let id = arrived.id;
+        let call = self.call(arrived).await?;
+        let body: Reprint = read::json(&call.body)?;
+        let request = ReprintRequest {
+            card: card_data(&body.tax_code, &body.team_number, &body.expires_on)?,
+            reason: body.reason,
+            contact: read::contact(&body.contact)?,
+        };
+        json(&paper(&self.service.reprint(call, request).await.map_err(|e| problems::of(&e, id))?))
+    }
+
+    /// Whatever the answer, it leaves on a tick after the request has arrived in whole (I6): a caller that holds its body
+    /// back moves nothing.
+    pub(super) async fn verify(&self, arrived: Arrived) -> Result<Response<Body>, Problem> {
+        let id = arrived.id;
+        let call = self.call(arrived).await?;
+        let at = self.clock.uptime();
+        let mut body: Verify = read::json(&call.body)?;
+        let team = read::field("team_number", &body.team_number)?;
+        let code = Digits::parse(std::mem::take(&mut body.code))
+            .ok_or_else(|| read::invalid("code", read::NotOneOf("0 to 64 digits")))?;
+        let purpose = match body.purpose.as_str() {
+            "revocation" => Purpose::Revocation,
+            _ => return Err(read::invalid("purpose", read::NotOneOf("\"revocation\""))),
+        };
+        let tick = call.permit.policy().parameters().verification.tick;
+        let result = self.service.verify(call, VerificationRequest { team, code, purpose }).await;
+        tokio::time::sleep(to_next_tick(self.clock.uptime().saturating_sub(at), tick)).await;
+        let answer = result.map_err(|e| problems::of(&e, id))?;
+        self.metrics.verification(answer.outcome == Verdict::Accepted);
+        let outcome = match answer.outcome {
+            Verdict::Accepted => "accepted",
+            Verdict::Rejected => "rejected",
+        };
+        json(&Verified { outcome: outcome.into(), verification: answer.verification.to_string() })
+    }
+
+    pub(super) async fn delivery(&self, arrived: Arrived, id: &str) -> Result<Response<Body>, Problem> {
+        let request = arrived.id;
+        let call = self.bare(&arrived)?;
+        let id: DeliveryId = read::field("id", id)?;
+        let view = self.service.delivery(call, id).await.map_err(|e| problems::of(&e, request))?;
+        json(&Delivery {
+            state: view.state.into(),
+            channel: view.channel,
+            control: view.control,
+            attempts: view.attempts,
+            reason: view.reason,
+            queued_at: time_text(view.queued_at_ms),
+        })
+    }
+}
+
+fn paper(handed: &service::HandedOut) -> HandedOut {
+    let first_parts: BTreeMap<_, _> = handed
+        .first_parts
+        .0
+        .iter()
+        .map(|(code, part)| (code.to_string(), part.expose().to_owned()))
+        .collect();
+    HandedOut {
+        first_parts,
+        control: handed.control.clone(),
+        delivery: handed.delivery.map(|id| id.to_string()),
+    }
+}
+
+/// What is missing to the next multiple of `tick`.
+fn to_next_tick(elapsed: Duration, tick: Duration) -> Duration {
+    let (elapsed, tick) = (elapsed.as_nanos(), tick.as_nanos());
+    let past = elapsed.checked_rem(tick).unwrap_or(0);
+    let rest = if past == 0 { 0 } else { tick.saturating_sub(past) };
+    Duration::from_nanos(u64::try_from(rest).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_leave_on_a_tick() {
+        let ms = Duration::from_millis;
+        for (elapsed, wait) in [(0, 0), (1, 19), (19, 1), (20, 0), (21, 19), (399, 1)] {
+            assert_eq!(to_next_tick(ms(elapsed), ms(20)), ms(wait), "{elapsed}");
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Errors of the service as problems: one match, no wildcard.
+
+use std::time::Duration;
+
+use hyper::StatusCode;
+
+use crate::{
+    domain::id::RequestId,
+    http::Problem,
+    service::{Error, What},
+};
+
+/// What the caller is told. What it is not told goes to the log, under the request's id.
+pub(super) fn of(error: &Error, request: RequestId) -> Problem {
+    match error {
+        Error::Bug(what) => {
+            tracing::error!(%request, what, "internal error");
+            Problem::internal()
+        }
+        Error::Conflict => Problem::new(
+            StatusCode::CONFLICT,
+            "changed_meanwhile",
+            "Another request changed the card first; nothing was done",
+        ),
+        Error::Field { field, code, detail } => {
+            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code, "A value is not acceptable")
+                .field(format!("$.{field}"))
+                .detail(*detail)
+        }
+        Error::InProgress => Problem::new(
+            StatusCode::CONFLICT,
+            "in_progress",
+            "The first request with this Idempotency-Key is still running: ask again",
+        )
+        .retry_after(Duration::from_secs(1)),
+        Error::KeyMissing => Problem::new(
+            StatusCode::BAD_REQUEST,
+            "idempotency_key_missing",
+            "This operation needs an Idempotency-Key header",
+        ),
+        Error::KeyReused => Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "idempotency_key_reused",
+            "The Idempotency-Key was used for another request",
+        ),
+        Error::NotFound(What::Card) => {
+            Problem::new(StatusCode::NOT_FOUND, "card_not_found", "No card with these data")
+        }
+        Error::NotFound(What::Delivery) => {
+            Problem::new(StatusCode::NOT_FOUND, "delivery_not_found", "No such delivery")
+        }
+        Error::NotFound(What::Lease) => {
+            Problem::new(StatusCode::CONFLICT, "lease_lost", "This hold of the delivery is over")
+        }
+        Error::NotFound(What::Verification) => Problem::new(
+            StatusCode::CONFLICT,
+            "no_accepted_verification",
+            "No accepted verification of this card's C.I.P. for this purpose, or not any more",
+        ),
+        Error::OutcomeUnknown => Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "outcome_unknown",
+            "The first request with this Idempotency-Key has no known outcome: look the card up",
+        ),
+        Error::Refused(refusal) => {
+            Problem::new(StatusCode::CONFLICT, refusal.code(), "The card does not allow it")
+        }
+        Error::Unavailable(what) => {
+            tracing::warn!(%request, what, "unavailable");
+            Problem::unavailable().retry_after(Duration::from_secs(1))
+        }
+    }
+}

@@ -1,0 +1,356 @@
+//! One full and one least value of every type of the wire, written by the program's own types.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+use sigillo::{
+    api::{
+        cards::{BadLine, Card, LookUp, NewCard, Registered, Revoke, Revoked},
+        codes::{
+            Activate, Checkpoint, ContactTo, Delivery, HandedOut, Preview, Reprint, Split, Verified, Verify,
+        },
+        courier::{Lease, LeaseRequest, LeasedCode, Leases, Report, ReportStatus, Reported},
+        problem::ProblemDocument,
+    },
+    domain::{
+        audit::{Event, Kind, Outcome},
+        card::{Reason, State},
+        id::{CardId, DeliveryId, LeaseId, RequestId},
+        tries::{Limits, Tries},
+    },
+    policy::Action,
+    service::Exported,
+};
+
+/// Object schemas without a type of their own: events have members by kind, and the export's line is written only.
+pub(crate) const NOT_WIRE_TYPES: [&str; 2] = ["AuditEvent", "AuditLine"];
+
+pub(crate) const CARD_STATES: [State; 3] = [
+    State::Registered,
+    State::Active { activated_at_ms: 1 },
+    State::Revoked { activated_at_ms: None, revoked_at_ms: 1, reason: Reason::Lost },
+];
+pub(crate) const KINDS: [Kind; 16] = [
+    Kind::AuditRead,
+    Kind::CardActivated,
+    Kind::CardLookedUp,
+    Kind::CardRegistered,
+    Kind::CardRevoked,
+    Kind::CodesReprinted,
+    Kind::DeliveryCancelled,
+    Kind::DeliveryLeased,
+    Kind::DeliveryLookedUp,
+    Kind::DeliveryQueued,
+    Kind::DeliveryReported,
+    Kind::RequestRefused,
+    Kind::RequestReplayed,
+    Kind::ServiceStarted,
+    Kind::VerificationDecided,
+    Kind::VerificationSpent,
+];
+pub(crate) const OUTCOMES: [Outcome; 5] =
+    [Outcome::Accepted, Outcome::Done, Outcome::Intent, Outcome::Refused, Outcome::Rejected];
+pub(crate) const REPORT_STATUSES: [ReportStatus; 6] = [
+    ReportStatus::Delivered,
+    ReportStatus::Failed,
+    ReportStatus::Prepared,
+    ReportStatus::Retry,
+    ReportStatus::Returned,
+    ReportStatus::Sent,
+];
+pub(crate) const ACTIONS: [Action; 9] = [
+    Action::Activate,
+    Action::Courier,
+    Action::LookUp,
+    Action::ReadAudit,
+    Action::ReadDelivery,
+    Action::Register,
+    Action::Reprint,
+    Action::Revoke,
+    Action::Verify,
+];
+
+/// A new variant does not compile here until the lists above have it.
+const fn _lists_are_complete(
+    kind: Kind,
+    outcome: Outcome,
+    status: ReportStatus,
+    action: Action,
+    state: State,
+) {
+    match kind {
+        Kind::AuditRead
+        | Kind::CardActivated
+        | Kind::CardLookedUp
+        | Kind::CardRegistered
+        | Kind::CardRevoked => {}
+        Kind::CodesReprinted | Kind::DeliveryCancelled | Kind::DeliveryLeased | Kind::DeliveryLookedUp => {}
+        Kind::DeliveryQueued | Kind::DeliveryReported | Kind::RequestRefused | Kind::RequestReplayed => {}
+        Kind::ServiceStarted | Kind::VerificationDecided | Kind::VerificationSpent => {}
+    }
+    match outcome {
+        Outcome::Accepted | Outcome::Done | Outcome::Intent | Outcome::Refused | Outcome::Rejected => {}
+    }
+    match status {
+        ReportStatus::Delivered | ReportStatus::Failed | ReportStatus::Prepared => {}
+        ReportStatus::Retry | ReportStatus::Returned | ReportStatus::Sent => {}
+    }
+    match action {
+        Action::Activate | Action::Courier | Action::LookUp | Action::ReadAudit | Action::ReadDelivery => {}
+        Action::Register | Action::Reprint | Action::Revoke | Action::Verify => {}
+    }
+    match state {
+        State::Registered | State::Active { .. } | State::Revoked { .. } => {}
+    }
+}
+
+/// The names of values as they are written.
+pub(crate) fn names<T: Serialize>(values: &[T]) -> BTreeSet<String> {
+    values.iter().map(|v| serde_json::to_value(v).unwrap().as_str().unwrap().to_owned()).collect()
+}
+
+/// A type of the wire.
+pub(crate) struct Sample {
+    pub(crate) name: &'static str,
+    pub(crate) full: Value,
+    pub(crate) least: Value,
+    is_request: bool,
+    reads: fn(&Value) -> bool,
+}
+
+impl Sample {
+    pub(crate) fn takes(&self, value: &Value) -> bool {
+        (self.reads)(value)
+    }
+
+    /// The full value with one more member.
+    pub(crate) fn with(&self, name: &str, member: Value) -> Value {
+        let mut changed = self.full.clone();
+        changed.as_object_mut().unwrap().insert(name.into(), member);
+        changed
+    }
+
+    /// What a request must have, and an answer always has.
+    pub(crate) fn required(&self) -> BTreeSet<String> {
+        let full = self.full.as_object().unwrap();
+        let needed = |name: &&String| {
+            let mut without = full.clone();
+            without.remove(*name);
+            !self.takes(&Value::Object(without))
+        };
+        if self.is_request {
+            full.keys().filter(needed).cloned().collect()
+        } else {
+            self.least.as_object().unwrap().keys().cloned().collect()
+        }
+    }
+}
+
+fn reads<T: DeserializeOwned>(value: &Value) -> bool {
+    serde_json::from_str::<T>(&value.to_string()).is_ok()
+}
+
+fn sample<T: Serialize + DeserializeOwned>(
+    name: &'static str,
+    is_request: bool,
+    full: &T,
+    least: &T,
+) -> Sample {
+    let value = |v| serde_json::to_value(v).unwrap();
+    Sample { name, full: value(full), least: value(least), is_request, reads: reads::<T> }
+}
+
+fn answer<T: Serialize + DeserializeOwned>(name: &'static str, full: &T, least: &T) -> Sample {
+    sample(name, false, full, least)
+}
+
+fn request<T: Serialize + DeserializeOwned>(name: &'static str, full: &T, least: &T) -> Sample {
+    sample(name, true, full, least)
+}
+
+const CF: &str = "RSSMRA80H55D612G";
+const TEAM: &str = "80380000601234567893";
+const DAY: &str = "2031-05-31";
+const TIME: &str = "2026-11-23T07:02:28.864Z";
+const HEX32: &str = "5be1f0a37c2d4e96a8b04c7d19e2f365";
+
+fn some<T: From<&'static str>>(text: &'static str) -> Option<T> {
+    Some(text.into())
+}
+
+/// Every type of the wire.
+pub(crate) fn all() -> Vec<Sample> {
+    let mut all = cards();
+    all.extend(codes());
+    all.extend(courier());
+    let problem = |more: bool| ProblemDocument {
+        kind: "urn:sigillo:problem:invalid_value".into(),
+        title: "A value is not acceptable".into(),
+        status: 422,
+        code: "invalid_value".into(),
+        detail: more.then(|| "must be 1 to 100".into()),
+        field: more.then(|| "$.limit".into()),
+        request_id: HEX32.into(),
+    };
+    all.push(answer("Problem", &problem(true), &problem(false)));
+    all
+}
+
+fn cards() -> Vec<Sample> {
+    let (cf, team, day) = (|| CF.to_owned(), || TEAM.to_owned(), || DAY.to_owned());
+    let new = |former: Option<String>| NewCard {
+        tax_code: cf(),
+        team_number: team(),
+        expires_on: day(),
+        renews: former.clone(),
+        replaces: former,
+    };
+    let line = |field| BadLine {
+        line: 1,
+        code: "luhn".into(),
+        field,
+        detail: "the check digit does not hold".into(),
+    };
+    let registered =
+        Registered { registered: 1, unchanged: 2, rejected: vec![line(None)], warnings: Vec::new() };
+    let look = |tax_code, expires_on| LookUp { tax_code, team_number: team(), expires_on };
+    let revoke = Revoke { team_number: team(), verification: HEX32.into(), reason: "lost".into() };
+    let revoked = Revoked { state: "revoked".into(), revoked_at: TIME.into() };
+    vec![
+        request("NewCard", &new(some(TEAM)), &new(None)),
+        answer("Registered", &registered, &Registered::default()),
+        answer("BadLine", &line(some("$.team_number")), &line(None)),
+        request("LookUp", &look(some(CF), some(DAY)), &look(None, None)),
+        answer("Card", &card(true), &card(false)),
+        request("Revoke", &revoke, &revoke),
+        answer("Revoked", &revoked, &revoked),
+    ]
+}
+
+fn card(more: bool) -> Card {
+    let left = Tries::new(Limits { in_a_row: 5, lifetime: 100 }).left();
+    Card {
+        state: "active".into(),
+        expires_on: DAY.into(),
+        expired: false,
+        region: "060".into(),
+        template: "IT/1".into(),
+        cip_tries_left: more.then_some(left),
+        delivery: more.then(|| HEX32.into()),
+    }
+}
+
+fn codes() -> Vec<Sample> {
+    let contact = || ContactTo { channel: "email".into(), address: "mario.rossi@example.it".into() };
+    let activate = |preview| Activate {
+        tax_code: CF.into(),
+        team_number: TEAM.into(),
+        expires_on: DAY.into(),
+        contact: contact(),
+        preview,
+    };
+    let reprint = Reprint {
+        tax_code: CF.into(),
+        team_number: TEAM.into(),
+        expires_on: DAY.into(),
+        reason: "lost_paper".into(),
+        contact: contact(),
+    };
+    let split = || Split { first: 2, second: 3 };
+    let preview = Preview { card: card(true), codes: BTreeMap::from([("PIN".into(), split())]) };
+    let handed = |delivery| HandedOut {
+        first_parts: BTreeMap::from([("PIN".into(), "07".into())]),
+        control: "735204".into(),
+        delivery,
+    };
+    let verified = Verified { outcome: "accepted".into(), verification: HEX32.into() };
+    let delivery = |reason| Delivery {
+        state: "queued".into(),
+        channel: "email".into(),
+        control: "735204".into(),
+        attempts: 1,
+        reason,
+        queued_at: TIME.into(),
+    };
+    let checkpoint = Checkpoint { checkpoint: "sigillo audit checkpoint v1\n".into() };
+    // It is read only, never written.
+    let verify = json!({ "team_number": TEAM, "code": "48215907", "purpose": "revocation" });
+    vec![
+        request("ContactTo", &contact(), &contact()),
+        request("Activate", &activate(true), &activate(false)),
+        request("Reprint", &reprint, &reprint),
+        answer("Split", &split(), &split()),
+        answer("Preview", &preview, &preview),
+        answer("HandedOut", &handed(some(HEX32)), &handed(None)),
+        Sample {
+            name: "Verify",
+            full: verify.clone(),
+            least: verify,
+            is_request: true,
+            reads: reads::<Verify>,
+        },
+        answer("Verified", &verified, &verified),
+        answer("Delivery", &delivery(some("relay: RCPT: SMTP 550 5.1.1")), &delivery(None)),
+        answer("Checkpoint", &checkpoint, &checkpoint),
+    ]
+}
+
+fn courier() -> Vec<Sample> {
+    let (delivery, lease) = (DeliveryId::new([1; 16]), LeaseId::new([2; 16]));
+    let code = |forbidden| LeasedCode { code: "PIN".into(), generation: 1, digits: 3, forbidden };
+    let full = || Lease {
+        lease,
+        delivery,
+        card: CardId::new([3; 16]),
+        until_ms: 1,
+        attempt: 1,
+        message: "activation".into(),
+        control: "735204".into(),
+        template: "IT/1".into(),
+        salt: "00".repeat(32),
+        codes: vec![code(Vec::new())],
+        contact: "5a".repeat(384),
+    };
+    let report = |status, more: bool| Report {
+        delivery,
+        status,
+        generation: more.then_some(1),
+        second_part_tag: more.then(|| "00".repeat(32)),
+        reason: more.then(|| "why".into()),
+    };
+    let reported = Reported { state: "sent".into() };
+    let ask = LeaseRequest { limit: 10 };
+    vec![
+        request("LeaseRequest", &ask, &ask),
+        answer("Leases", &Leases { leases: vec![full()] }, &Leases { leases: Vec::new() }),
+        answer("Lease", &full(), &full()),
+        answer("LeasedCode", &code(vec!["000".into()]), &code(Vec::new())),
+        request("Report", &report(ReportStatus::Prepared, true), &report(ReportStatus::Sent, false)),
+        answer("Reported", &reported, &reported),
+    ]
+}
+
+/// Lines of an export, as the service writes them.
+pub(crate) fn audit_lines() -> Vec<Value> {
+    let event = |kind, outcome| Event {
+        at_ms: 1_795_417_468_756,
+        kind,
+        outcome,
+        caller: "desk".into(),
+        request: RequestId::new([4; 16]),
+        policy: "00".repeat(32),
+        card: Some([5; 16]),
+        with_ticket: true,
+        detail: vec![("reason", "not_allowed".to_owned())],
+    };
+    let kinds = KINDS.into_iter().map(|kind| event(kind, Outcome::Done));
+    let outcomes = OUTCOMES.into_iter().map(|outcome| event(Kind::CardRevoked, outcome));
+    let line = |event: Event| {
+        let text = String::from_utf8(event.encode(1, None)).unwrap();
+        let event = serde_json::value::RawValue::from_string(text).unwrap();
+        let line = serde_json::to_string(&Exported { hash: "00".repeat(32), event }).unwrap();
+        serde_json::from_str(&line).unwrap()
+    };
+    kinds.chain(outcomes).map(line).collect()
+}
