@@ -8,6 +8,7 @@ pub mod auth;
 pub mod cli;
 pub mod client;
 pub mod clock;
+pub mod courier;
 pub mod domain;
 pub mod files;
 pub mod hsm;

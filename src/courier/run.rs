@@ -1,0 +1,191 @@
+//! The courier's loop: lease, carry out one by one, pause; back off on trouble; stop between two deliveries.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::{Authority, Courier, Gateway, Moment, Outcome, Setback};
+use crate::api::courier::Lease;
+
+/// Longest pause after trouble.
+const MAX_PAUSE: Duration = Duration::from_secs(60);
+
+/// How the loop runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// Most deliveries in one lease, 1 to 100.
+    pub batch: usize,
+    /// Pause when nothing is due, and after the first trouble; doubled with each further one, up to a minute.
+    pub poll: Duration,
+    /// When to end.
+    pub until: Until,
+}
+
+/// When the loop ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// When nothing is due, at the first trouble, or when told to stop.
+    Idle,
+    /// When told to stop.
+    Stopped,
+}
+
+/// How often each outcome came about since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Given up.
+    pub failed: u64,
+    /// Leases that were over or went to another courier.
+    pub lease_lost: u64,
+    /// Deliveries of which the authority refused a report.
+    pub refused: u64,
+    /// Reported as to be tried again.
+    pub retry: u64,
+    /// Sent and reported.
+    pub sent: u64,
+    /// Rounds that ended early: authority, token or gateway did not work.
+    pub trouble: u64,
+    /// Deliveries of which the authority did not answer a report.
+    pub unreported: u64,
+}
+
+impl Tally {
+    fn count(&mut self, outcome: Outcome) {
+        let counter = match outcome {
+            Outcome::Failed => &mut self.failed,
+            Outcome::LeaseLost => &mut self.lease_lost,
+            Outcome::Refused => &mut self.refused,
+            Outcome::Retry | Outcome::Trouble => &mut self.retry,
+            Outcome::Sent => &mut self.sent,
+            Outcome::Unreported => &mut self.unreported,
+        };
+        *counter = counter.saturating_add(1);
+    }
+
+    fn log(&self) {
+        tracing::info!(
+            sent = self.sent,
+            retry = self.retry,
+            failed = self.failed,
+            lease_lost = self.lease_lost,
+            refused = self.refused,
+            unreported = self.unreported,
+            trouble = self.trouble,
+            "deliveries since the start"
+        );
+    }
+}
+
+/// How a round ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Round {
+    Idle,
+    Stopped,
+    Trouble,
+    Worked,
+}
+
+/// Runs until `pace.until`, until `stop` becomes true (or its sender is gone), or until the token is lost: only a new
+/// process finds it again. The delivery in hand is finished;
+/// those leased with it are given back.
+pub async fn run<A: Authority, G: Gateway>(
+    courier: &Courier<A, G>,
+    pace: Pace,
+    mut stop: watch::Receiver<bool>,
+) -> Tally {
+    let mut tally = Tally::default();
+    let mut pause = pace.poll;
+    loop {
+        let before = tally;
+        let round =
+            if *stop.borrow() { Round::Stopped } else { work(courier, pace, &stop, &mut tally).await };
+        if round == Round::Trouble {
+            tally.trouble = tally.trouble.saturating_add(1);
+        }
+        if tally != before {
+            tally.log();
+        }
+        let wait = match (round, pace.until) {
+            _ if courier.is_token_lost() => break,
+            (Round::Stopped, _) | (Round::Idle | Round::Trouble, Until::Idle) => break,
+            (Round::Worked, _) => {
+                pause = pace.poll;
+                continue;
+            }
+            (Round::Idle, Until::Stopped) => {
+                pause = pace.poll;
+                pause
+            }
+            (Round::Trouble, Until::Stopped) => {
+                let now = pause;
+                pause = pause.saturating_mul(2).min(MAX_PAUSE.max(pace.poll));
+                now
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            _ = stop.wait_for(|stop| *stop) => break,
+        }
+    }
+    tally
+}
+
+/// One lease and its deliveries.
+async fn work<A: Authority, G: Gateway>(
+    courier: &Courier<A, G>,
+    pace: Pace,
+    stop: &watch::Receiver<bool>,
+    tally: &mut Tally,
+) -> Round {
+    let taken = courier.moment();
+    let leases = match courier.lease(pace.batch).await {
+        Ok(leases) => leases,
+        Err(error) => {
+            tracing::warn!(%error, "no leases");
+            return Round::Trouble;
+        }
+    };
+    if leases.is_empty() {
+        return Round::Idle;
+    }
+    let mut progress = false;
+    let mut rest = leases.iter();
+    while let Some(lease) = rest.next() {
+        if *stop.borrow() {
+            let all = std::iter::once(lease).chain(rest);
+            give_back(courier, all, taken, "the courier is stopping", tally).await;
+            return Round::Stopped;
+        }
+        let outcome = courier.deliver(lease, taken).await;
+        tally.count(outcome);
+        match outcome {
+            Outcome::Failed | Outcome::Retry | Outcome::Sent => progress = true,
+            Outcome::LeaseLost | Outcome::Refused => {}
+            Outcome::Trouble => {
+                give_back(courier, rest, taken, "the courier's token or gateway is down", tally).await;
+                return Round::Trouble;
+            }
+            // The rest would not be taken either; their leases end by themselves.
+            Outcome::Unreported => return Round::Trouble,
+        }
+    }
+    // All lost or refused: a clock is wrong, leases are too short, or the two sides differ in version. No hurry.
+    if progress { Round::Worked } else { Round::Trouble }
+}
+
+/// Reports what will not be tried now. Ends at the first report that is not taken: those leases end by themselves.
+async fn give_back<'a, A: Authority, G: Gateway>(
+    courier: &Courier<A, G>,
+    leases: impl Iterator<Item = &'a Lease>,
+    taken: Moment,
+    why: &str,
+    tally: &mut Tally,
+) {
+    for lease in leases {
+        let outcome = courier.give_back(lease, taken, Setback::Retry(why.to_owned())).await;
+        tally.count(outcome);
+        if outcome == Outcome::Unreported {
+            break;
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! An authority and a gateway that do as told and write down what they are asked, in one list.
+
+use std::{
+    collections::VecDeque,
+    path::Path,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use sigillo::{
+    api::courier::{Lease, LeasedCode, Report, ReportStatus},
+    clock::Clock,
+    courier::{
+        Authority, AuthorityError, Courier, Gateway, Limits, Mail, Outcome, Setback, message::Messages,
+    },
+    domain::{
+        contact::{Channel, Contact},
+        derive::{digits, part_message},
+        id::{CardId, DeliveryId, LeaseId},
+        template::{CodeName, Part},
+    },
+    hsm::{Hsm, MacKey, PoolLimits, Role, soft::SoftHsm},
+    seal::ContactSealer,
+};
+
+pub(crate) const CARD: CardId = CardId::new([1; 16]);
+pub(crate) const NOW_MS: u64 = 1_800_000_000_000;
+pub(crate) const SALT: [u8; 32] = [9; 32];
+pub(crate) const LIMITS: Limits =
+    Limits { margin: Duration::from_secs(12), report_tries: 3, report_pause: Duration::from_millis(1) };
+
+/// What was asked, in order.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Event {
+    Reported { lease: LeaseId, status: ReportStatus, tag: Option<(u32, String)>, reason: Option<String> },
+    Sent { delivery: DeliveryId, to: String, subject: String, body: String },
+}
+
+impl Event {
+    /// `prepared`, `sent`, and so on; `send` for the message itself.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::Reported { status, .. } => format!("{status:?}").to_lowercase(),
+            Self::Sent { .. } => "send".to_owned(),
+        }
+    }
+}
+
+/// Wall and monotonic time that move apart when told.
+#[derive(Default)]
+pub(crate) struct TestClock {
+    wall_ms: Mutex<u64>,
+    uptime: Mutex<Duration>,
+}
+
+impl TestClock {
+    pub(crate) fn pass(&self, ms: u64) {
+        *self.wall_ms.lock().unwrap() += ms;
+        *self.uptime.lock().unwrap() += Duration::from_millis(ms);
+    }
+
+    pub(crate) fn set_wall(&self, ms: u64) {
+        *self.wall_ms.lock().unwrap() = ms;
+    }
+}
+
+impl Clock for TestClock {
+    fn now_ms(&self) -> u64 {
+        *self.wall_ms.lock().unwrap()
+    }
+
+    fn uptime(&self) -> Duration {
+        *self.uptime.lock().unwrap()
+    }
+}
+
+type Queue<T> = Arc<Mutex<VecDeque<T>>>;
+type Hook = Box<dyn Fn(&Event) + Send + Sync>;
+
+/// Both fakes share it.
+#[derive(Clone)]
+pub(crate) struct Script {
+    pub(crate) clock: Arc<TestClock>,
+    events: Arc<Mutex<Vec<Event>>>,
+    leases: Queue<Result<Vec<Lease>, AuthorityError>>,
+    reports: Queue<Result<(), AuthorityError>>,
+    sends: Queue<Result<(), Setback>>,
+    hook: Arc<Mutex<Hook>>,
+}
+
+impl Script {
+    fn new() -> Self {
+        let clock = TestClock::default();
+        clock.set_wall(NOW_MS);
+        Self {
+            clock: Arc::new(clock),
+            events: Arc::default(),
+            leases: Arc::default(),
+            reports: Arc::default(),
+            sends: Arc::default(),
+            hook: Arc::new(Mutex::new(Box::new(|_| {}))),
+        }
+    }
+
+    /// The next answers to leases; nothing is due after them.
+    pub(crate) fn lease(&self, answer: Result<Vec<Lease>, AuthorityError>) {
+        self.leases.lock().unwrap().push_back(answer);
+    }
+
+    /// The next answers to reports; `Ok` after them.
+    pub(crate) fn report(&self, answers: impl IntoIterator<Item = Result<(), AuthorityError>>) {
+        self.reports.lock().unwrap().extend(answers);
+    }
+
+    /// The next answers to messages; `Ok` after them.
+    pub(crate) fn send(&self, answers: impl IntoIterator<Item = Result<(), Setback>>) {
+        self.sends.lock().unwrap().extend(answers);
+    }
+
+    /// Runs at each event, before it is answered.
+    pub(crate) fn at(&self, hook: impl Fn(&Event) + Send + Sync + 'static) {
+        *self.hook.lock().unwrap() = Box::new(hook);
+    }
+
+    pub(crate) fn events(&self) -> Vec<Event> {
+        self.events.lock().unwrap().clone()
+    }
+
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.events().iter().map(Event::name).collect()
+    }
+
+    fn note(&self, event: Event) {
+        (self.hook.lock().unwrap())(&event);
+        self.events.lock().unwrap().push(event);
+    }
+}
+
+pub(crate) struct FakeAuthority(Script);
+
+impl Authority for FakeAuthority {
+    async fn lease(&self, limit: usize) -> Result<Vec<Lease>, AuthorityError> {
+        let next = self.0.leases.lock().unwrap().pop_front();
+        let leases = next.unwrap_or_else(|| Ok(Vec::new()))?;
+        assert!(leases.len() <= limit);
+        Ok(leases)
+    }
+
+    async fn report(&self, lease: &LeaseId, report: &Report) -> Result<(), AuthorityError> {
+        let tag = report.generation.zip(report.second_part_tag.clone());
+        assert_eq!(report.generation.is_some(), report.second_part_tag.is_some());
+        let reason = report.reason.clone();
+        self.0.note(Event::Reported { lease: *lease, status: report.status, tag, reason });
+        self.0.reports.lock().unwrap().pop_front().unwrap_or(Ok(()))
+    }
+}
+
+pub(crate) struct RecordingGateway(Script);
+
+impl Gateway for RecordingGateway {
+    async fn send(&self, mail: &Mail<'_>) -> Result<(), Setback> {
+        self.0.note(Event::Sent {
+            delivery: mail.delivery,
+            to: mail.to.expose().to_owned(),
+            subject: mail.text.subject().to_owned(),
+            body: mail.text.expose().to_owned(),
+        });
+        self.0.sends.lock().unwrap().pop_front().unwrap_or(Ok(()))
+    }
+}
+
+/// A courier on a software token.
+pub(crate) struct World<G> {
+    pub(crate) script: Script,
+    pub(crate) soft: SoftHsm,
+    pub(crate) hsm: Hsm,
+    pub(crate) courier: Courier<FakeAuthority, G>,
+    sealer: ContactSealer,
+}
+
+/// With the shipped texts and a gateway that records.
+pub(crate) fn world() -> World<RecordingGateway> {
+    let script = Script::new();
+    let clock = Arc::clone(&script.clock);
+    world_with(script.clone(), RecordingGateway(script), clock)
+}
+
+/// With the shipped texts and another gateway.
+pub(crate) fn world_of<G: Gateway>(gateway: G, clock: Arc<dyn Clock>) -> World<G> {
+    world_with(Script::new(), gateway, clock)
+}
+
+fn world_with<G: Gateway>(script: Script, gateway: G, clock: Arc<dyn Clock>) -> World<G> {
+    let soft = SoftHsm::new(Role::Courier).unwrap();
+    let pool =
+        PoolLimits { queue: 8, deadline: Duration::from_secs(60), probe_every: Duration::from_millis(20) };
+    let hsm = Hsm::start(soft.tokens(1), pool).unwrap();
+    let sealer = ContactSealer::from_pem(soft.contact_public_pem().unwrap().as_bytes()).unwrap();
+    let texts = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies/courier/messages");
+    let messages = Messages::load(&texts).unwrap();
+    let authority = FakeAuthority(script.clone());
+    let courier = Courier::new(authority, gateway, hsm.clone(), messages, clock, LIMITS);
+    World { script, soft, hsm, courier, sealer }
+}
+
+impl<G: Gateway> World<G> {
+    /// An activation with PIN, PUK and C.I.P., held for a minute from [`NOW_MS`].
+    pub(crate) fn lease(&self, number: u8, to: &str) -> Lease {
+        let delivery = DeliveryId::new([number; 16]);
+        Lease {
+            lease: LeaseId::new([number.wrapping_add(100); 16]),
+            delivery,
+            card: CARD,
+            until_ms: NOW_MS + 60_000,
+            attempt: 1,
+            message: "activation".to_owned(),
+            control: "246810".to_owned(),
+            template: "IT-030/1".to_owned(),
+            salt: hex::encode(SALT),
+            codes: vec![code("PIN", 1, 3), code("PUK", 2, 6), code("CIP", 3, 4)],
+            contact: self.sealed(CARD, delivery, to),
+        }
+    }
+
+    /// A contact as the authority seals it.
+    pub(crate) fn sealed(&self, card: CardId, delivery: DeliveryId, to: &str) -> String {
+        let contact = Contact::parse(Channel::Email, to).unwrap();
+        hex::encode(self.sealer.seal(&card, &delivery, &contact).unwrap())
+    }
+
+    pub(crate) async fn deliver(&self, lease: &Lease) -> Outcome {
+        self.courier.deliver(lease, self.courier.moment()).await
+    }
+
+    /// A second part of [`CARD`], derived without the courier.
+    pub(crate) async fn part(&self, code: CodeName, generation: u32, count: u8, counter: u32) -> String {
+        let template = "IT-030/1".parse().unwrap();
+        let message = part_message(Part::Second, code, &CARD, generation, &SALT, &template, counter);
+        let mac = self.hsm.mac(MacKey::Deliver, message).await.unwrap();
+        digits(&mac, count).unwrap().expose().to_owned()
+    }
+}
+
+pub(crate) fn code(code: &str, generation: u32, digits: u8) -> LeasedCode {
+    LeasedCode { code: code.to_owned(), generation, digits, forbidden: Vec::new() }
+}

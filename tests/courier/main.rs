@@ -1,0 +1,15 @@
+//! The courier against a software token: with a scripted authority and gateway, and with a real relay.
+
+#![expect(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a panic is how a test fails"
+)]
+
+mod authority;
+mod effects;
+mod fakes;
+mod relay;
+mod rounds;

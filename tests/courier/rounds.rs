@@ -1,0 +1,132 @@
+//! The loop: what happens to the deliveries leased together, and when it ends.
+
+use std::{sync::Arc, time::Duration};
+
+use sigillo::{
+    api::courier::{Lease, ReportStatus},
+    courier::{
+        AuthorityError, Setback,
+        run::{Pace, Tally, Until, run},
+    },
+    domain::id::LeaseId,
+    hsm::State,
+};
+use tokio::sync::watch;
+
+use crate::fakes::{Event, RecordingGateway, World, world};
+
+const ONCE: Pace = Pace { batch: 10, poll: Duration::from_millis(1), until: Until::Idle };
+const FOREVER: Pace = Pace { until: Until::Stopped, ..ONCE };
+
+fn three(w: &World<RecordingGateway>) -> Vec<Lease> {
+    (1..=3).map(|n| w.lease(n, "mario@esempio.it")).collect()
+}
+
+async fn once(w: &World<RecordingGateway>) -> Tally {
+    let (_told, stop) = watch::channel(false);
+    run(&w.courier, ONCE, stop).await
+}
+
+fn reports_of(w: &World<RecordingGateway>, number: u8) -> Vec<(ReportStatus, String)> {
+    let of = LeaseId::new([number + 100; 16]);
+    w.script
+        .events()
+        .into_iter()
+        .filter_map(|e| match e {
+            Event::Reported { lease, status, reason, .. } if lease == of => {
+                Some((status, reason.unwrap_or_default()))
+            }
+            Event::Reported { .. } | Event::Sent { .. } => None,
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn once_carries_out_what_is_due_and_ends() {
+    let w = world();
+    w.script.lease(Ok(three(&w)));
+    w.script.lease(Ok(vec![w.lease(4, "mario@esempio.it")]));
+    assert_eq!(once(&w).await, Tally { sent: 4, ..Tally::default() });
+}
+
+#[tokio::test]
+async fn trouble_gives_the_rest_back_untouched() {
+    let w = world();
+    w.script.lease(Ok(three(&w)));
+    w.script.lease(Ok(vec![w.lease(4, "mario@esempio.it")]));
+    w.script.send([Ok(()), Err(Setback::Trouble("relay down".to_owned()))]);
+    assert_eq!(once(&w).await, Tally { sent: 1, retry: 2, trouble: 1, ..Tally::default() });
+    let rest = (ReportStatus::Retry, "the courier's token or gateway is down".to_owned());
+    assert_eq!(reports_of(&w, 3), [rest]);
+    assert!(reports_of(&w, 4).is_empty());
+}
+
+#[tokio::test]
+async fn one_refused_delivery_does_not_hold_up_the_others() {
+    let w = world();
+    w.script.lease(Ok(three(&w)));
+    w.script.report([Err(AuthorityError::Refused("422".to_owned()))]);
+    w.script.send([Err(Setback::Failed("no such user".to_owned()))]);
+    assert_eq!(once(&w).await, Tally { refused: 1, failed: 1, sent: 1, ..Tally::default() });
+}
+
+#[tokio::test]
+async fn an_authority_that_is_gone_ends_the_round() {
+    let w = world();
+    w.script.lease(Ok(three(&w)));
+    w.script.report(vec![Err(AuthorityError::Unavailable("503".to_owned())); 3]);
+    assert_eq!(once(&w).await, Tally { unreported: 1, trouble: 1, ..Tally::default() });
+    assert_eq!(w.script.names(), ["prepared"; 3]);
+
+    let w = world();
+    w.script.lease(Err(AuthorityError::Unavailable("503".to_owned())));
+    assert_eq!(once(&w).await, Tally { trouble: 1, ..Tally::default() });
+}
+
+#[tokio::test]
+async fn trouble_passes() {
+    let w = world();
+    for _ in 0..3 {
+        w.script.lease(Err(AuthorityError::Unavailable("503".to_owned())));
+    }
+    w.script.lease(Ok(three(&w)));
+    let (told, stop) = watch::channel(false);
+    let told = Arc::new(told);
+    let end = Arc::clone(&told);
+    w.script.at(move |event| {
+        if matches!(event, Event::Reported { lease, status: ReportStatus::Sent, .. } if *lease == LeaseId::new([103; 16])) {
+            end.send_replace(true);
+        }
+    });
+    assert_eq!(run(&w.courier, FOREVER, stop).await, Tally { sent: 3, trouble: 3, ..Tally::default() });
+}
+
+#[tokio::test]
+async fn stop_finishes_the_delivery_in_hand_and_gives_the_rest_back() {
+    let w = world();
+    w.script.lease(Ok(three(&w)));
+    let (told, stop) = watch::channel(false);
+    w.script.at(move |event| {
+        if matches!(event, Event::Sent { .. }) {
+            told.send_replace(true);
+        }
+    });
+    assert_eq!(run(&w.courier, FOREVER, stop).await, Tally { sent: 1, retry: 2, ..Tally::default() });
+    assert_eq!(reports_of(&w, 1).last(), Some(&(ReportStatus::Sent, String::new())));
+    for rest in [2, 3] {
+        assert_eq!(reports_of(&w, rest), [(ReportStatus::Retry, "the courier is stopping".to_owned())]);
+    }
+}
+
+#[tokio::test]
+async fn a_lost_token_ends_the_loop() {
+    let w = world();
+    w.soft.lose_token();
+    while w.hsm.state() != State::Down {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    w.script.lease(Ok(three(&w)));
+    let (_told, stop) = watch::channel(false);
+    let tally = run(&w.courier, FOREVER, stop).await;
+    assert_eq!((tally.sent, tally.retry, tally.trouble), (0, 3, 1));
+}
