@@ -1,27 +1,45 @@
 //! `sigillo`: the command line.
 
-use std::{io::Write, process::ExitCode};
+use std::{
+    io::{self, IsTerminal, Write},
+    process::ExitCode,
+};
 
 use clap::{Parser, Subcommand};
-use sigillo::cli;
+use sigillo::cli::{self, Failure};
+use tracing_subscriber::EnvFilter;
 
-/// Credential authority for the Italian health card (TS-CNS).
+/// Credential authority for the Italian health card (TS-CNS): codes made in an HSM, split, delivered on two channels,
+/// verified in constant time.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
+    /// What goes to the log, on standard error: error, warn, info, debug, or by target as in `sigillo=debug`.
+    #[arg(long, global = true, default_value = "info", value_name = "FILTER")]
+    log_level: String,
+
     #[command(subcommand)]
     command: Command,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// The audit log: export, and verification offline.
+    #[command(subcommand)]
+    Audit(cli::audit::Command),
+    /// Produced cards: registration from a file.
+    #[command(subcommand)]
+    Cards(cli::cards::Command),
+    Courier(cli::courier::Args),
     /// The HSM token: key ceremony, status, self-test.
     #[command(subcommand)]
     Hsm(cli::hsm::Command),
+    Init(cli::init::Args),
+    Serve(cli::serve::Args),
 }
 
 fn main() -> ExitCode {
-    let Arguments { command } = match Arguments::try_parse() {
+    let Arguments { log_level, command } = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(help) => {
             let bad = help.use_stderr();
@@ -32,15 +50,35 @@ fn main() -> ExitCode {
             };
         }
     };
-    let done = match &command {
-        Command::Hsm(command) => cli::hsm::run(command, &mut std::io::stdout().lock()),
+    // cryptoki reports mechanisms that it does not know as errors: noise at every start.
+    let filter = EnvFilter::try_new(format!("{log_level},cryptoki=off"));
+    let filter = match filter {
+        Ok(filter) => filter,
+        Err(e) => return ended(Err(Failure::config(format!("--log-level: {e}")))),
     };
-    match done {
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(io::stderr().is_terminal())
+        .with_writer(io::stderr)
+        .init();
+    let mut out = io::stdout().lock();
+    ended(match command {
+        Command::Audit(command) => cli::audit::run(&command, &mut out),
+        Command::Cards(command) => cli::cards::run(&command, &mut out),
+        Command::Courier(args) => cli::courier::enter(args).map_err(Failure::from),
+        Command::Hsm(command) => cli::hsm::run(&command, &mut out).map_err(Failure::from),
+        Command::Init(args) => cli::init::run(&args, &mut out),
+        Command::Serve(args) => cli::serve::run(&args),
+    })
+}
+
+fn ended(result: Result<(), Failure>) -> ExitCode {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let code = ExitCode::from(error.exit_code());
+        Err(failure) => {
+            let code = ExitCode::from(failure.exit_code());
             // Standard error is the last resort; if it is closed, the exit code still says it.
-            match writeln!(std::io::stderr(), "sigillo: {error}") {
+            match writeln!(io::stderr(), "sigillo: {failure}") {
                 Ok(()) | Err(_) => code,
             }
         }

@@ -1,0 +1,131 @@
+//! `sigillo audit`: export of the log, and its verification with nothing but a copy and a public key.
+
+use std::{
+    fs::{self, File},
+    io::{BufReader, Write},
+    path::{Path, PathBuf},
+};
+
+use hyper::HeaderMap;
+use indicatif::{ProgressBar, ProgressStyle};
+use rustls_pki_types::{SubjectPublicKeyInfoDer, pem::PemObject};
+
+use super::{
+    Failure,
+    client::{Connection, block_on},
+};
+use crate::{
+    client::ClientLimits,
+    domain::checkpoint::{self, Checkpoint},
+};
+
+/// `sigillo audit ...`
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Write the log of a running authority to a file.
+    #[command(after_help = "\
+Example:
+  sigillo audit export --url https://127.0.0.1:8443 --ca ca.pem \\
+    --cert auditor.pem --key auditor.key --out audit.ndjson
+
+Exit codes: 0 done; 1 the export broke off (the file is not kept); 64 bad options.")]
+    Export(Export),
+    /// Verify an export offline: every link, every checkpoint, no event missing.
+    #[command(after_help = "\
+Example:
+  sigillo audit verify --public-key audit.pub.pem audit.ndjson
+  sigillo audit verify --public-key audit.pub.pem --witness checkpoint-of-yesterday.txt audit.ndjson
+
+An export alone shows changes, removals in the middle and reordering. That its end was not cut off only a
+checkpoint kept elsewhere can show: give it with --witness.
+
+Exit codes: 0 the log holds; 1 it does not, or cannot be read; 64 bad options.")]
+    Verify(Verify),
+}
+
+/// Arguments of `export`.
+#[derive(Debug, clap::Args)]
+pub struct Export {
+    #[command(flatten)]
+    connection: Connection,
+    /// File to write; it must not exist.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+/// Arguments of `verify`.
+#[derive(Debug, clap::Args)]
+pub struct Verify {
+    /// Public half of the authority's audit key, PEM.
+    #[arg(long, value_name = "FILE")]
+    public_key: PathBuf,
+    /// A checkpoint kept elsewhere; may be given more than once.
+    #[arg(long, value_name = "FILE")]
+    witness: Vec<PathBuf>,
+    /// Answer as one JSON object.
+    #[arg(long)]
+    json: bool,
+    /// The export.
+    file: PathBuf,
+}
+
+/// Runs the command and writes its answer to `out`.
+pub fn run(command: &Command, out: &mut impl Write) -> Result<(), Failure> {
+    match command {
+        Command::Export(args) => export(args, out),
+        Command::Verify(args) => verify(args, out),
+    }
+}
+
+fn export(args: &Export, out: &mut impl Write) -> Result<(), Failure> {
+    let client = args.connection.client(ClientLimits::default())?;
+    let at = |e: &dyn std::error::Error| Failure::failed(format!("{}: {e}", args.out.display()));
+    let written = block_on(async {
+        let mut file = tokio::fs::File::create_new(&args.out).await.map_err(|e| at(&e))?;
+        let done = client.download("/v1/audit/events", HeaderMap::new(), &mut file).await;
+        match done {
+            Ok(bytes) => {
+                file.sync_all().await.map_err(|e| at(&e))?;
+                Ok(bytes)
+            }
+            Err(e) => {
+                tokio::fs::remove_file(&args.out).await.map_err(|e| at(&e))?;
+                Err(Failure::failed(e))
+            }
+        }
+    })?;
+    writeln!(out, "{} bytes in {}", written, args.out.display()).map_err(Failure::failed)
+}
+
+fn verify(args: &Verify, out: &mut impl Write) -> Result<(), Failure> {
+    let key = public_key(&args.public_key)?;
+    let read = |path: &PathBuf| {
+        fs::read_to_string(path).map_err(|e| Failure::failed(format!("{}: {e}", path.display())))
+    };
+    let witnesses: Vec<String> = args.witness.iter().map(read).collect::<Result<_, _>>()?;
+    let file =
+        File::open(&args.file).map_err(|e| Failure::failed(format!("{}: {e}", args.file.display())))?;
+    let size = file.metadata().map_err(Failure::failed)?.len();
+    let style = ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes}").map_err(Failure::failed)?;
+    let progress = ProgressBar::new(size).with_style(style);
+    let result =
+        checkpoint::verify_export(BufReader::new(progress.wrap_read(file)), &key, &witnesses, |_| ());
+    progress.finish_and_clear();
+    let Checkpoint { log, head, policy, time } = result.map_err(Failure::failed)?;
+    let seq = head.seq;
+    if args.json {
+        let answer =
+            serde_json::json!({ "holds": true, "log": log, "events": seq, "policy": policy, "time": time });
+        return writeln!(out, "{answer}").map_err(Failure::failed);
+    }
+    let vouched = match witnesses.len() {
+        0 => "no checkpoint kept elsewhere was given, so a cut-off end would not show".to_owned(),
+        n => format!("{n} checkpoints kept elsewhere agree"),
+    };
+    writeln!(out, "log {log} holds: {seq} events, signed at {time}; {vouched}").map_err(Failure::failed)
+}
+
+fn public_key(path: &Path) -> Result<Vec<u8>, Failure> {
+    let der = SubjectPublicKeyInfoDer::from_pem_file(path);
+    der.map(|der| der.to_vec()).map_err(|e| Failure::config(format!("{}: {e}", path.display())))
+}

@@ -1,0 +1,204 @@
+//! `sigillo courier`: derives second parts in the courier's token and sends them.
+
+use std::{path::PathBuf, sync::Arc};
+
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
+
+use crate::{
+    cli::{harden, reexec},
+    client::ClientError,
+    clock::{Clock, SystemClock},
+    courier::{
+        Courier,
+        authority::HttpAuthority,
+        config::{BadConfig, Config},
+        run::{Until, run as deliver},
+    },
+    hsm::{
+        self, Hsm, Role, State,
+        pkcs11::{Device, StartError},
+    },
+};
+
+/// Sends second parts by e-mail.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  sigillo courier --config policies/courier/courier.toml
+
+SIGTERM and SIGINT end it after the delivery in hand; what it has leased beside that is given back.
+
+Exit codes:
+  0   told to stop; with --once: all that was due has been tried
+  1   the token did not start or is lost; with --once: authority, token or relay did not work
+  64  the configuration, or a file that it names, is refused")]
+pub struct Args {
+    /// Configuration file (policies/courier/courier.toml.example documents every key).
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+
+    /// Carry out what is due now, and end.
+    #[arg(long)]
+    once: bool,
+}
+
+/// Why the courier ended, or did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Configuration, texts, passwords or certificates.
+    #[error(transparent)]
+    Config(#[from] BadConfig),
+    /// Configuration of the courier's token, or the token itself.
+    #[error(transparent)]
+    Hsm(#[from] StartError),
+    /// Address, certificate or CA for the authority.
+    #[error(transparent)]
+    Authority(#[from] ClientError),
+    /// The operating system.
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+    /// The variables for the token's module could not be set.
+    #[error(transparent)]
+    Environment(#[from] reexec::Error),
+    /// The token is lost; a new process may find it again.
+    #[error("the courier's token is lost")]
+    TokenLost,
+    /// With `--once`: not everything that was due could be carried out.
+    #[error("authority, token or relay did not work: the log says which")]
+    Trouble,
+    /// The configured token serves the authority.
+    #[error("{0}: the courier needs a token of the role courier")]
+    WrongRole(PathBuf),
+}
+
+impl Error {
+    /// 64 for what an administrator has to correct in a file, 1 for the rest.
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Authority(_) | Self::Config(_) | Self::Hsm(StartError::Config(_)) | Self::WrongRole(_) => {
+                64
+            }
+            Self::Environment(_)
+            | Self::Hsm(StartError::Hsm(_))
+            | Self::Io(_)
+            | Self::TokenLost
+            | Self::Trouble => 1,
+        }
+    }
+}
+
+/// Gives this process the variables that the token's module reads: replaces it by itself if some are missing.
+/// To be called before any thread is started, so before the runtime of [`run`].
+///
+/// # Errors
+/// A configuration that is refused, or a system that does not start the program again.
+fn enter_environment(args: &Args) -> Result<(), Error> {
+    let config = Config::load(&args.config)?;
+    let token = hsm::config::Config::load(&config.hsm).map_err(StartError::from)?;
+    reexec::with_environment(&token.missing_environment().map_err(StartError::from)?)?;
+    Ok(())
+}
+
+/// Runs the courier. May replace the process: call it before any thread is started.
+///
+/// # Errors
+/// [`Error`], with its exit code.
+pub fn enter(args: Args) -> Result<(), Error> {
+    enter_environment(&args)?;
+    harden::no_dumps()?;
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run(args))
+}
+
+/// Runs until told to stop or, with `--once`, until nothing is due. [`enter_environment`] comes first.
+///
+/// # Errors
+/// [`Error`], with its exit code.
+async fn run(args: Args) -> Result<(), Error> {
+    let config = Config::load(&args.config)?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let messages = config.messages()?;
+    let gateway = config.gateway(Arc::clone(&clock))?;
+    let authority = HttpAuthority::new(
+        &config.authority,
+        &config.authority_tls,
+        config.authority_timeout,
+        Arc::clone(&clock),
+    )?;
+    // Before the token is opened, so that no signal finds its default action.
+    let stop = on_signal()?;
+
+    let token = hsm::config::Config::load(&config.hsm).map_err(StartError::from)?;
+    if token.role != Role::Courier {
+        return Err(Error::WrongRole(config.hsm));
+    }
+    let hsm = open(token).await?;
+
+    let until = if args.once { Until::Idle } else { Until::Stopped };
+    let courier = Courier::new(authority, gateway, hsm.clone(), messages, clock, config.limits());
+    tracing::info!(authority = config.authority, "courier started");
+    let tally = deliver(&courier, config.pace(until), stop).await;
+    courier.gateway().close().await;
+    let is_lost = hsm.state() == State::Down;
+    hsm.close().await;
+    tracing::info!(sent = tally.sent, "courier ended");
+    match (is_lost, args.once && tally.trouble > 0) {
+        (true, _) => Err(Error::TokenLost),
+        (false, true) => Err(Error::Trouble),
+        (false, false) => Ok(()),
+    }
+}
+
+/// Opens the token on a thread of its own: a PKCS#11 module blocks.
+async fn open(config: hsm::config::Config) -> Result<Hsm, Error> {
+    let opened = tokio::task::spawn_blocking(move || -> Result<Hsm, StartError> {
+        let device = Device::open(&config)?;
+        Ok(Hsm::start(device.tokens()?, config.limits)?)
+    });
+    Ok(opened.await.map_err(std::io::Error::other)??)
+}
+
+/// Becomes true at SIGTERM or SIGINT.
+fn on_signal() -> Result<watch::Receiver<bool>, std::io::Error> {
+    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (told, stop) = watch::channel(false);
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = term.recv() => tracing::info!("SIGTERM: ending after the delivery in hand"),
+            _ = int.recv() => tracing::info!("SIGINT: ending after the delivery in hand"),
+        }
+        // Kept, since a receiver whose sender is gone takes that for a signal too.
+        told.send_replace(true);
+        told.closed().await;
+    });
+    Ok(stop)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Args as _, FromArgMatches as _};
+
+    use super::*;
+
+    fn args(line: &[&str]) -> Result<Args, clap::Error> {
+        let command = Args::augment_args(clap::Command::new("courier"));
+        command.try_get_matches_from(line).and_then(|m| Args::from_arg_matches(&m))
+    }
+
+    #[tokio::test]
+    async fn a_refused_configuration_is_exit_code_64() {
+        assert!(args(&["courier"]).is_err());
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("courier.toml");
+        std::fs::write(&file, "batch = 0\n").unwrap();
+        let line = ["courier", "--once", "--config", file.to_str().unwrap()];
+        let given = args(&line).unwrap();
+        assert!(given.once);
+        for error in [enter_environment(&given).unwrap_err(), run(given).await.unwrap_err()] {
+            assert!(error.to_string().starts_with(file.to_str().unwrap()), "{error}");
+            assert_eq!(error.exit_code(), 64);
+        }
+    }
+}

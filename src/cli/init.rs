@@ -1,0 +1,65 @@
+//! `sigillo init`: an empty store, or a whole installation for a demonstration.
+
+mod demo;
+
+use std::{io::Write, net::SocketAddr, path::PathBuf};
+
+use super::{Failure, serve::config::Config};
+use crate::store::{durable, sled};
+
+/// Makes an empty store for `serve`, or with --demo a whole installation for this machine alone.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  sigillo init --config serve.toml
+  sigillo init --demo demo
+
+`serve` never makes a store by itself: an empty store where there should be one has lost every card.
+
+--demo makes two software tokens with their key sets, a development PKI, configurations, policies, a mail
+relay's certificate and 1,000 fictional cards. Its PINs are random and lie beside the tokens: never for real cards.
+
+Exit codes: 0 done; 1 something is there already, or could not be made; 64 bad configuration.")]
+pub struct Args {
+    /// Configuration of `serve` whose store is to be made.
+    #[arg(long, value_name = "FILE", conflicts_with = "demo", required_unless_present = "demo")]
+    config: Option<PathBuf>,
+
+    /// Directory of the demonstration; must not exist.
+    #[arg(long, value_name = "DIR")]
+    demo: Option<PathBuf>,
+
+    /// Cards in the demonstration's batch file.
+    #[arg(long, default_value_t = 1000, requires = "demo")]
+    cards: u64,
+
+    /// Where the demonstration's API listens.
+    #[arg(long, default_value = "127.0.0.1:8443", requires = "demo")]
+    listen: SocketAddr,
+
+    /// Where its internal listener is.
+    #[arg(long, default_value = "127.0.0.1:9464", requires = "demo")]
+    internal: SocketAddr,
+
+    /// Where its mail relay is.
+    #[arg(long, default_value = "127.0.0.1:2525", requires = "demo")]
+    smtp: SocketAddr,
+}
+
+/// Runs the command and writes what it made to `out`.
+pub fn run(args: &Args, out: &mut impl Write) -> Result<(), Failure> {
+    match (&args.config, &args.demo) {
+        (Some(file), _) => {
+            let config = Config::load(file).map_err(Failure::config)?.store();
+            durable::deny_sync_file_range().map_err(Failure::failed)?;
+            if config.dir.exists() {
+                return Err(Failure::failed(format!("{} is there already", config.dir.display())));
+            }
+            let made = sled::open(&sled::Config { missing: sled::Missing::Create, ..config });
+            drop(made.map_err(Failure::failed)?);
+            writeln!(out, "an empty store is ready").map_err(Failure::failed)
+        }
+        (None, Some(directory)) => demo::make(directory, args, out),
+        (None, None) => Err(Failure::config("--config or --demo")),
+    }
+}

@@ -1,0 +1,241 @@
+//! The demonstration: everything that an installation has, made for one machine, with nothing worth stealing in it.
+
+mod files;
+
+use std::{
+    fs,
+    io::Write,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use aws_lc_rs::{digest, rand};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::Args;
+use crate::{
+    cli::Failure,
+    clock::{Clock, SystemClock},
+    domain::{fictional, team::Region},
+    files::write_new,
+    pki::{Ca, Issued, Validity},
+};
+
+/// Any number: the same cards in every demonstration.
+const SEED: u64 = 2026;
+/// Tells a demonstration from anything else before it is removed.
+const MARKER: &str = ".sigillo-demo";
+const DAY: Duration = Duration::from_secs(86_400);
+const SOFTHSM: [&str; 4] = [
+    "/usr/lib/softhsm/libsofthsm2.so",
+    "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so",
+    "/usr/lib64/pkcs11/libsofthsm2.so",
+    "/usr/lib64/softhsm/libsofthsm2.so",
+];
+
+/// Makes the demonstration in `directory`. What is half made when it fails is left for a look, and named.
+pub(super) fn make(directory: &Path, args: &Args, out: &mut impl Write) -> Result<(), Failure> {
+    let module = SOFTHSM.iter().map(Path::new).find(|path| path.exists()).ok_or_else(|| {
+        Failure::failed(
+            "SoftHSM is not installed (Debian and Ubuntu: apt-get install softhsm2, or make deps)",
+        )
+    })?;
+    fs::create_dir(directory).map_err(|e| Failure::failed(format!("{}: {e}", directory.display())))?;
+    let steps = ProgressBar::new(7)
+        .with_style(ProgressStyle::with_template("{bar:20} {msg}").map_err(Failure::failed)?);
+    let step = |what: &'static str| {
+        steps.set_message(what);
+        steps.inc(1);
+    };
+    step("directories and configurations");
+    let demo = Demo { directory, args };
+    demo.directories()?;
+    demo.write(MARKER, "Made by `sigillo init --demo`. Nothing here is for real use.\n", 0o644)?;
+    demo.configurations(module)?;
+    step("certificates");
+    let pki = demo.pki()?;
+    step("policies");
+    demo.policies(&pki)?;
+    step("the courier's token");
+    demo.sigillo(&["hsm", "init", "--config", "courier/hsm.toml", "--out", "courier/public"])?;
+    step("the authority's token");
+    let transport = "courier/public/transport.pub.pem";
+    demo.sigillo(&[
+        "hsm",
+        "init",
+        "--config",
+        "authority/hsm.toml",
+        "--out",
+        "authority/public",
+        "--transport-key",
+        transport,
+    ])?;
+    let wrapped = "authority/public/verify.wrapped";
+    demo.sigillo(&["hsm", "receive", "--config", "courier/hsm.toml", "--wrapped", wrapped])?;
+    step("an empty store");
+    demo.sigillo(&["init", "--config", "authority/serve.toml"])?;
+    step("fictional cards");
+    demo.cards()?;
+    steps.finish_and_clear();
+    writeln!(
+        out,
+        "demonstration in {}: {} fictional cards, nothing in it is for real use",
+        directory.display(),
+        args.cards
+    )
+    .map_err(Failure::failed)
+}
+
+/// Certificates whose holders the policy names.
+struct Pki {
+    bureau: Issued,
+    desk: Issued,
+    courier: Issued,
+    auditor: Issued,
+}
+
+struct Demo<'a> {
+    directory: &'a Path,
+    args: &'a Args,
+}
+
+impl Demo<'_> {
+    fn at(&self, path: &str) -> PathBuf {
+        self.directory.join(path)
+    }
+
+    fn write(&self, path: &str, text: impl AsRef<[u8]>, mode: u32) -> Result<(), Failure> {
+        write_new(&self.at(path), text.as_ref(), mode).map_err(Failure::failed)
+    }
+
+    fn directories(&self) -> Result<(), Failure> {
+        for directory in [
+            "authority",
+            "authority/tokens",
+            "authority/tls",
+            "authority/public",
+            "authority/policies",
+            "authority/policies/templates",
+            "courier",
+            "courier/tokens",
+            "courier/tls",
+            "courier/public",
+            "courier/messages",
+            "clients",
+            "smtp",
+            "smtp/mail",
+        ] {
+            let path = self.at(directory);
+            fs::create_dir(&path).map_err(|e| Failure::failed(format!("{}: {e}", path.display())))?;
+        }
+        Ok(())
+    }
+
+    fn configurations(&self, module: &Path) -> Result<(), Failure> {
+        let Args { listen, internal, smtp, .. } = self.args;
+        self.write("authority/serve.toml", files::serve(*listen, *internal), 0o644)?;
+        self.write("courier/courier.toml", files::courier(*listen, *smtp), 0o644)?;
+        self.write("courier/smtp.password", secret()?, 0o600)?;
+        for role in ["authority", "courier"] {
+            let tokens = fs::canonicalize(self.at(&format!("{role}/tokens"))).map_err(Failure::failed)?;
+            self.write(&format!("{role}/softhsm2.conf"), files::softhsm(&tokens), 0o644)?;
+            self.write(&format!("{role}/hsm.toml"), files::hsm(role, module), 0o644)?;
+            self.write(&format!("{role}/pin"), secret()?, 0o600)?;
+            self.write(&format!("{role}/so-pin"), secret()?, 0o600)?;
+        }
+        for (name, text) in files::MESSAGES {
+            self.write(&format!("courier/messages/{name}"), text, 0o644)?;
+        }
+        Ok(())
+    }
+
+    /// One authority for servers and one for clients, so that neither kind can pass for the other.
+    fn pki(&self) -> Result<Pki, Failure> {
+        let now_ms = SystemClock::new().now_ms();
+        let days = |n: u32| u64::try_from(DAY.saturating_mul(n).as_millis()).unwrap_or(u64::MAX);
+        let validity =
+            Validity { from_ms: now_ms.saturating_sub(days(1)), to_ms: now_ms.saturating_add(days(365)) };
+        let make = |name: &str| Ca::new(name, validity).map_err(Failure::failed);
+        let (servers, clients) = (make("Demo CA servers")?, make("Demo CA clients")?);
+        let server = |names: &[&str], address: std::net::SocketAddr| {
+            servers.server(names, &[address.ip()], validity).map_err(Failure::failed)
+        };
+        let client = |name: &str| clients.client(name, validity).map_err(Failure::failed);
+        server(&["localhost"], self.args.listen)?
+            .write(&self.at("authority/tls"), "server")
+            .map_err(Failure::failed)?;
+        server(&["localhost"], self.args.smtp)?.write(&self.at("smtp"), "server").map_err(Failure::failed)?;
+        let pki = Pki {
+            bureau: client("Card bureau")?,
+            desk: client("Counter front end")?,
+            courier: client("Courier")?,
+            auditor: client("Auditor")?,
+        };
+        for (issued, directory, name) in [
+            (&pki.bureau, "clients", "bureau"),
+            (&pki.desk, "clients", "desk"),
+            (&pki.auditor, "clients", "auditor"),
+            (&pki.courier, "courier/tls", "courier"),
+        ] {
+            issued.write(&self.at(directory), name).map_err(Failure::failed)?;
+        }
+        self.write("authority/tls/client-ca.pem", clients.pem(), 0o644)?;
+        for path in ["courier/tls/ca.pem", "courier/tls/relay-ca.pem", "clients/ca.pem"] {
+            self.write(path, servers.pem(), 0o644)?;
+        }
+        Ok(pki)
+    }
+
+    fn policies(&self, pki: &Pki) -> Result<(), Failure> {
+        for (name, text) in files::POLICIES {
+            self.write(&format!("authority/policies/{name}"), text, 0o644)?;
+        }
+        let print = |issued: &Issued| hex::encode(digest::digest(&digest::SHA256, issued.der()));
+        let callers = files::callers(&[
+            ("bureau", print(&pki.bureau)),
+            ("desk", print(&pki.desk)),
+            ("courier", print(&pki.courier)),
+            ("auditor", print(&pki.auditor)),
+        ])?;
+        self.write("authority/policies/callers.toml", callers, 0o644)
+    }
+
+    /// Runs this program: each token needs a process of its own, since a PKCS#11 module is configured once.
+    fn sigillo(&self, arguments: &[&str]) -> Result<(), Failure> {
+        let program = std::env::current_exe().map_err(Failure::failed)?;
+        let done = Command::new(program)
+            .args(arguments)
+            .current_dir(self.directory)
+            .env_remove("SOFTHSM2_CONF")
+            .output()
+            .map_err(Failure::failed)?;
+        if done.status.success() {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&done.stderr);
+        Err(Failure::failed(format!("sigillo {}: {}", arguments.join(" "), said.trim())))
+    }
+
+    fn cards(&self) -> Result<(), Failure> {
+        let regions: Vec<Region> = Region::KNOWN.iter().map(|(region, _)| *region).collect();
+        let mut text = String::new();
+        for card in fictional::cards(SEED, self.args.cards, &regions) {
+            let line = serde_json::json!({
+                "tax_code": card.tax_code.as_str(),
+                "team_number": card.team_number.as_str(),
+                "expires_on": card.expiry.to_string(),
+            });
+            text.push_str(&line.to_string());
+            text.push('\n');
+        }
+        self.write("cards.ndjson", text, 0o644)
+    }
+}
+
+/// 32 random hexadecimal digits: a token's PIN, a password.
+fn secret() -> Result<String, Failure> {
+    let mut bytes = [0; 16];
+    rand::fill(&mut bytes).map_err(|_| Failure::failed("the system gives no random bytes"))?;
+    Ok(hex::encode(bytes))
+}

@@ -1,0 +1,111 @@
+//! The demonstration's files, from the ones that are shipped.
+
+use std::{net::SocketAddr, path::Path};
+
+use crate::cli::Failure;
+
+macro_rules! shipped {
+    ($directory:literal, $($name:literal)*) => {
+        [$(($name, include_str!(concat!("../../../../policies/", $directory, $name)))),*]
+    };
+}
+
+/// The policy set but for the callers.
+pub(super) const POLICIES: [(&str, &str); 5] = shipped!("",
+    "authority.toml" "templates/default.toml" "templates/lombardia.toml" "templates/piemonte.toml"
+    "templates/trento.toml");
+
+/// The courier's texts.
+pub(super) const MESSAGES: [(&str, &str); 2] = shipped!("courier/messages/", "activation.txt" "reprint.txt");
+
+const CALLERS: &str = include_str!("../../../../policies/callers.toml");
+
+/// The shipped callers with the certificates of this demonstration.
+pub(super) fn callers(certificates: &[(&str, String)]) -> Result<String, Failure> {
+    let mut text = CALLERS.to_owned();
+    for (name, fingerprint) in certificates {
+        let (before, after) = text
+            .split_once(&format!("name = \"{name}\"\ncertificate_sha256 = \""))
+            .ok_or_else(|| Failure::failed(format!("policies/callers.toml has no caller \"{name}\"")))?;
+        let (_, rest) = after
+            .split_once('"')
+            .ok_or_else(|| Failure::failed(format!("policies/callers.toml: caller \"{name}\" is cut off")))?;
+        text = format!("{before}name = \"{name}\"\ncertificate_sha256 = \"{fingerprint}\"{rest}");
+    }
+    Ok(text)
+}
+
+/// `serve.toml`; hsm-config/serve.toml.example explains the keys.
+pub(super) fn serve(listen: SocketAddr, internal: SocketAddr) -> String {
+    format!(
+        r#"log = "demo"
+listen = "{listen}"
+policies = "policies"
+hsm = "hsm.toml"
+contact_key = "../courier/public/contact.pub.pem"
+
+[store]
+directory = "store"
+
+[tls]
+certificate = "tls/server.pem"
+key = "tls/server.key"
+client_ca = "tls/client-ca.pem"
+
+[internal]
+listen = "{internal}"
+"#
+    )
+}
+
+/// `courier.toml`; policies/courier/courier.toml.example explains the keys.
+pub(super) fn courier(authority: SocketAddr, smtp: SocketAddr) -> String {
+    let (host, port) = (smtp.ip(), smtp.port());
+    format!(
+        r#"hsm = "hsm.toml"
+messages = "messages"
+poll_ms = 200
+
+[authority]
+url = "https://{authority}"
+server_ca = "tls/ca.pem"
+certificate = "tls/courier.pem"
+key = "tls/courier.key"
+
+[smtp]
+host = "{host}"
+port = {port}
+user = "sigillo"
+password_file = "smtp.password"
+ca_file = "tls/relay-ca.pem"
+from = "Tessera sanitaria <non-rispondere@example.it>"
+"#
+    )
+}
+
+/// A token's configuration; hsm-config/ explains the keys.
+pub(super) fn hsm(role: &str, module: &Path) -> String {
+    let module = module.display();
+    format!(
+        r#"role = "{role}"
+module = "{module}"
+
+[token]
+label = "demo-{role}"
+
+[pin]
+file = "pin"
+
+[so_pin]
+file = "so-pin"
+
+[environment]
+SOFTHSM2_CONF = "softhsm2.conf"
+"#
+    )
+}
+
+/// SoftHSM's own configuration.
+pub(super) fn softhsm(tokens: &Path) -> String {
+    format!("directories.tokendir = {}\nobjectstore.backend = file\nlog.level = ERROR\n", tokens.display())
+}

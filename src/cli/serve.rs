@@ -1,0 +1,186 @@
+//! `sigillo serve`: the authority.
+
+pub(super) mod config;
+mod watch;
+
+use std::{path::PathBuf, sync::Arc};
+
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::watch::Receiver,
+};
+
+use self::config::Config;
+use super::{Failure, harden, reexec};
+use crate::{
+    clock::{Clock, SystemClock},
+    hsm::{self, Hsm},
+    http::{Listener, internal::InternalListener},
+    metrics::Metrics,
+    policy::Policy,
+    routes::App,
+    seal::ContactSealer,
+    service::{Parts, Service},
+    store::{self, Store, durable},
+    tls::ServerTls,
+};
+
+/// Runs the authority: the API over mutual TLS, and /livez, /readyz, /metrics on an internal listener.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  sigillo serve --config serve.toml
+
+SIGTERM and SIGINT drain it: no new connection, requests in hand are finished, a last checkpoint is signed.
+SIGHUP loads its certificates and revocation lists again, for connections to come; policy changes need a restart.
+
+Exit codes: 0 told to stop; 1 HSM, store or a listener failed; 64 configuration or policy is refused.")]
+pub struct Args {
+    /// Configuration file (hsm-config/serve.toml.example documents every key).
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+
+    /// Only read configuration and policy, and say whether they hold.
+    #[arg(long)]
+    pub check: bool,
+}
+
+/// Runs until told to stop.
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let config = Config::load(&args.config).map_err(Failure::config)?;
+    let policy = config.policy()?;
+    let hsm_config = hsm::config::Config::load(&config.hsm).map_err(Failure::config)?;
+    if hsm_config.role != hsm::Role::Authority {
+        return Err(Failure::config("the token of `serve` must have the role \"authority\""));
+    }
+    if args.check {
+        return Ok(());
+    }
+    reexec::with_environment(&hsm_config.missing_environment().map_err(Failure::config)?)
+        .map_err(Failure::failed)?;
+    harden::no_dumps().map_err(Failure::failed)?;
+    // Before any other thread: the filter holds for those that exist and for their children.
+    durable::deny_sync_file_range().map_err(Failure::failed)?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::failed)?;
+    runtime.block_on(serve(config, policy, &hsm_config))
+}
+
+async fn serve(config: Config, policy: Policy, hsm_config: &hsm::config::Config) -> Result<(), Failure> {
+    // Before anything is opened, so that no signal finds its default action.
+    let signals = Signals::listen().map_err(Failure::failed)?;
+    let (engine, reader) = store::sled::open(&config.store()).map_err(Failure::failed)?;
+    let store = Store::start(engine, reader, store::Limits::default());
+    let device = hsm::pkcs11::Device::open(hsm_config).map_err(Failure::failed)?;
+    let hsm =
+        Hsm::start(device.tokens().map_err(Failure::failed)?, hsm_config.limits).map_err(Failure::failed)?;
+    let result = serve_with(config, policy, &hsm, &store, signals).await;
+    // Whatever the result: a module that is still at work while the process exits may crash it.
+    store.close().await;
+    hsm.close().await;
+    result
+}
+
+async fn serve_with(
+    config: Config,
+    policy: Policy,
+    hsm: &Hsm,
+    store: &Store,
+    mut signals: Signals,
+) -> Result<(), Failure> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let sealer = ContactSealer::from_pem(&config.contact_key()?).map_err(Failure::config)?;
+    let parts = Parts {
+        clock: Arc::clone(&clock),
+        hsm: hsm.clone(),
+        log: config.log.clone(),
+        policy: Arc::new(policy),
+        sealer,
+        store: store.clone(),
+    };
+    let service = Arc::new(Service::start(parts).await.map_err(Failure::failed)?);
+
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let metrics = Arc::new(Metrics::new().map_err(Failure::failed)?);
+    let tls = Arc::new(ServerTls::load(config.tls.clone(), Arc::clone(&clock)).map_err(Failure::config)?);
+    let limits = config.limits.clone();
+    let (for_tls, for_metrics) = (Arc::clone(&tls), Arc::clone(&metrics));
+    let listener = Listener::bind(config.listen, for_tls, limits.clone(), Arc::clone(&clock), for_metrics)
+        .await
+        .map_err(Failure::failed)?;
+    let readiness = watch::readiness(hsm.clone(), store.clone(), stopped.clone());
+    let internal = InternalListener::bind(&config.internal, Arc::clone(&metrics), readiness)
+        .await
+        .map_err(Failure::failed)?;
+    let (api, inside) = (listener.local_addr(), internal.local_addr());
+    tracing::info!(%api, internal = %inside, policy = %service.policy().digest(), "serving");
+
+    let app = Arc::new(App::new(Arc::clone(&service), Arc::clone(&metrics), limits, Arc::clone(&clock)));
+    let upkeep = {
+        let (service, stopped) = (Arc::clone(&service), stopped.clone());
+        tokio::spawn(async move { service.upkeep(until(stopped)).await })
+    };
+    let gauges = tokio::spawn(watch::gauges(hsm.clone(), store.clone(), metrics, until(stopped.clone())));
+    // The internal listener stays to the end, so that the drain can be watched.
+    let (leave, left) = tokio::sync::watch::channel(false);
+    let inside = tokio::spawn(internal.serve(until(left)));
+    let api = tokio::spawn(listener.serve(app, until(stopped)));
+
+    let failure = tokio::select! {
+        () = signals.told_to_stop(&tls) => None,
+        () = store.stopped() => store.failure().map(Failure::failed),
+    };
+    tracing::info!("draining");
+    stop.send_replace(true);
+    for task in [upkeep, gauges] {
+        task.await.map_err(Failure::failed)?;
+    }
+    let drained = api.await.map_err(Failure::failed)?;
+    if drained.abandoned > 0 {
+        tracing::warn!(drained.abandoned, "connections did not end in time");
+    }
+    if failure.is_none() {
+        service.checkpoint().await.map_err(Failure::failed)?;
+    }
+    leave.send_replace(true);
+    inside.await.map_err(Failure::failed)?;
+    failure.map_or(Ok(()), Err)
+}
+
+/// What the system may tell the service.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for SIGTERM or SIGINT. SIGHUP loads certificates and revocation lists again; bad ones are refused and
+    /// those in force stay.
+    async fn told_to_stop(&mut self, tls: &ServerTls) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hangup.recv() => match tls.reload() {
+                    Ok(()) => tracing::info!("certificates and revocation lists loaded again"),
+                    Err(e) => tracing::error!("certificates and revocation lists stay as they were: {e}"),
+                },
+            }
+        }
+    }
+}
+
+/// Ready when `told` becomes true or its sender is gone.
+async fn until(mut told: Receiver<bool>) {
+    // An error says that nobody can tell any more: stop as well.
+    let _told_or_gone: Result<_, _> = told.wait_for(|stop| *stop).await.map(|_| ());
+}

@@ -1,0 +1,121 @@
+//! `serve.toml`: where the authority listens and finds its parts.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use serde::Deserialize;
+
+use super::Failure;
+use crate::{
+    cli::toml_file::{self, BadFile},
+    files,
+    http::{Limits, internal::InternalConfig},
+    policy::Policy,
+    store::sled,
+    tls::TlsFiles,
+};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    log: String,
+    listen: SocketAddr,
+    policies: PathBuf,
+    hsm: PathBuf,
+    contact_key: PathBuf,
+    #[serde(default)]
+    test_templates: bool,
+    store: RawStore,
+    tls: TlsFiles,
+    internal: InternalConfig,
+    #[serde(default)]
+    limits: Limits,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawStore {
+    directory: PathBuf,
+    #[serde(default = "cache_mib")]
+    cache_mib: u64,
+    #[serde(default = "reserve_mib")]
+    reserve_mib: u64,
+}
+
+const fn cache_mib() -> u64 {
+    sled::Config::CACHE_MIB
+}
+
+const fn reserve_mib() -> u64 {
+    sled::Config::RESERVE_MIB
+}
+
+/// The configuration, paths made absolute from the file's directory.
+#[derive(Debug)]
+pub(in crate::cli) struct Config {
+    pub(in crate::cli) log: String,
+    pub(in crate::cli) listen: SocketAddr,
+    policies: PathBuf,
+    pub(in crate::cli) hsm: PathBuf,
+    pub(in crate::cli) tls: TlsFiles,
+    pub(in crate::cli) internal: InternalConfig,
+    pub(in crate::cli) limits: Limits,
+    contact_key: PathBuf,
+    test_templates: bool,
+    store: RawStore,
+}
+
+impl Config {
+    /// Reads and checks the file.
+    pub(in crate::cli) fn load(file: &Path) -> Result<Self, BadFile> {
+        let Raw { log, listen, policies, hsm, contact_key, test_templates, store, tls, internal, limits } =
+            toml_file::read(file)?;
+        let good = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        if log.is_empty() || log.len() > 40 || !log.bytes().all(good) {
+            return Err(BadFile::new(file, "log: the name of the audit log is 1 to 40 of a-z, 0-9 and -"));
+        }
+        limits.check().map_err(|e| BadFile::new(file, e.to_string()))?;
+        let at = |path: PathBuf| toml_file::beside(file, path);
+        Ok(Self {
+            log,
+            listen,
+            policies: at(policies),
+            hsm: at(hsm),
+            tls: TlsFiles {
+                certificate: at(tls.certificate),
+                key: at(tls.key),
+                client_ca: at(tls.client_ca),
+                crls: tls.crls.into_iter().map(at).collect(),
+            },
+            internal,
+            limits,
+            contact_key: at(contact_key),
+            test_templates,
+            store: RawStore { directory: at(store.directory), ..store },
+        })
+    }
+
+    /// The store as `serve` opens it: one that is missing is refused, never made.
+    pub(in crate::cli) fn store(&self) -> sled::Config {
+        sled::Config {
+            cache_mib: self.store.cache_mib,
+            reserve_mib: self.store.reserve_mib,
+            ..sled::Config::new(&self.store.directory)
+        }
+    }
+
+    /// The policy set. Templates for tests are refused unless `test_templates` says otherwise.
+    pub(super) fn policy(&self) -> Result<Policy, Failure> {
+        if self.test_templates {
+            tracing::warn!("test_templates = true: this is not an installation for citizens' cards");
+            return Policy::load_with_test_templates(&self.policies).map_err(Failure::config);
+        }
+        Policy::load(&self.policies).map_err(Failure::config)
+    }
+
+    pub(super) fn contact_key(&self) -> Result<Vec<u8>, Failure> {
+        files::read_public(&self.contact_key, 1 << 16).map_err(Failure::config)
+    }
+}

@@ -1,0 +1,46 @@
+//! What the internal listener shows: readiness, and numbers that are read now and then.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::watch::Receiver;
+
+use crate::{
+    hsm::{self, Hsm},
+    http::internal::Readiness,
+    metrics::{HsmState, Metrics},
+    store::Store,
+};
+
+const EVERY: Duration = Duration::from_millis(500);
+
+/// Ready while HSM and store work and nobody has told the service to stop.
+pub(super) fn readiness(hsm: Hsm, store: Store, stopped: Receiver<bool>) -> Arc<dyn Readiness> {
+    Arc::new(move || match (hsm.state(), store.is_up(), *stopped.borrow()) {
+        (_, _, true) => Err("draining"),
+        (hsm::State::Down, _, _) => Err("HSM down"),
+        (hsm::State::Degraded, _, _) => Err("HSM degraded"),
+        (hsm::State::Up, false, _) => Err("store down"),
+        (hsm::State::Up, true, false) => Ok(()),
+    })
+}
+
+/// Copies the numbers of HSM and store into the metrics until `stop`.
+pub(super) async fn gauges(hsm: Hsm, store: Store, metrics: Arc<Metrics>, stop: impl Future<Output = ()>) {
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        metrics.hsm_state(match hsm.state() {
+            hsm::State::Degraded => HsmState::Degraded,
+            hsm::State::Down => HsmState::Down,
+            hsm::State::Up => HsmState::Up,
+        });
+        for (key, count) in hsm.counts() {
+            metrics.hsm_operations(key.label(), count);
+        }
+        let stats = store.stats();
+        metrics.store(stats.commits, stats.units, stats.failed, stats.queued);
+        tokio::select! {
+            () = &mut stop => return,
+            () = tokio::time::sleep(EVERY) => {}
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Who may call, and that every refusal is an event (I7, I8).
+
+use hyper::Method;
+use sigillo::{routes::ROUTES, tls::Protocols};
+
+use crate::fixture::{Answer, Api, Installation, api::json_with, audit::Log, eventually};
+
+/// The action that a route needs; nothing for what everybody with a certificate may read.
+fn action(route: &str) -> Option<&'static str> {
+    Some(match route {
+        "cards" => "register",
+        "lookup" => "look_up",
+        "activations" => "activate",
+        "reprints" => "reprint",
+        "verifications" => "verify",
+        "revocations" => "revoke",
+        "deliveries" => "read_delivery",
+        "leases" | "reports" => "courier",
+        "audit_checkpoint" | "audit_events" => "read_audit",
+        "openapi" => return None,
+        other => panic!("the route {other} is new: who may use it?"),
+    })
+}
+
+/// Asks without a body.
+async fn ask(api: &Api, method: &str, path: &str) -> Answer {
+    let path = path.replace("{id}", &"0".repeat(32));
+    api.send(method.parse::<Method>().unwrap(), &path, json_with(None), "").await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_caller_reaches_what_the_policy_gives_it_and_nothing_else() {
+    let home = Installation::shared().await;
+    let mut refused = Vec::new();
+    for (caller, may) in [
+        ("bureau", &["register"][..]),
+        ("desk", &["look_up", "activate", "reprint", "verify", "revoke", "read_delivery"]),
+        ("courier", &["courier"]),
+        ("auditor", &["read_audit"]),
+    ] {
+        let api = home.api(caller);
+        for &(method, path, route) in ROUTES {
+            let route = route.name();
+            let answer = ask(&api, method, path).await;
+            match action(route) {
+                Some(action) if !may.contains(&action) => {
+                    assert_eq!(answer.problem(403, "not_allowed"), None, "{caller} {path}");
+                    refused.push((caller, route, answer));
+                }
+                Some(_) | None => assert_ne!(answer.status, 403, "{caller} {path}"),
+            }
+        }
+    }
+    assert_eq!(refused.len(), 4 * (ROUTES.len() - 1) - (ROUTES.len() - 1));
+    let log = Log::read(&home.api("auditor")).await;
+    for (caller, route, answer) in refused {
+        let [event] = log.by(&answer)[..] else { panic!("one event for {caller} {route}") };
+        for (name, value) in [
+            ("kind", "request.refused"),
+            ("outcome", "refused"),
+            ("reason", "not_allowed"),
+            ("caller", caller),
+            ("operation", route),
+        ] {
+            assert_eq!(event.text(name), value, "{event:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_the_policy_does_not_name_may_do_nothing() {
+    let home = Installation::shared().await;
+    let stranger = home.api("stranger");
+    let mut refused = Vec::new();
+    for &(method, path, route) in ROUTES {
+        let route = route.name();
+        let answer = ask(&stranger, method, path).await;
+        match action(route) {
+            Some(_) => {
+                assert_eq!(answer.problem(403, "unknown_caller"), None, "{path}");
+                refused.push((route, answer));
+            }
+            None => assert_eq!(answer.status, 200),
+        }
+    }
+    let log = Log::read(&home.api("auditor")).await;
+    for (route, answer) in refused {
+        let [event] = log.by(&answer)[..] else { panic!("one event for {route}") };
+        let members = ["kind", "outcome", "reason", "caller", "operation"].map(|name| event.text(name));
+        assert_eq!(members, ["request.refused", "refused", "unknown_caller", "", route]);
+        assert_eq!(event.text("certificate").len(), 64);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_of_another_authority_gets_no_connection() {
+    let home = Installation::shared().await;
+    let failed = async || {
+        let text = home.internal("/metrics").await.1;
+        let lines = text.lines().filter(|line| line.starts_with("sigillo_handshakes_failed_total"));
+        lines.map(|line| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap()).sum::<u64>()
+    };
+    let before = failed().await;
+    // Its names are those of the real one: only the key that signed it differs.
+    for protocols in [Protocols::Http1, Protocols::Http2] {
+        let forged = home.api_with("forged", protocols, 1);
+        // With TLS 1.3 the client hears of it only after it has begun to write.
+        forged.try_post("/v1/cards/lookup", None, &serde_json::json!({})).await.unwrap_err();
+    }
+    eventually("two handshakes that failed", async || (failed().await >= before + 2).then_some(())).await;
+}

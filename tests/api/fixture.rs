@@ -1,0 +1,30 @@
+//! What the tests stand on.
+
+pub(crate) mod api;
+pub(crate) mod audit;
+pub(crate) mod cards;
+pub(crate) mod demo;
+pub(crate) mod installation;
+pub(crate) mod process;
+pub(crate) mod relay;
+
+pub(crate) use api::{Answer, Api, key};
+pub(crate) use cards::{Activated, Card};
+pub(crate) use installation::Installation;
+
+use std::time::Duration;
+
+/// Asks until there is an answer. The bound is generous: only what never comes reaches it.
+#[track_caller]
+pub(crate) fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> impl Future<Output = T> {
+    let at = std::panic::Location::caller();
+    async move {
+        for _ in 0..1200 {
+            if let Some(found) = ask().await {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("{at}: never came: {what}")
+    }
+}

@@ -1,0 +1,30 @@
+//! The whole of it, from outside: the real program, real tokens in SoftHSM, real mutual TLS, a real mail relay.
+//!
+//! Every test has an installation of its own or shares one with tests that do not disturb each other; nothing is
+//! asserted about elapsed time.
+
+#![expect(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a panic is how a test fails"
+)]
+
+mod fixture;
+
+mod bad_input;
+mod batch;
+mod callers;
+mod crash;
+mod deliveries;
+mod guesses;
+mod internal;
+mod journey;
+mod nothing_to_steal;
+mod outage;
+mod refused_start;
+#[path = "../support/rounds.rs"]
+mod rounds;
+mod versions;

@@ -1,0 +1,264 @@
+//! Shipped configurations and policies are what the loaders take, and what the documents say of them is so.
+
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "clippy allows these in test functions, and not in what test functions call"
+)]
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use sigillo::{
+    courier,
+    hsm::{self, Role},
+    http::Limits,
+    policy::Policy,
+    store::sled,
+};
+use tempfile::TempDir;
+use toml::{Table, Value};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn copy_tree(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let (path, target) = (entry.path(), to.join(entry.file_name()));
+        if path.is_dir() {
+            copy_tree(&path, &target);
+        } else {
+            fs::copy(&path, &target).unwrap();
+        }
+    }
+}
+
+/// An installation of the shipped files, `.example` taken off.
+fn installation() -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for part in ["hsm-config", "policies"] {
+        copy_tree(&root().join(part), &dir.path().join(part));
+    }
+    for part in ["hsm-config", "policies/courier"] {
+        for path in files(&dir.path().join(part)) {
+            if path.extension().is_some_and(|e| e == "example") {
+                fs::rename(&path, path.with_extension("")).unwrap();
+            }
+        }
+    }
+    dir
+}
+
+fn files(dir: &Path) -> Vec<PathBuf> {
+    fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file()).collect()
+}
+
+fn check(installation: &Path) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_sigillo"))
+        .args(["serve", "--check", "--config", "hsm-config/serve.toml"])
+        .current_dir(installation)
+        .output()
+        .unwrap()
+}
+
+/// Says what `serve --check` says of the installation with this file changed.
+fn refusal(file: &str, change: impl Fn(String) -> String) -> String {
+    let dir = installation();
+    let path = dir.path().join(file);
+    fs::write(&path, change(fs::read_to_string(&path).unwrap())).unwrap();
+    let output = check(dir.path());
+    assert_eq!(output.status.code(), Some(64), "{file}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn serve_takes_the_shipped_files() {
+    let dir = installation();
+    let output = check(dir.path());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn serve_names_what_it_refuses() {
+    let said = refusal("hsm-config/serve.toml", |text| format!("nonsense = 1\n{text}"));
+    assert!(said.contains("serve.toml, line 1") && said.contains("nonsense"), "{said}");
+    let said = refusal("hsm-config/serve.toml", |text| text.replace("\nlog = ", "\n# log = "));
+    assert!(said.contains("serve.toml") && said.contains("`log`"), "{said}");
+    let said = refusal("hsm-config/serve.toml", |text| text.replace("h2_streams = 128", "h2_streams = 0"));
+    assert!(said.contains("h2_streams"), "{said}");
+    let said = refusal("hsm-config/authority.toml", |text| text.replace("\"authority\"", "\"courier\""));
+    assert!(said.contains("role"), "{said}");
+    let said = refusal("policies/templates/default.toml", |text| text.replace("second = 3", "second = 33"));
+    assert!(said.contains("default.toml") && said.contains("pin.second"), "{said}");
+}
+
+/// The example gives every key, with its default where it has one.
+#[test]
+fn the_example_of_serve_shows_every_key_and_default() {
+    let text = fs::read_to_string(root().join("hsm-config/serve.toml.example")).unwrap();
+    let table: Table = text.parse().unwrap();
+    let limits: Limits = table["limits"].clone().try_into().unwrap();
+    assert_eq!(limits, Limits::default());
+    let shown: BTreeSet<_> = table["limits"].as_table().unwrap().keys().cloned().collect();
+    assert_eq!(shown, fields(&format!("{:?}", Limits::default())));
+    assert_eq!(number(&table["store"]["cache_mib"]), sled::Config::CACHE_MIB);
+    assert_eq!(number(&table["store"]["reserve_mib"]), sled::Config::RESERVE_MIB);
+
+    let source = fs::read_to_string(root().join("src/cli/serve/config.rs")).unwrap();
+    let keys: BTreeSet<_> = table.keys().cloned().collect();
+    assert_eq!(keys, struct_fields(&source, "struct Raw {"));
+    let store: BTreeSet<_> = table["store"].as_table().unwrap().keys().cloned().collect();
+    assert_eq!(store, struct_fields(&source, "struct RawStore {"));
+    let tls: BTreeSet<_> = table["tls"].as_table().unwrap().keys().cloned().collect();
+    let source = fs::read_to_string(root().join("src/tls/server.rs")).unwrap();
+    assert_eq!(tls, struct_fields(&source, "pub struct TlsFiles {"));
+    let internal: BTreeSet<_> = table["internal"].as_table().unwrap().keys().cloned().collect();
+    let source = fs::read_to_string(root().join("src/http/internal.rs")).unwrap();
+    assert_eq!(internal, struct_fields(&source, "pub struct InternalConfig {"));
+}
+
+fn number(value: &Value) -> u64 {
+    value.as_integer().unwrap().try_into().unwrap()
+}
+
+/// Names in the derived `Debug` of a struct of numbers.
+fn fields(debug: &str) -> BTreeSet<String> {
+    let inner = debug.split_once('{').unwrap().1;
+    inner.split(',').filter_map(|field| Some(field.split_once(':')?.0.trim().to_owned())).collect()
+}
+
+/// Names of a struct's fields in the source.
+fn struct_fields(source: &str, head: &str) -> BTreeSet<String> {
+    let body = source.split_once(head).unwrap().1.split_once("\n}").unwrap().0;
+    let lines = body.lines().map(str::trim).filter(|l| !l.starts_with("//") && !l.starts_with('#'));
+    lines.filter_map(|l| Some(l.trim_start_matches("pub ").split_once(':')?.0.to_owned())).collect()
+}
+
+#[test]
+fn tokens_take_the_shipped_files() {
+    for (name, role) in [("authority", Role::Authority), ("courier", Role::Courier)] {
+        let file = root().join(format!("hsm-config/{name}.toml.example"));
+        let config = hsm::config::Config::load(&file).unwrap();
+        assert_eq!(config.role, role);
+        let missing = config.missing_environment().unwrap();
+        let (variable, softhsm) = missing.first().unwrap();
+        assert_eq!(variable, "SOFTHSM2_CONF");
+        let softhsm = fs::read_to_string(format!("{softhsm}.example")).unwrap();
+        assert!(softhsm.contains("directories.tokendir = /"), "{softhsm}");
+    }
+}
+
+#[test]
+fn the_courier_takes_the_shipped_files() {
+    let file = root().join("policies/courier/courier.toml.example");
+    let config = courier::config::Config::load(&file).unwrap();
+    config.messages().unwrap();
+    assert!(root().join("policies/courier").join(&config.hsm).with_extension("toml.example").is_file());
+}
+
+#[test]
+fn every_example_is_looked_at_here() {
+    let mut names: Vec<_> = ["hsm-config", "policies/courier"]
+        .iter()
+        .flat_map(|part| files(&root().join(part)))
+        .filter(|path| path.extension().is_some_and(|e| e == "example"))
+        .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    names.sort();
+    let known = [
+        "authority.toml.example",
+        "courier.toml.example",
+        "courier.toml.example",
+        "serve.toml.example",
+        "softhsm2-authority.conf.example",
+        "softhsm2-courier.conf.example",
+    ];
+    assert_eq!(names, known);
+}
+
+/// A row of the table of `authority.toml` in policies/README.md.
+struct Row {
+    limits: String,
+    shipped: String,
+}
+
+fn documented() -> BTreeMap<String, Row> {
+    let text = fs::read_to_string(root().join("policies/README.md")).unwrap();
+    let section = text.split("## authority.toml").nth(1).unwrap().split("\n## ").next().unwrap();
+    let rows = section.lines().filter(|line| line.starts_with("| `"));
+    rows.map(|line| {
+        let cells: Vec<_> = line.split('|').map(str::trim).collect();
+        let key = cells[1].trim_matches('`').to_owned();
+        (key, Row { limits: cells[3].replace('`', ""), shipped: cells[4].replace('`', "") })
+    })
+    .collect()
+}
+
+/// A value as a person writes it.
+fn written(value: &Value) -> String {
+    serde_json::to_string(value).unwrap().replace("\",\"", "\", \"")
+}
+
+/// The keys of `authority.toml`, regions together, with their values as written.
+fn shipped() -> BTreeMap<String, String> {
+    let table: Table = fs::read_to_string(root().join("policies/authority.toml")).unwrap().parse().unwrap();
+    let mut all = BTreeMap::new();
+    for (section, keys) in &table {
+        for (key, value) in keys.as_table().unwrap() {
+            match value.as_table() {
+                None => all.insert(format!("{section}.{key}"), written(value)),
+                Some(inner) => {
+                    let values: Vec<_> = inner.values().map(written).collect();
+                    all.insert(format!("{section}.{key}.\"NNN\""), values.join(", "))
+                }
+            };
+        }
+    }
+    all
+}
+
+#[test]
+fn the_policys_table_has_every_key_with_its_shipped_value() {
+    Policy::load(&root().join("policies")).unwrap();
+    let documented = documented().into_iter().map(|(key, row)| (key, row.shipped));
+    assert_eq!(documented.collect::<BTreeMap<_, _>>(), shipped());
+}
+
+#[test]
+fn the_policys_limits_are_those_of_the_table() {
+    let shipped = shipped();
+    let value = |text: &str| text.parse::<u64>().unwrap_or_else(|_| shipped[text].parse().unwrap());
+    let mut tried = 0;
+    for (key, row) in documented() {
+        let Some((low, high)) = row.limits.split_once(" to ").filter(|_| !row.limits.contains("each")) else {
+            continue;
+        };
+        let (low, high) = (value(low), value(high));
+        let loads = |number: u64| {
+            let dir = installation();
+            let file = dir.path().join("policies/authority.toml");
+            let name = key.rsplit('.').next().unwrap();
+            let text = fs::read_to_string(&file).unwrap();
+            let line = format!("{name} = {}", shipped[&key]);
+            assert!(text.contains(&line), "{line}");
+            fs::write(&file, text.replace(&line, &format!("{name} = {number}"))).unwrap();
+            Policy::load(&dir.path().join("policies")).map_err(|e| e.to_string())
+        };
+        for good in [low, high] {
+            loads(good).unwrap();
+        }
+        for bad in [low.checked_sub(1).unwrap(), high.checked_add(1).unwrap()] {
+            let why = loads(bad).unwrap_err();
+            assert!(why.contains(&key) && why.contains("authority.toml"), "{why}");
+        }
+        tried += 1;
+    }
+    assert_eq!(tried, 8);
+}
