@@ -1,0 +1,50 @@
+# Every target sets up what it needs. Two of them are for everybody: `make demo` and `make test`.
+
+CARGO := cargo
+SIGILLO := target/release/sigillo
+DEMO := target/release/demo
+
+.PHONY: help deps demo run test lint bench prove
+
+help:
+	@echo "make demo   a citizen's whole journey with real parts; ends by itself"
+	@echo "make run    the same installation, running until Ctrl-C"
+	@echo "make test   every test, with SoftHSM, mutual TLS and a mail relay"
+	@echo "make lint   format, clippy, documentation, and cargo-deny where it is installed"
+	@echo "make bench  verifications as a share of the ceiling (TLS and HTTP alone), in one run"
+	@echo "make prove  the crash tests with 100 crashes each, and all else in release"
+	@echo "make deps   only what the other targets need from the system"
+
+deps:
+	@sh tests/support/deps.sh
+
+demo: deps
+	$(CARGO) build --release --locked
+	$(CARGO) build --release --locked --package sigillo-bench --bin demo
+	$(DEMO) demo --sigillo $(SIGILLO)
+
+run: deps
+	$(CARGO) build --release --locked
+	$(CARGO) build --release --locked --package sigillo-bench --bin demo
+	$(DEMO) demo --sigillo $(SIGILLO) --keep-running
+
+test: deps
+	$(CARGO) fmt --all --check
+	/usr/bin/python3 tests/vectors/make.py --check
+	$(CARGO) test --workspace --locked
+
+lint:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --all-features --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
+	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny check bans licenses sources; \
+	else echo "cargo-deny is not installed: cargo install --locked cargo-deny"; fi
+
+bench: deps
+	$(CARGO) build --release --locked
+	$(CARGO) build --release --locked --package sigillo-bench
+	sh bench/bench.sh $(SIGILLO) $(DEMO) target/release/sigillo-bench
+
+# 100 crashes of the store and of the service under load instead of 8 and 6, everything in release.
+prove: deps
+	SIGILLO_ROUNDS=100 $(CARGO) test --release --workspace --locked

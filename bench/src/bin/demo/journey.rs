@@ -1,0 +1,172 @@
+//! The journey itself: activation, the message, the C.I.P., revocation, and what is refused after that.
+
+use std::{fs, path::Path, process::Command};
+
+use serde_json::{Value, json};
+use sigillo::{
+    api::{
+        cards::{Card, NewCard, Revoked},
+        codes::{HandedOut, Preview, Verified},
+    },
+    tls::Protocols,
+};
+use sigillo_bench::{
+    desk::{Desk, Refused},
+    installation::{API, Installation, run},
+};
+
+use crate::{Teller, mailbox};
+
+/// Plays it.
+pub(crate) async fn play(teller: &mut Teller, here: &mut Installation, sigillo: &Path) -> Result<(), String> {
+    let directory = here.directory().to_owned();
+    let clients = directory.join("clients");
+    let url = format!("https://{API}");
+    let desk = Desk::new(&clients, "desk", &url, Protocols::Any)?;
+    let card = a_card(&directory)?;
+    let data = json!({
+        "tax_code": card.tax_code, "team_number": card.team_number, "expires_on": card.expires_on,
+    });
+
+    println!("\nA citizen comes to the counter with the card {}.\n", card.team_number);
+    let what = "The operator looks the card up by what is printed on it";
+    let seen: Card = teller.step(what, post(&desk, "/v1/cards/lookup", "look-up", &data)).await?;
+    println!("    It is {}, valid until {}, template {}.", seen.state, seen.expires_on, seen.template);
+
+    let mut activation = data.clone();
+    set(&mut activation, "contact", json!({ "channel": "email", "address": "citizen@example.it" }));
+    let mut preview = activation.clone();
+    set(&mut preview, "preview", true.into());
+    let what = "The operator sees a summary before confirming; nothing is done yet";
+    let summary: Preview = teller.step(what, post(&desk, "/v1/activations", "activation", &preview)).await?;
+    for (code, split) in &summary.codes {
+        println!("    {code}: {} digits on paper, {} by e-mail", split.first, split.second);
+    }
+    let what = "The operator confirms: the card is active, the paper is printed";
+    let paper: HandedOut =
+        teller.step(what, post(&desk, "/v1/activations", "activation", &activation)).await?;
+    println!("    +------------------ paper for the citizen ------------------+");
+    for (code, part) in &paper.first_parts {
+        println!("    |  {:<57}|", format!("{code}: first part {part}"));
+    }
+    println!("    |  {:<57}|", format!("control number {}", paper.control));
+    println!("    +-----------------------------------------------------------+");
+
+    let mail = directory.join("smtp/mail/new");
+    let what = "The courier makes the second parts in its own token and sends them";
+    let message = teller.step(what, mailbox::wait_for(&mail, &paper.control)).await?;
+    for line in message.text.lines().filter(|l| l.starts_with("To: ") || l.starts_with("Seconda parte")) {
+        println!("    {line}");
+    }
+    let part =
+        |of: &std::collections::BTreeMap<_, String>| of.get("CIP").cloned().ok_or("no part of a C.I.P.");
+    let second =
+        message.second_parts.get("CIP").cloned().ok_or("no second part of a C.I.P. in the message")?;
+    let cip = format!("{}{second}", part(&paper.first_parts)?);
+    let wrong = format!("{}{}", flip(&cip)?, cip.get(1..).unwrap_or_default());
+
+    println!("\nThe card is stolen. The citizen asks for its revocation, with the C.I.P. as proof.\n");
+    let ask = |code: &str| json!({ "team_number": card.team_number, "code": code, "purpose": "revocation" });
+    let what = "A wrong C.I.P. is rejected, and a try is spent";
+    let verified: Verified =
+        teller.step(what, post(&desk, "/v1/verifications", "wrong", &ask(&wrong))).await?;
+    expect("rejected", &verified.outcome)?;
+    let what = "The joined C.I.P. is accepted, and the tries are given back";
+    let verified: Verified = teller.step(what, post(&desk, "/v1/verifications", "right", &ask(&cip))).await?;
+    expect("accepted", &verified.outcome)?;
+    let revocation = json!({
+        "team_number": card.team_number, "verification": verified.verification, "reason": "stolen",
+    });
+    let what = "The card is revoked for good; the proof is used up";
+    let revoked: Revoked =
+        teller.step(what, post(&desk, "/v1/revocations", "revocation", &revocation)).await?;
+    expect("revoked", &revoked.state)?;
+
+    println!("\nFrom now on everything is refused.\n");
+    let what = "The right C.I.P. is rejected, and the answer does not say why";
+    let verified: Verified = teller.step(what, post(&desk, "/v1/verifications", "after", &ask(&cip))).await?;
+    expect("rejected", &verified.outcome)?;
+    let mut reprint = activation.clone();
+    set(&mut reprint, "reason", "lost_paper".into());
+    for (what, path, key, body, code) in [
+        ("A reprint is refused", "/v1/reprints", "reprint", &reprint, "card_revoked"),
+        ("A new activation is refused", "/v1/activations", "again", &activation, "card_revoked"),
+        (
+            "A second revocation is refused",
+            "/v1/revocations",
+            "twice",
+            &revocation,
+            "no_accepted_verification",
+        ),
+    ] {
+        let said = teller.step(what, refused(&desk, path, key, body)).await?;
+        expect(code, &said)?;
+    }
+
+    println!("\nAn auditor checks the log, with a copy and a public key and nothing else.\n");
+    let export = directory.join("audit.ndjson");
+    let mut command = Command::new(sigillo);
+    command.args(["audit", "export", "--url", &url, "--ca"]).arg(clients.join("ca.pem"));
+    command.arg("--cert").arg(clients.join("auditor.pem")).arg("--key").arg(clients.join("auditor.key"));
+    command.arg("--out").arg(&export);
+    teller.step("The log is exported", async { run(&mut command) }).await?;
+    let key = directory.join("authority/public/audit.pub.pem");
+    let verify = |file: &Path| {
+        run(Command::new(sigillo).args(["audit", "verify", "--public-key"]).arg(&key).arg(file))
+    };
+    let said = teller.step("It is verified offline", async { verify(&export) }).await?;
+    println!("    {said}");
+    let tampered = directory.join("audit-tampered.ndjson");
+    let text = fs::read_to_string(&export).map_err(|e| e.to_string())?;
+    fs::write(&tampered, text.replacen("\"rejected\"", "\"accepted\"", 1)).map_err(|e| e.to_string())?;
+    let what = "With one word changed it does not hold any more";
+    let said = teller
+        .step(what, async { verify(&tampered).err().ok_or_else(|| "it still holds".to_owned()) })
+        .await?;
+    println!("    {said}");
+    here.still_running("courier")
+}
+
+async fn post<R: serde::de::DeserializeOwned>(
+    desk: &Desk,
+    path: &str,
+    key: &str,
+    body: &Value,
+) -> Result<R, String> {
+    desk.post(path, key, body).await.map_err(|e| e.to_string())
+}
+
+/// The code of the refusal.
+async fn refused(desk: &Desk, path: &str, key: &str, body: &Value) -> Result<String, String> {
+    match desk.post::<_, Value>(path, key, body).await {
+        Err(Refused::Problem(problem)) => Ok(problem.code),
+        Err(other) => Err(other.to_string()),
+        Ok(_) => Err("it was not refused".into()),
+    }
+}
+
+/// A card of the batch whose template has a C.I.P.: Piemonte's.
+fn a_card(directory: &Path) -> Result<NewCard, String> {
+    let text = fs::read_to_string(directory.join("cards.ndjson")).map_err(|e| e.to_string())?;
+    let line = text.lines().find(|line| line.contains("\"8038000010")).ok_or("no card of region 010")?;
+    serde_json::from_str(line).map_err(|e| e.to_string())
+}
+
+/// Another first digit.
+fn flip(code: &str) -> Result<char, String> {
+    match code.chars().next() {
+        Some('0') => Ok('1'),
+        Some(_) => Ok('0'),
+        None => Err("an empty code".into()),
+    }
+}
+
+fn set(object: &mut Value, key: &str, value: Value) {
+    if let Some(map) = object.as_object_mut() {
+        map.insert(key.into(), value);
+    }
+}
+
+fn expect(wanted: &str, got: &str) -> Result<(), String> {
+    if wanted == got { Ok(()) } else { Err(format!("answered {got}, not {wanted}")) }
+}

@@ -1,0 +1,224 @@
+//! An installation of one's own: mail relay, authority and courier as separate processes, ended by their own pids.
+
+use std::{
+    fs::{self, File},
+    io::{Read, Write},
+    net::TcpStream,
+    os::unix::{fs::lchown, process::CommandExt},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Addresses of an installation, on this machine alone.
+pub const API: &str = "127.0.0.1:8443";
+/// Liveness, readiness, metrics.
+pub const INTERNAL: &str = "127.0.0.1:9464";
+const SMTP_PORT: &str = "2525";
+/// What `sigillo init --demo` leaves in what it makes: nothing else is ever removed.
+const MARKER: &str = ".sigillo-demo";
+/// Debian's Python: the one that has aiosmtpd.
+const PYTHON: &str = "/usr/bin/python3";
+/// User and group `nobody` of Debian.
+const NOBODY: u32 = 65_534;
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+const PATIENCE: u32 = 600;
+
+/// Processes of an installation. Dropping it ends them.
+#[derive(Debug)]
+pub struct Installation {
+    directory: PathBuf,
+    /// In the order of their start.
+    processes: Vec<(&'static str, Child)>,
+    courier_apart: bool,
+}
+
+impl Installation {
+    /// Makes a new installation in `directory` with this many fictional cards. A former demonstration is removed;
+    /// anything else is not.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub fn make(sigillo: &Path, directory: &Path, cards: u64) -> Result<Self, String> {
+        if directory.join(MARKER).is_file() {
+            fs::remove_dir_all(directory).map_err(|e| format!("{}: {e}", directory.display()))?;
+        }
+        let mut init = Command::new(sigillo);
+        init.args(["init", "--listen", API, "--internal", INTERNAL, "--smtp"]);
+        init.arg(format!("127.0.0.1:{SMTP_PORT}"))
+            .args(["--cards", &cards.to_string(), "--demo"])
+            .arg(directory);
+        run(&mut init)?;
+        let directory = fs::canonicalize(directory).map_err(|e| e.to_string())?;
+        fs::create_dir(directory.join("logs")).map_err(|e| e.to_string())?;
+        Ok(Self { directory, processes: Vec::new(), courier_apart: false })
+    }
+
+    /// Its directory, absolute.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Whether the courier runs under a user of its own.
+    pub const fn courier_apart(&self) -> bool {
+        self.courier_apart
+    }
+
+    /// Starts the mail relay, which is not ours: aiosmtpd with STARTTLS and a password.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub fn start_relay(&mut self, script: &Path) -> Result<(), String> {
+        let at = |path: &str| self.directory.join(path);
+        let mut relay = Command::new(PYTHON);
+        relay
+            .arg(script)
+            .args(["--port", SMTP_PORT, "--user", "sigillo", "--directory"])
+            .arg(at("smtp/mail"));
+        relay.arg("--certificate").arg(at("smtp/server.pem")).arg("--key").arg(at("smtp/server.key"));
+        relay.arg("--password-file").arg(at("courier/smtp.password"));
+        relay.stdin(Stdio::piped()); // it ends when this end is closed
+        self.start("relay", relay)
+    }
+
+    /// Starts the authority and waits until it is ready.
+    ///
+    /// # Errors
+    /// A sentence, with the log's end if it has ended.
+    pub fn start_authority(&mut self, sigillo: &Path) -> Result<(), String> {
+        let mut serve = Command::new(sigillo);
+        serve.args(["serve", "--config"]).arg(self.directory.join("authority/serve.toml"));
+        self.start("authority", serve)?;
+        for _ in 0..PATIENCE {
+            if get(INTERNAL, "/readyz").is_ok_and(|answer| answer.contains("200 OK")) {
+                return Ok(());
+            }
+            self.still_running("authority")?;
+            std::thread::sleep(LOOK_EVERY);
+        }
+        Err("the authority is not ready".into())
+    }
+
+    /// Starts the courier, under a user of its own where this process may do that.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub fn start_courier(&mut self, sigillo: &Path) -> Result<(), String> {
+        let home = self.directory.join("courier");
+        self.courier_apart = may_become_nobody(sigillo, &home);
+        let mut courier = Command::new(sigillo);
+        courier.args(["courier", "--config"]).arg(home.join("courier.toml"));
+        if self.courier_apart {
+            hand_over(&home).map_err(|e| format!("{}: {e}", home.display()))?;
+            courier.uid(NOBODY).gid(NOBODY);
+        }
+        self.start("courier", courier)
+    }
+
+    /// Refuses if a process has ended by itself.
+    ///
+    /// # Errors
+    /// A sentence with the log's last lines.
+    pub fn still_running(&mut self, name: &str) -> Result<(), String> {
+        for (other, child) in &mut self.processes {
+            if *other == name && child.try_wait().map_err(|e| e.to_string())?.is_some() {
+                let log = fs::read_to_string(self.directory.join(format!("logs/{name}.log")));
+                let log = log.unwrap_or_default();
+                let lines: Vec<&str> = log.lines().rev().take(5).collect();
+                return Err(format!(
+                    "{name} has ended: {}",
+                    lines.into_iter().rev().collect::<Vec<_>>().join("\n")
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells them to end, last started first, and waits for each. The authority drains.
+    ///
+    /// # Errors
+    /// A sentence, if one did not end well.
+    pub fn stop(&mut self) -> Result<(), String> {
+        let mut bad = Vec::new();
+        while let Some((name, mut child)) = self.processes.pop() {
+            if name == "relay" {
+                drop(child.stdin.take());
+            } else if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+                kill_process(pid, Signal::TERM).map_err(|e| e.to_string())?;
+            }
+            let status = child.wait().map_err(|e| e.to_string())?;
+            if !status.success() && name != "relay" {
+                bad.push(format!("{name} ended with {status}"));
+            }
+        }
+        if bad.is_empty() { Ok(()) } else { Err(bad.join("; ")) }
+    }
+
+    fn start(&mut self, name: &'static str, mut command: Command) -> Result<(), String> {
+        let log = File::create(self.directory.join(format!("logs/{name}.log"))).map_err(|e| e.to_string())?;
+        let out = log.try_clone().map_err(|e| e.to_string())?;
+        let child = command.stdout(out).stderr(log).spawn().map_err(|e| format!("{name}: {e}"))?;
+        self.processes.push((name, child));
+        Ok(())
+    }
+}
+
+impl Drop for Installation {
+    fn drop(&mut self) {
+        for (_, child) in &mut self.processes {
+            // Nothing more can be done for a process that does not even die.
+            let _killed: std::io::Result<()> = child.kill();
+            let _gone: std::io::Result<_> = child.wait();
+        }
+    }
+}
+
+/// Whether this process may run the courier as `nobody`, and `nobody` could reach what it needs.
+fn may_become_nobody(sigillo: &Path, home: &Path) -> bool {
+    let as_nobody = |program: &Path, arguments: &[&str]| {
+        let mut command = Command::new(program);
+        command.args(arguments).current_dir(home).uid(NOBODY).gid(NOBODY);
+        command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+    };
+    let there = home.join("courier.toml");
+    rustix::process::geteuid().is_root()
+        && as_nobody(sigillo, &["--version"])
+        && there.to_str().is_some_and(|path| as_nobody(Path::new("/usr/bin/test"), &["-r", path]))
+}
+
+/// Gives a directory and all in it to `nobody`; links themselves, never what they lead to.
+fn hand_over(path: &Path) -> std::io::Result<()> {
+    if fs::symlink_metadata(path)?.is_dir() {
+        for entry in fs::read_dir(path)? {
+            hand_over(&entry?.path())?;
+        }
+    }
+    lchown(path, Some(NOBODY), Some(NOBODY))
+}
+
+/// Runs a command to its end.
+///
+/// # Errors
+/// What it said.
+pub fn run(command: &mut Command) -> Result<String, String> {
+    let done = command.output().map_err(|e| e.to_string())?;
+    if done.status.success() {
+        return Ok(String::from_utf8_lossy(&done.stdout).trim().to_owned());
+    }
+    Err(String::from_utf8_lossy(&done.stderr).trim().to_owned())
+}
+
+/// Plain HTTP to the internal listener: the whole answer.
+///
+/// # Errors
+/// No answer.
+pub fn get(address: &str, path: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
+}

@@ -1,0 +1,35 @@
+#!/bin/sh
+# Makes sure that the system has what demo and tests need beside Rust. Debian and Ubuntu: installs it.
+set -eu
+
+missing=""
+have_module() {
+    for module in /usr/lib/softhsm/libsofthsm2.so /usr/lib/*/softhsm/libsofthsm2.so /usr/lib64/pkcs11/libsofthsm2.so; do
+        [ -e "$module" ] && return 0
+    done
+    return 1
+}
+have_module || missing="$missing softhsm2"
+command -v softhsm2-util >/dev/null 2>&1 || case "$missing" in *softhsm2*) ;; *) missing="$missing softhsm2" ;; esac
+/usr/bin/python3 -c 'import aiosmtpd' >/dev/null 2>&1 || missing="$missing python3-aiosmtpd"
+command -v cc >/dev/null 2>&1 || missing="$missing gcc libc6-dev"
+command -v curl >/dev/null 2>&1 || missing="$missing curl"
+[ -z "$missing" ] && exit 0
+
+if ! command -v apt-get >/dev/null 2>&1; then
+    echo "missing on this system (names of Debian's packages):$missing" >&2
+    exit 1
+fi
+if [ "$(id -u)" -eq 0 ]; then
+    as_root=""
+elif command -v sudo >/dev/null 2>&1; then
+    as_root="sudo"
+else
+    echo "missing, and neither root nor sudo to install it:$missing" >&2
+    exit 1
+fi
+echo "installing:$missing"
+export DEBIAN_FRONTEND=noninteractive
+$as_root apt-get -o DPkg::Lock::Timeout=300 update -qq
+# shellcheck disable=SC2086  # a list of packages
+$as_root apt-get -o DPkg::Lock::Timeout=300 install -y -qq --no-install-recommends $missing
