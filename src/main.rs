@@ -12,7 +12,7 @@ use tracing_subscriber::EnvFilter;
 /// Credential authority for the Italian health card (TS-CNS): codes made in an HSM, split, delivered on two channels,
 /// verified in constant time.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(version, term_width = 120)]
 struct Arguments {
     /// What goes to the log, on standard error: error, warn, info, debug, or by target as in `sigillo=debug`.
     #[arg(long, global = true, default_value = "info", value_name = "FILTER")]
@@ -68,7 +68,7 @@ fn main() -> ExitCode {
         Command::Courier(args) => cli::courier::enter(args).map_err(Failure::from),
         Command::Hsm(command) => cli::hsm::run(&command, &mut out).map_err(Failure::from),
         Command::Init(args) => cli::init::run(&args, &mut out),
-        Command::Serve(args) => cli::serve::run(&args),
+        Command::Serve(args) => cli::serve::run(&args, &mut out),
     })
 }
 

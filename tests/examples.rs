@@ -1,9 +1,10 @@
 //! Shipped configurations and policies are what the loaders take, and what the documents say of them is so.
 
 #![expect(
+    clippy::arithmetic_side_effects,
     clippy::indexing_slicing,
     clippy::unwrap_used,
-    reason = "clippy allows these in test functions, and not in what test functions call"
+    reason = "clippy allows these in test functions, and not in what test functions call; an overflow fails the test"
 )]
 
 use std::{
@@ -11,12 +12,16 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Command, Output},
+    sync::OnceLock,
 };
 
 use sigillo::{
+    clock::{Clock, SystemClock},
     courier,
-    hsm::{self, Role},
+    files::write_new,
+    hsm::{self, Role, soft::SoftHsm},
     http::Limits,
+    pki::{Ca, Validity},
     policy::Policy,
     store::sled,
 };
@@ -53,7 +58,22 @@ fn installation() -> TempDir {
             }
         }
     }
+    named_files(&dir.path().join("hsm-config"));
     dir
+}
+
+/// What the examples name and nobody ships: certificates, the courier's public key, a PIN.
+fn named_files(dir: &Path) {
+    let now_ms = SystemClock::new().now_ms();
+    let validity = Validity { from_ms: now_ms - 60_000, to_ms: now_ms + 3_600_000 };
+    let ca = Ca::new("Test CA", validity).unwrap();
+    fs::create_dir(dir.join("tls")).unwrap();
+    ca.server(&["localhost"], &[], validity).unwrap().write(&dir.join("tls"), "server").unwrap();
+    fs::write(dir.join("tls/client-ca.pem"), ca.pem()).unwrap();
+    static CONTACT: OnceLock<String> = OnceLock::new();
+    let contact = CONTACT.get_or_init(|| SoftHsm::new(Role::Courier).unwrap().contact_public_pem().unwrap());
+    fs::write(dir.join("contact.pub.pem"), contact).unwrap();
+    write_new(&dir.join("authority.pin"), b"a pin", 0o600).unwrap();
 }
 
 fn files(dir: &Path) -> Vec<PathBuf> {
@@ -83,6 +103,30 @@ fn serve_takes_the_shipped_files() {
     let dir = installation();
     let output = check(dir.path());
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let digest = Policy::load(&dir.path().join("policies")).unwrap().digest().to_string();
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        format!("hsm-config/serve.toml holds: policy {digest}\n")
+    );
+}
+
+/// What `serve` would refuse later, `--check` refuses too: every file that is named is read.
+#[test]
+fn serve_looks_at_every_file_that_is_named() {
+    for (file, named) in [
+        ("contact.pub.pem", "contact_key"),
+        ("authority.pin", "authority.pin"),
+        ("tls/server.pem", "server.pem"),
+        ("tls/server.key", "server.key"),
+        ("tls/client-ca.pem", "client-ca.pem"),
+    ] {
+        let dir = installation();
+        fs::remove_file(dir.path().join("hsm-config").join(file)).unwrap();
+        let output = check(dir.path());
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(64), "{file}: {said}");
+        assert!(said.contains(named), "{said}");
+    }
 }
 
 #[test]
@@ -93,6 +137,8 @@ fn serve_names_what_it_refuses() {
     assert!(said.contains("serve.toml") && said.contains("`log`"), "{said}");
     let said = refusal("hsm-config/serve.toml", |text| text.replace("h2_streams = 128", "h2_streams = 0"));
     assert!(said.contains("h2_streams"), "{said}");
+    let said = refusal("hsm-config/serve.toml", |text| text.replace("127.0.0.1:9464", "0.0.0.0:9464"));
+    assert!(said.contains("internal.listen"), "{said}");
     let said = refusal("hsm-config/authority.toml", |text| text.replace("\"authority\"", "\"courier\""));
     assert!(said.contains("role"), "{said}");
     let said = refusal("policies/templates/default.toml", |text| text.replace("second = 3", "second = 33"));

@@ -15,6 +15,7 @@ use super::{
     client::{Connection, block_on},
 };
 use crate::{
+    api,
     client::ClientLimits,
     domain::checkpoint::{self, Checkpoint},
 };
@@ -37,7 +38,8 @@ Example:
   sigillo audit verify --public-key audit.pub.pem --witness checkpoint-of-yesterday.txt audit.ndjson
 
 An export alone shows changes, removals in the middle and reordering. That its end was not cut off only a
-checkpoint kept elsewhere can show: give it with --witness.
+checkpoint kept elsewhere can show: keep the answer of /v1/audit/checkpoint now and then, and give one that is
+older than the export with --witness.
 
 Exit codes: 0 the log holds; 1 it does not, or cannot be read; 64 bad options.")]
     Verify(Verify),
@@ -102,7 +104,11 @@ fn verify(args: &Verify, out: &mut impl Write) -> Result<(), Failure> {
     let read = |path: &PathBuf| {
         fs::read_to_string(path).map_err(|e| Failure::failed(format!("{}: {e}", path.display())))
     };
-    let witnesses: Vec<String> = args.witness.iter().map(read).collect::<Result<_, _>>()?;
+    let witnesses: Vec<String> =
+        args.witness.iter().map(|path| read(path).map(checkpoint_text)).collect::<Result<_, _>>()?;
+    for (path, text) in args.witness.iter().zip(&witnesses) {
+        Checkpoint::open(text, &key).map_err(|e| Failure::failed(format!("{}: {e}", path.display())))?;
+    }
     let file =
         File::open(&args.file).map_err(|e| Failure::failed(format!("{}: {e}", args.file.display())))?;
     let size = file.metadata().map_err(Failure::failed)?.len();
@@ -123,6 +129,11 @@ fn verify(args: &Verify, out: &mut impl Write) -> Result<(), Failure> {
         n => format!("{n} checkpoints kept elsewhere agree"),
     };
     writeln!(out, "log {log} holds: {seq} events, signed at {time}; {vouched}").map_err(Failure::failed)
+}
+
+/// The text of a checkpoint, or of the API's answer that holds one.
+fn checkpoint_text(text: String) -> String {
+    serde_json::from_str::<api::codes::Checkpoint>(&text).map_or(text, |answer| answer.checkpoint)
 }
 
 fn public_key(path: &Path) -> Result<Vec<u8>, Failure> {

@@ -3,7 +3,7 @@
 pub(super) mod config;
 mod watch;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{io::Write, path::PathBuf, sync::Arc};
 
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -40,21 +40,25 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
 
-    /// Only read configuration and policy, and say whether they hold.
+    /// Only read the configuration, the policy and every file that they name, and say whether they hold.
     #[arg(long)]
     pub check: bool,
 }
 
 /// Runs until told to stop.
-pub fn run(args: &Args) -> Result<(), Failure> {
+pub fn run(args: &Args, out: &mut impl Write) -> Result<(), Failure> {
     let config = Config::load(&args.config).map_err(Failure::config)?;
     let policy = config.policy()?;
     let hsm_config = hsm::config::Config::load(&config.hsm).map_err(Failure::config)?;
     if hsm_config.role != hsm::Role::Authority {
         return Err(Failure::config("the token of `serve` must have the role \"authority\""));
     }
+    // Everything that files alone decide, before the token is asked to log anybody in.
+    drop(hsm_config.pin().map_err(Failure::config)?);
+    let files = Files::load(&config)?;
     if args.check {
-        return Ok(());
+        let (file, digest) = (args.config.display(), policy.digest());
+        return writeln!(out, "{file} holds: policy {digest}").map_err(Failure::failed);
     }
     reexec::with_environment(&hsm_config.missing_environment().map_err(Failure::config)?)
         .map_err(Failure::failed)?;
@@ -63,10 +67,32 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     durable::deny_sync_file_range().map_err(Failure::failed)?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::failed)?;
-    runtime.block_on(serve(config, policy, &hsm_config))
+    runtime.block_on(serve(config, policy, files, &hsm_config))
 }
 
-async fn serve(config: Config, policy: Policy, hsm_config: &hsm::config::Config) -> Result<(), Failure> {
+/// What `serve` reads of the files that its configuration names.
+struct Files {
+    clock: Arc<dyn Clock>,
+    sealer: ContactSealer,
+    tls: Arc<ServerTls>,
+}
+
+impl Files {
+    fn load(config: &Config) -> Result<Self, Failure> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let sealer = ContactSealer::from_pem(&config.contact_key()?)
+            .map_err(|e| Failure::config(format!("contact_key: {e}")))?;
+        let tls = ServerTls::load(config.tls.clone(), Arc::clone(&clock)).map_err(Failure::config)?;
+        Ok(Self { clock, sealer, tls: Arc::new(tls) })
+    }
+}
+
+async fn serve(
+    config: Config,
+    policy: Policy,
+    files: Files,
+    hsm_config: &hsm::config::Config,
+) -> Result<(), Failure> {
     // Before anything is opened, so that no signal finds its default action.
     let signals = Signals::listen().map_err(Failure::failed)?;
     let (engine, reader) = store::sled::open(&config.store()).map_err(Failure::failed)?;
@@ -74,7 +100,7 @@ async fn serve(config: Config, policy: Policy, hsm_config: &hsm::config::Config)
     let device = hsm::pkcs11::Device::open(hsm_config).map_err(Failure::failed)?;
     let hsm =
         Hsm::start(device.tokens().map_err(Failure::failed)?, hsm_config.limits).map_err(Failure::failed)?;
-    let result = serve_with(config, policy, &hsm, &store, signals).await;
+    let result = serve_with(config, policy, files, &hsm, &store, signals).await;
     // Whatever the result: a module that is still at work while the process exits may crash it.
     store.close().await;
     hsm.close().await;
@@ -84,12 +110,12 @@ async fn serve(config: Config, policy: Policy, hsm_config: &hsm::config::Config)
 async fn serve_with(
     config: Config,
     policy: Policy,
+    files: Files,
     hsm: &Hsm,
     store: &Store,
     mut signals: Signals,
 ) -> Result<(), Failure> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let sealer = ContactSealer::from_pem(&config.contact_key()?).map_err(Failure::config)?;
+    let Files { clock, sealer, tls } = files;
     let parts = Parts {
         clock: Arc::clone(&clock),
         hsm: hsm.clone(),
@@ -102,7 +128,6 @@ async fn serve_with(
 
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let metrics = Arc::new(Metrics::new().map_err(Failure::failed)?);
-    let tls = Arc::new(ServerTls::load(config.tls.clone(), Arc::clone(&clock)).map_err(Failure::config)?);
     let limits = config.limits.clone();
     let (for_tls, for_metrics) = (Arc::clone(&tls), Arc::clone(&metrics));
     let listener = Listener::bind(config.listen, for_tls, limits.clone(), Arc::clone(&clock), for_metrics)

@@ -71,7 +71,9 @@ pub enum Broken {
     #[error("checkpoint at event {0}: the signature is not of this key")]
     Signature(u64),
     /// The export ends before an event that a checkpoint vouches for.
-    #[error("truncated: a checkpoint vouches for event {vouched}, the export ends at {end}")]
+    #[error(
+        "the export ends at event {end}, a checkpoint vouches for event {vouched}: cut off, or older than the checkpoint"
+    )]
     Truncated {
         /// Last event of the checkpoint.
         vouched: u64,

@@ -145,6 +145,12 @@ async fn a_card_from_production_to_revocation() {
     }
     let said = verify(&home, &["--witness", "witness.txt", "audit.ndjson"]).ended(0).out;
     assert!(said.contains(&format!("log demo holds: {} events", log.0.len())), "{said}");
+    // The API's own answer serves as it is.
+    fs::write(home.path("witness.json"), witness.to_string()).unwrap();
+    verify(&home, &["--witness", "witness.json", "audit.ndjson"]).ended(0);
+    fs::write(home.path("witness.json"), "{}").unwrap();
+    let said = verify(&home, &["--witness", "witness.json", "audit.ndjson"]).ended(1).err;
+    assert!(said.contains("witness.json: not a checkpoint"), "{said}");
     tampered(&home, &export);
 
     for process in [&mut home.courier, &mut home.serve] {

@@ -5,6 +5,7 @@ mod files;
 use std::{
     fs,
     io::Write,
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -41,6 +42,10 @@ pub(super) fn make(directory: &Path, args: &Args, out: &mut impl Write) -> Resul
             "SoftHSM is not installed (Debian and Ubuntu: apt-get install softhsm2, or make deps)",
         )
     })?;
+    if directory.exists() {
+        let what = "is there already: choose another directory, or remove it";
+        return Err(Failure::failed(format!("{} {what}", directory.display())));
+    }
     fs::create_dir(directory).map_err(|e| Failure::failed(format!("{}: {e}", directory.display())))?;
     let steps = ProgressBar::new(7)
         .with_style(ProgressStyle::with_template("{bar:20} {msg}").map_err(Failure::failed)?);
@@ -127,7 +132,11 @@ impl Demo<'_> {
             "smtp/mail",
         ] {
             let path = self.at(directory);
-            fs::create_dir(&path).map_err(|e| Failure::failed(format!("{}: {e}", path.display())))?;
+            let mode = if directory.ends_with("tokens") { 0o700 } else { 0o755 };
+            fs::DirBuilder::new()
+                .mode(mode)
+                .create(&path)
+                .map_err(|e| Failure::failed(format!("{}: {e}", path.display())))?;
         }
         Ok(())
     }

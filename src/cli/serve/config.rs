@@ -76,6 +76,10 @@ impl Config {
         if log.is_empty() || log.len() > 40 || !log.bytes().all(good) {
             return Err(BadFile::new(file, "log: the name of the audit log is 1 to 40 of a-z, 0-9 and -"));
         }
+        if !internal.listen.ip().is_loopback() && !internal.allow_remote {
+            let what = "internal.listen: others could reach it; it has no authentication (allow_remote = true lets them)";
+            return Err(BadFile::new(file, what));
+        }
         limits.check().map_err(|e| BadFile::new(file, e.to_string()))?;
         let at = |path: PathBuf| toml_file::beside(file, path);
         Ok(Self {
@@ -116,6 +120,7 @@ impl Config {
     }
 
     pub(super) fn contact_key(&self) -> Result<Vec<u8>, Failure> {
-        files::read_public(&self.contact_key, 1 << 16).map_err(Failure::config)
+        files::read_public(&self.contact_key, 1 << 16)
+            .map_err(|e| Failure::config(format!("contact_key: {e}")))
     }
 }

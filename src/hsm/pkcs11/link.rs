@@ -167,7 +167,11 @@ pub(super) fn initialize(context: &Pkcs11) -> Result<(), P11> {
 
 fn attempt(context: &Pkcs11, name: &TokenName) -> Result<(Slot, TokenFacts), Missing> {
     let failed = |doing: &str, error: &P11| Missing::Failed(rv::error(doing, error));
-    initialize(context).map_err(|error| failed("module", &error))?;
+    initialize(context).map_err(|error| {
+        let doing = "the module does not start (SoftHSM: is there the directory that `directories.tokendir` names in the file \
+                     of SOFTHSM2_CONF, and may this user write it?)";
+        failed(doing, &error)
+    })?;
     let slots = context.get_slots_with_token().map_err(|error| failed("slots", &error))?;
     let mut trouble = Missing::Absent;
     let mut matching = Vec::new();

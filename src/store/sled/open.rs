@@ -107,7 +107,7 @@ pub enum OpenError {
         source: io::Error,
     },
     /// There is no store.
-    #[error("no store in {}", dir.display())]
+    #[error("no store in {}: `sigillo init` makes one, once", dir.display())]
     Missing {
         /// Where it was looked for.
         dir: PathBuf,
