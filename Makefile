@@ -19,13 +19,11 @@ deps:
 	@sh tests/support/deps.sh
 
 demo: deps
-	$(CARGO) build --release --locked
-	$(CARGO) build --release --locked --package sigillo-bench --bin demo
+	$(CARGO) build --release --locked --workspace --bins
 	$(DEMO) demo --sigillo $(SIGILLO)
 
 run: deps
-	$(CARGO) build --release --locked
-	$(CARGO) build --release --locked --package sigillo-bench --bin demo
+	$(CARGO) build --release --locked --workspace --bins
 	$(DEMO) demo --sigillo $(SIGILLO) --keep-running
 
 test: deps
@@ -41,8 +39,7 @@ lint:
 	else echo "cargo-deny is not installed: cargo install --locked cargo-deny"; fi
 
 bench: deps
-	$(CARGO) build --release --locked
-	$(CARGO) build --release --locked --package sigillo-bench
+	$(CARGO) build --release --locked --workspace --bins
 	sh bench/bench.sh $(SIGILLO) $(DEMO) target/release/sigillo-bench
 
 # 100 crashes of the store and of the service under load instead of 8 and 6, everything in release.

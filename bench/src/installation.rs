@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     io::{Read, Write},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
     os::unix::{fs::lchown, process::CommandExt},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -42,6 +42,10 @@ impl Installation {
     /// # Errors
     /// A sentence.
     pub fn make(sigillo: &Path, directory: &Path, cards: u64) -> Result<Self, String> {
+        for address in [API, INTERNAL, &format!("127.0.0.1:{SMTP_PORT}")] {
+            let busy = |e| format!("{address}: {e}; is a demonstration running? End it first (Ctrl-C)");
+            drop(TcpListener::bind(address).map_err(busy)?);
+        }
         if directory.join(MARKER).is_file() {
             fs::remove_dir_all(directory).map_err(|e| format!("{}: {e}", directory.display()))?;
         }

@@ -67,7 +67,10 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
             println!("The demonstration failed at {why}");
-            println!("The logs are in {}/logs.", arguments.directory.display());
+            let logs = arguments.directory.join("logs");
+            if logs.is_dir() {
+                println!("The logs are in {}.", logs.display());
+            }
             ExitCode::FAILURE
         }
     }
@@ -115,7 +118,7 @@ async fn play(arguments: &Arguments) -> Result<(), String> {
     let what = "Everything is told to end; the authority drains and signs a last checkpoint";
     teller.step(what, async { here.stop() }).await?;
     if !keep_running {
-        println!("\nDone. `make run` starts the same installation and keeps it running.");
+        println!("\nDone. `make run` makes a fresh installation and keeps it running.");
     }
     Ok(())
 }
