@@ -111,17 +111,18 @@ impl Lab {
         Ran::new(&command.output().unwrap())
     }
 
-    /// Runs a test of `inside.rs` in a child, on the token of `role`.
-    pub(crate) fn inside(&self, role: &str, test: &str) -> Ran {
+    /// Runs an act of `inside.rs` in a child, on the token of `role`.
+    pub(crate) fn inside(&self, role: &str, act: &str) -> Ran {
         let output = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", &format!("inside::{test}"), "--ignored", "--nocapture"])
+            .args(["--exact", "inside::child", "--nocapture"])
+            .env(super::inside::ACT, act)
             .current_dir(self.dir.path())
             .env("SOFTHSM2_CONF", self.path(&format!("softhsm2-{role}.conf")))
             .env("SIGILLO_TEST_ROLE", role)
             .output()
             .unwrap();
         let ran = Ran::new(&output);
-        assert!(ran.out.contains("running 1 test"), "no such test inside: {test}");
+        assert!(ran.out.contains("running 1 test"), "the child ran nothing: {act}");
         ran
     }
 
