@@ -1,7 +1,7 @@
 //! What the authority does, and in which order.
 //!
-//! Every operation takes a [`Permit`](crate::policy::Permit) for itself and goes through the same steps
-//! ([`effects`]): decide, commit the intent, ask the HSM, commit the outcome, answer.
+//! Every operation takes a [`Permit`] for itself and goes through the same steps
+//! (`effects.rs`): decide, commit the intent, ask the HSM, commit the outcome, answer.
 
 mod activate;
 mod answer;
