@@ -129,3 +129,20 @@ impl Load {
         Ok(Figures { took, time })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_and_rate() {
+        let took = (1..=100).map(Duration::from_millis).collect();
+        let figures = Figures { took, time: Duration::from_secs(2) };
+        assert_eq!(figures.quantile(500), Duration::from_millis(51));
+        assert_eq!(figures.quantile(990), Duration::from_millis(100));
+        assert_eq!(figures.quantile(1000), Duration::from_millis(100));
+        assert!((figures.rate() - 50.0).abs() < 1e-9);
+        let none = Figures { took: Vec::new(), time: Duration::from_secs(1) };
+        assert_eq!(none.quantile(500), Duration::ZERO);
+    }
+}
