@@ -121,14 +121,16 @@ impl App {
     async fn call<A: Act>(&self, arrived: Arrived) -> Result<Call<A>, Problem> {
         let permit = self.permit(&arrived)?;
         let key = read::idempotency_key(arrived.request.headers())?;
+        let operator = read::operator(arrived.request.headers())?;
         let (_, body) = http::read(arrived.request, http::MediaType::Json, self.limits.body()).await?;
-        Ok(Call { permit, request: arrived.id, key, body })
+        Ok(Call { permit, request: arrived.id, key, operator, body })
     }
 
     /// A permitted call that has no body.
     fn bare<A: Act>(&self, arrived: &Arrived) -> Result<Call<A>, Problem> {
         let permit = self.permit(arrived)?;
-        Ok(Call { permit, request: arrived.id, key: None, body: SecretBytes::new(Vec::new()) })
+        let body = SecretBytes::new(Vec::new());
+        Ok(Call { permit, request: arrived.id, key: None, operator: None, body })
     }
 
     /// Records a refusal that nobody has recorded yet; where that fails, the answer is that of the failure (I7, I8).
@@ -171,6 +173,7 @@ impl App {
 /// the state of a card it has recorded itself.
 fn is_recorded_here(route: Route, problem: &Problem) -> bool {
     match problem.status() {
+        StatusCode::FORBIDDEN if problem.code() == "own_card" => false,
         StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => false,
         StatusCode::CONFLICT => route == Route::Reports,
         status => status.is_client_error(),

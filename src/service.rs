@@ -15,6 +15,7 @@ mod hand_out;
 mod idempotency;
 mod leases;
 mod look_up;
+mod operator;
 mod records;
 mod register;
 mod reports;
@@ -33,6 +34,7 @@ pub use error::{Error, What};
 pub use hand_out::HandedOut;
 pub use leases::LeasedDelivery;
 pub use look_up::{CardData, CardNumber};
+pub use operator::Operator;
 pub use register::{Former, Line, LineOutcome};
 pub use reports::Outcome as DeliveryOutcome;
 pub use reprint::ReprintRequest;
@@ -85,6 +87,8 @@ pub struct Call<A> {
     pub request: RequestId,
     /// Idempotency key as the caller gave it, 1 to 64 visible ASCII characters.
     pub key: Option<String>,
+    /// Who acts, as the front end says; operations that act on a card are refused without.
+    pub operator: Option<Operator>,
     /// The body, for the commitment that tells a repeated request from a changed one.
     pub body: crate::secret::SecretBytes,
 }
@@ -161,7 +165,7 @@ impl Service {
             policy: call.permit.policy().digest().to_string(),
             card: None,
             with_ticket: false,
-            detail: Vec::new(),
+            detail: call.operator_name().map(|name| ("operator", name)).into_iter().collect(),
         }
     }
 

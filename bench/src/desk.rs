@@ -17,6 +17,9 @@ use sigillo::{
 /// Calls under way at one time, at most.
 const CONCURRENT: usize = 1024;
 
+/// C.F. of an operator who is nobody and holds no card.
+const OPERATOR: &str = "RSSMRA80A01H501U";
+
 /// A caller with a certificate of its own.
 #[derive(Debug)]
 pub struct Desk(Client);
@@ -67,6 +70,7 @@ impl Desk {
         let broken = |e: &dyn std::error::Error| Refused::Broken(e.to_string());
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert("sigillo-operator", HeaderValue::from_static(OPERATOR));
         headers.insert("idempotency-key", HeaderValue::from_str(key).map_err(|e| broken(&e))?);
         let body = serde_json::to_vec(value).map_err(|e| broken(&e))?;
         self.call(Method::POST, path, headers, body).await

@@ -104,6 +104,13 @@ pub struct Event {
 }
 
 impl Event {
+    /// The event, saying one thing more.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.detail.push((name, value.into()));
+        self
+    }
+
     /// The event's bytes at its place in the chain.
     pub fn encode(&self, seq: u64, ticket: Option<Ticket>) -> Vec<u8> {
         let mut map = serde_json::Map::new();

@@ -57,10 +57,20 @@ pub(super) fn of(error: &Error, request: RequestId) -> Problem {
             "no_accepted_verification",
             "No accepted verification of this card's C.I.P. for this purpose, or not any more",
         ),
+        Error::OperatorMissing => Problem::new(
+            StatusCode::BAD_REQUEST,
+            "operator_missing",
+            "This operation needs a Sigillo-Operator header",
+        ),
         Error::OutcomeUnknown => Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "outcome_unknown",
             "The first request with this Idempotency-Key has no known outcome: look the card up",
+        ),
+        Error::OwnCard => Problem::new(
+            StatusCode::FORBIDDEN,
+            "own_card",
+            "Nobody acts on a card of their own: another operator must do it",
         ),
         Error::Refused(refusal) => {
             Problem::new(StatusCode::CONFLICT, refusal.code(), "The card does not allow it")

@@ -36,10 +36,12 @@ impl Service {
     /// Shows what an activation would do, with no effect but the event of the look-up.
     pub async fn preview_activation(
         &self,
-        call: Call<act::Activate>,
+        mut call: Call<act::Activate>,
         request: ActivationRequest,
     ) -> Result<Summary, Error> {
+        self.know_operator(&mut call).await?;
         let found = self.identify(&call, &request.card).await?;
+        self.not_own(&call, Kind::CardLookedUp, &found).await?;
         let decided = found.card.activate(self.clock.now_ms(), self.today()?, None);
         self.allowed(&call, Kind::CardLookedUp, &found.id(), decided).await?;
         let template = self.frozen.get(&found.card.registration().template)?;
@@ -58,10 +60,10 @@ impl Service {
     /// Activates a card. A repeated request is answered with the same first parts and delivery.
     pub async fn activate(
         &self,
-        call: Call<act::Activate>,
+        mut call: Call<act::Activate>,
         request: ActivationRequest,
     ) -> Result<HandedOut, Error> {
-        let (key, found) = match self.asked(&call, Kind::CardActivated, &request.card).await? {
+        let (key, found) = match self.asked(&mut call, Kind::CardActivated, &request.card).await? {
             Asked::Before(answer) => return Ok(answer),
             Asked::Now(new) => *new,
         };

@@ -35,9 +35,14 @@ pub(super) fn decoy(number: &TeamNumber) -> Result<(MacKey, SecretBytes), Error>
     message("decoy", &[number.as_str().as_bytes()])
 }
 
-/// Message whose MAC is the store key of an idempotency record: caller, action and key.
-pub(super) fn idempotency<A: Act>(call: &Call<A>, key: &str) -> Result<(MacKey, SecretBytes), Error> {
-    message("idempotency", &[call.permit.caller().as_bytes(), A::ACTION.text().as_bytes(), key.as_bytes()])
+/// Message whose MAC is the store key of an idempotency record: caller, operator, action and key (I9).
+pub(super) fn idempotency<A: Act>(
+    call: &Call<A>,
+    operator: &str,
+    key: &str,
+) -> Result<(MacKey, SecretBytes), Error> {
+    let (caller, action) = (call.permit.caller().as_bytes(), A::ACTION.text().as_bytes());
+    message("idempotency", &[caller, operator.as_bytes(), action, key.as_bytes()])
 }
 
 /// Message whose MAC tells whether a repeated request is the same one.

@@ -33,9 +33,15 @@ pub enum Error {
     /// No such thing, or not for this caller: indistinguishable.
     #[error("{0} not found")]
     NotFound(What),
+    /// The operation acts on a card and came without an operator.
+    #[error("no operator")]
+    OperatorMissing,
     /// The first request with this idempotency key has no known outcome, and never will.
     #[error("outcome of the first request with this idempotency key is unknown")]
     OutcomeUnknown,
+    /// The operator is the card's holder.
+    #[error("the card is the operator's own")]
+    OwnCard,
     /// The card's life cycle does not allow it.
     #[error(transparent)]
     Refused(#[from] Refusal),

@@ -75,7 +75,7 @@ impl Service {
     /// Finds what an earlier request with the key was answered, else the card.
     pub(super) async fn asked<A: Act>(
         &self,
-        call: &Call<A>,
+        call: &mut Call<A>,
         kind: Kind,
         data: &CardData,
     ) -> Result<Asked, Error> {
@@ -84,6 +84,7 @@ impl Service {
             return Ok(Asked::Before(self.hand_out_again(call, kind, before).await?));
         }
         let found = self.seen(call, kind, self.find(&team, Some((&cf, data.expires_on)))).await?;
+        self.not_own(call, kind, &found).await?;
         Ok(Asked::Now(Box::new((key, found))))
     }
 
@@ -105,7 +106,9 @@ impl Service {
         };
 
         let first_parts = self.first_parts(&intended, &found.card, &template, &codes).await?;
-        let mut unit = Unit { ops: Vec::new(), events: vec![Event { detail, ..event(kind, Outcome::Done) }] };
+        let mut done = event(kind, Outcome::Done);
+        done.detail.extend(detail);
+        let mut unit = Unit { ops: Vec::new(), events: vec![done] };
         let card = match activates {
             Some((now_ms, today)) => {
                 let tag = self.first_tag(&intended, &found.card, &first_parts).await?;
@@ -190,9 +193,9 @@ impl Service {
         match decided {
             Ok(value) => Ok(value),
             Err(refusal) => {
-                let detail = vec![("reason", refusal.code().to_owned())];
                 let event = self.event(call, kind, Outcome::Refused);
-                self.record(Event { card: Some(*card.bytes()), detail, ..event }).await?;
+                let event = Event { card: Some(*card.bytes()), ..event };
+                self.record(event.with("reason", refusal.code())).await?;
                 Err(refusal.into())
             }
         }
@@ -200,8 +203,8 @@ impl Service {
 
     /// Another request changed a record first: nothing of this one happened, its key is given back.
     pub(super) async fn gave_way(&self, key: &Idempotency, refused: Event) -> Result<Error, Error> {
-        let event = Event { detail: vec![("reason", "changed_meanwhile".to_owned())], ..refused };
-        let unit = Unit { ops: vec![key.release()], events: vec![event] };
+        let events = vec![refused.with("reason", "changed_meanwhile")];
+        let unit = Unit { ops: vec![key.release()], events };
         match self.commit(unit).await? {
             Ok(()) => Ok(Error::Conflict),
             Err(guard) => Err(Error::Bug(format!("release of a key refused: {guard:?}"))),

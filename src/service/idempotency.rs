@@ -81,18 +81,24 @@ impl Idempotency {
 }
 
 impl Service {
-    /// Asks the index key for an operation's own messages and for its idempotency key, in one go.
+    /// Asks the index key for an operation's own messages, for its operator and for its idempotency key, in one go.
     pub(super) async fn commitments_and_key<A: Act, const N: usize>(
         &self,
-        call: &Call<A>,
+        call: &mut Call<A>,
         messages: [(MacKey, SecretBytes); N],
     ) -> Result<([Secret<32>; N], Idempotency), Error> {
         let key = call.key.as_deref().ok_or(Error::KeyMissing)?;
+        let operator = call.operator.as_ref().ok_or(Error::OperatorMissing)?;
         let mut all = Vec::from(messages);
-        all.extend([commitments::idempotency(call, key)?, commitments::body(call)?]);
+        all.extend([
+            operator.message()?,
+            commitments::idempotency(call, operator.tax_code(), key)?,
+            commitments::body(call)?,
+        ]);
         let mut macs = self.hsm.macs(all).await?;
         let wrong = || Error::Bug("HSM answered another number of MACs".into());
         let (body, key) = (macs.pop().ok_or_else(wrong)?, macs.pop().ok_or_else(wrong)?);
+        call.operator_mut()?.known_by(&macs.pop().ok_or_else(wrong)?);
         let keep_ms = call.permit.policy().parameters().idempotency_keep_ms;
         let key = Idempotency::new(&key, &body, self.clock.now_ms().saturating_add(keep_ms));
         Ok((macs.try_into().map_err(|_| wrong())?, key))
@@ -163,8 +169,7 @@ impl Service {
     }
 
     fn replay_event<A: Act>(&self, call: &Call<A>, card: Option<&CardId>) -> Event {
-        let detail = vec![("action", A::ACTION.text().to_owned())];
-        let card = card.map(|id| *id.bytes());
-        Event { card, detail, ..self.event(call, Kind::RequestReplayed, Outcome::Done) }
+        let event = self.event(call, Kind::RequestReplayed, Outcome::Done);
+        Event { card: card.map(|id| *id.bytes()), ..event }.with("action", A::ACTION.text())
     }
 }

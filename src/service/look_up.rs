@@ -64,7 +64,10 @@ impl FoundCard {
 
 impl Service {
     /// Shows a card. Every look-up is an event, found or not.
-    pub async fn look_up(&self, call: Call<act::LookUp>, number: CardNumber) -> Result<CardView, Error> {
+    pub async fn look_up(&self, mut call: Call<act::LookUp>, number: CardNumber) -> Result<CardView, Error> {
+        if call.operator.is_some() {
+            self.know_operator(&mut call).await?;
+        }
         let found = match &number {
             CardNumber::Full(data) => self.identify(&call, data).await?,
             CardNumber::Team(team) => {
@@ -92,11 +95,8 @@ impl Service {
         found: Result<FoundCard, Error>,
     ) -> Result<FoundCard, Error> {
         if let Err(Error::NotFound(what)) = &found {
-            let event = Event {
-                detail: vec![("reason", format!("{what}_not_found"))],
-                ..self.event(call, kind, Outcome::Refused)
-            };
-            self.record(event).await?;
+            let event = self.event(call, kind, Outcome::Refused);
+            self.record(event.with("reason", format!("{what}_not_found"))).await?;
         }
         found
     }

@@ -91,6 +91,7 @@ pub(super) struct Verified {
     /// The card, or what stands in for it.
     pub card: CardId,
     pub caller: String,
+    pub operator: String,
     pub purpose: super::Purpose,
     pub outcome: super::Verdict,
     pub until_ms: u64,

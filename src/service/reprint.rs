@@ -26,14 +26,14 @@ impl Service {
     /// gateway has taken its second part: otherwise cancelling the older delivery would lose it for good.
     pub async fn reprint(
         &self,
-        call: Call<act::Reprint>,
+        mut call: Call<act::Reprint>,
         request: ReprintRequest,
     ) -> Result<HandedOut, Error> {
         if !call.permit.policy().parameters().is_reprint_reason(&request.reason) {
             let detail = "not one of the policy's reasons";
             return Err(Error::Field { field: "reason", code: "unknown_reason", detail });
         }
-        let (key, found) = match self.asked(&call, Kind::CodesReprinted, &request.card).await? {
+        let (key, found) = match self.asked(&mut call, Kind::CodesReprinted, &request.card).await? {
             Asked::Before(answer) => return Ok(answer),
             Asked::Now(new) => *new,
         };

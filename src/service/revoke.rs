@@ -25,7 +25,7 @@ use crate::{
 pub struct RevocationRequest {
     /// Number on the card's back.
     pub team: TeamNumber,
-    /// The accepted verification of its C.I.P., by the same caller, for this purpose, minutes ago at most.
+    /// The accepted verification of its C.I.P., by the same caller and operator, for this purpose, minutes ago at most.
     pub verification: VerificationId,
     /// Why.
     pub reason: Reason,
@@ -43,26 +43,26 @@ impl Service {
     /// Revokes a card and uses the verification up, in one commit.
     pub async fn revoke(
         &self,
-        call: Call<act::Revoke>,
+        mut call: Call<act::Revoke>,
         request: RevocationRequest,
     ) -> Result<Revoked, Error> {
         if !call.permit.policy().parameters().is_revocation_reason(request.reason.text()) {
             let detail = "not one of the policy's reasons";
             return Err(Error::Field { field: "reason", code: "unknown_reason", detail });
         }
-        let ([team], key) = self.commitments_and_key(&call, [commitments::team(&request.team)?]).await?;
+        let ([team], key) = self.commitments_and_key(&mut call, [commitments::team(&request.team)?]).await?;
         if let Some(before) = self.answered(&key)? {
             return self.replayed(&call, before).await;
         }
         let found = self.find(&team, None);
         let found = self.seen(&call, Kind::CardRevoked, found).await?;
+        self.not_own(&call, Kind::CardRevoked, &found).await?;
         let id = found.id();
         let event =
             |outcome| Event { card: Some(*id.bytes()), ..self.event(&call, Kind::CardRevoked, outcome) };
         let proof = match self.proof(&call, &request.verification, &id) {
             Err(Error::NotFound(What::Verification)) => {
-                let detail = vec![("reason", "no_accepted_verification".to_owned())];
-                self.record(Event { detail, ..event(Outcome::Refused) }).await?;
+                self.record(event(Outcome::Refused).with("reason", "no_accepted_verification")).await?;
                 return Err(Error::NotFound(What::Verification));
             }
             other => other?,
@@ -104,6 +104,7 @@ impl Service {
             && record.purpose == Purpose::Revocation
             && record.card == *card
             && record.caller == **call.permit.caller()
+            && Some(record.operator) == call.operator_name()
             && record.until_ms >= self.clock.now_ms();
         if holds { Ok(Expect::Version(found.version)) } else { Err(none) }
     }
@@ -125,8 +126,8 @@ impl Service {
             value,
             expect: found.unchanged(),
         });
-        let detail = vec![("reason", reason.text().to_owned())];
-        unit.events.push(Event { card: Some(*id.bytes()), detail, ..event(Kind::CardRevoked) });
+        let revoked = Event { card: Some(*id.bytes()), ..event(Kind::CardRevoked) };
+        unit.events.push(revoked.with("reason", reason.text()));
         if let Some(delivery) = self.latest_delivery(id)? {
             let cancelled = || Event { card: Some(*id.bytes()), ..event(Kind::DeliveryCancelled) };
             self.cancel_into(unit, &delivery, cancelled)?;

@@ -71,12 +71,12 @@ impl Service {
     /// Decides whether `request.code` is the card's C.I.P. Every first request spends a try.
     pub async fn verify(
         &self,
-        call: Call<act::Verify>,
+        mut call: Call<act::Verify>,
         request: VerificationRequest,
     ) -> Result<Verification, Error> {
         let ([team, decoy], key) = self
             .commitments_and_key(
-                &call,
+                &mut call,
                 [commitments::team(&request.team)?, commitments::decoy(&request.team)?],
             )
             .await?;
@@ -109,6 +109,7 @@ impl Service {
             format: records::FORMAT,
             card: *subject.id(),
             caller: call.permit.caller().to_string(),
+            operator: call.operator_name().unwrap_or_default(),
             purpose: request.purpose,
             outcome: decision.verdict,
             until_ms: self.clock.now_ms().saturating_add(rules.accepted_for_ms),
@@ -126,11 +127,10 @@ impl Service {
             Verdict::Accepted => Outcome::Accepted,
             Verdict::Rejected => Outcome::Rejected,
         };
-        let decided = Event {
-            card: Some(*subject.id().bytes()),
-            detail: vec![("checks", decision.checks), ("verification", answer.verification.to_string())],
-            ..self.event(&call, Kind::VerificationDecided, outcome)
-        };
+        let decided = self.event(&call, Kind::VerificationDecided, outcome);
+        let decided = Event { card: Some(*subject.id().bytes()), ..decided };
+        let verification = answer.verification.to_string();
+        let decided = decided.with("checks", decision.checks).with("verification", verification);
         match self.conclude(intended, Unit { ops, events: vec![decided] }).await? {
             Ok(()) => Ok(answer),
             Err(guard) => Err(Error::Bug(format!("outcome of a verification refused: {guard:?}"))),

@@ -5,7 +5,12 @@ use std::collections::HashSet;
 use hyper::{HeaderMap, Method, header::CONTENT_TYPE};
 use serde_json::{Value, json};
 
-use crate::fixture::{Answer, Api, Card, Installation, api::json_with, audit::Log, key};
+use crate::fixture::{
+    Answer, Api, Card, Installation,
+    api::{OPERATOR, OPERATOR_HEADER, json_with},
+    audit::Log,
+    key,
+};
 
 /// A value that must not come back in an answer.
 const MARK: &str = "7391";
@@ -134,6 +139,14 @@ async fn headers_paths_and_methods() {
     untyped.remove(CONTENT_TYPE);
     let mut two_keys = json_with(Some(&key()));
     two_keys.append("idempotency-key", "another".parse().unwrap());
+    let named = |names: &[&str]| {
+        let mut headers = json_with(Some(&key()));
+        headers.remove(OPERATOR_HEADER);
+        for name in names {
+            headers.append(OPERATOR_HEADER, name.parse().unwrap());
+        }
+        headers
+    };
     let (long, plain, none) = (json_with(Some(&"k".repeat(65))), json_with(Some("a key")), HeaderMap::new);
     let (post, get) = (Method::POST, Method::GET);
     let mut answers = Vec::new();
@@ -146,6 +159,9 @@ async fn headers_paths_and_methods() {
         (&desk, &post, "/v1/activations", long, 400, "bad_idempotency_key", None),
         (&desk, &post, "/v1/activations", plain, 400, "bad_idempotency_key", None),
         (&desk, &post, "/v1/activations", two_keys, 400, "bad_idempotency_key", None),
+        (&desk, &post, "/v1/activations", named(&[]), 400, "operator_missing", None),
+        (&desk, &post, "/v1/activations", named(&[OPERATOR, OPERATOR]), 400, "bad_operator", None),
+        (&desk, &post, "/v1/activations", named(&["RSSMRA80A01H501A"]), 400, "bad_operator", None),
         (&desk, &post, "/v1/activation", json_with(None), 404, "no_such_path", None),
         (&desk, &post, "/v1/activations/", json_with(None), 404, "no_such_path", None),
         (&desk, &get, "/", none(), 404, "no_such_path", None),

@@ -24,10 +24,12 @@ impl Job {
     /// The calls of the token, in order.
     pub(crate) const fn calls(self) -> &'static [&'static str] {
         match self {
-            Self::Activate => &["index", "index", "index", "index", "print", "print", "print", "verify"],
-            Self::Reprint => &["index", "index", "index", "index", "print", "print"],
-            Self::Revoke => &["index", "index", "index"],
-            Self::Verify => &["index", "index", "index", "index", "verify", "verify"],
+            Self::Activate => {
+                &["index", "index", "index", "index", "index", "print", "print", "print", "verify"]
+            }
+            Self::Reprint => &["index", "index", "index", "index", "index", "print", "print"],
+            Self::Revoke => &["index", "index", "index", "index"],
+            Self::Verify => &["index", "index", "index", "index", "index", "verify", "verify"],
         }
     }
 }

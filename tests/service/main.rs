@@ -19,6 +19,7 @@ mod former;
 mod guesses;
 mod idempotency;
 mod journey;
+mod own_card;
 mod people;
 mod post;
 mod registration;

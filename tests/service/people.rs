@@ -17,8 +17,8 @@ use sigillo::{
     secret::{Digits, SecretBytes},
     service::{
         ActivationRequest, Call, CardData, CardNumber, CardView, DeliveryOutcome, DeliveryView, Error,
-        HandedOut, LeasedDelivery, Line, LineOutcome, Purpose, ReprintRequest, RevocationRequest, Revoked,
-        Service, Summary, Verification, VerificationRequest,
+        HandedOut, LeasedDelivery, Line, LineOutcome, Operator, Purpose, ReprintRequest, RevocationRequest,
+        Revoked, Service, Summary, Verification, VerificationRequest,
     },
 };
 
@@ -30,7 +30,12 @@ pub(crate) const ADDRESS: &str = "assistita.di.prova@esempio.example";
 pub(crate) struct Client {
     service: Arc<Service>,
     print: [u8; 32],
+    /// C.F. of whoever uses it.
+    operator: String,
 }
+
+/// An operator who holds no card.
+pub(crate) const OPERATOR: &str = "RSSMRA80A01H501U";
 
 pub(crate) fn contact() -> Contact {
     Contact::parse(Channel::Email, ADDRESS).unwrap()
@@ -59,7 +64,12 @@ pub(crate) fn printed(paper: &HandedOut) -> (Vec<(CodeName, String)>, Option<Del
 
 impl Client {
     pub(crate) fn new(service: &Arc<Service>, print: [u8; 32]) -> Self {
-        Self { service: Arc::clone(service), print }
+        Self { service: Arc::clone(service), print, operator: OPERATOR.to_owned() }
+    }
+
+    /// The same counter, used by somebody else.
+    pub(crate) fn used_by(&self, tax_code: &str) -> Self {
+        Self { operator: tax_code.to_owned(), ..self.clone() }
     }
 
     pub(crate) fn moves_to(&mut self, service: &Arc<Service>) {
@@ -76,6 +86,7 @@ impl Client {
             permit: policy.permit(caller).expect("allowed by the policy"),
             request: RequestId::new(number.to_be_bytes()),
             key: Some(key.to_owned()),
+            operator: Some(Operator::new(self.operator.parse().unwrap())),
             body: SecretBytes::new(body.as_bytes().to_vec()),
         }
     }

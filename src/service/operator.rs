@@ -1,0 +1,100 @@
+//! Who acts, as the front end names them: in events by a keyed commitment, and never on a card of their own.
+//!
+//! The front end vouches for the name; the authority does not know operators' certificates yet.
+
+use aws_lc_rs::digest;
+
+use super::{Call, Error, Service, commitments, look_up::FoundCard};
+use crate::{
+    domain::{
+        audit::{Event, Kind, Outcome},
+        tax_code::TaxCode,
+    },
+    hsm::MacKey,
+    policy::Act,
+    secret::{Secret, SecretBytes},
+};
+
+/// The operator of one request.
+pub struct Operator {
+    tax_code: TaxCode,
+    known: Option<Known>,
+}
+
+/// What the index key says of an operator.
+#[derive(Clone, Copy)]
+struct Known {
+    /// As a holder of cards is stored: to be compared, never to be shown.
+    holder: [u8; 16],
+    /// Name in events and records. Not to be found from what the store holds of a holder.
+    name: [u8; 16],
+}
+
+impl Operator {
+    /// The operator with this C.F.
+    pub const fn new(tax_code: TaxCode) -> Self {
+        Self { tax_code, known: None }
+    }
+
+    /// The C.F., for messages to the index key.
+    pub(super) fn tax_code(&self) -> &str {
+        self.tax_code.as_str()
+    }
+
+    /// Message whose MAC makes the operator known.
+    pub(super) fn message(&self) -> Result<(MacKey, SecretBytes), Error> {
+        commitments::tax_code(&self.tax_code)
+    }
+
+    /// Takes that MAC. The store has its first half for every holder; the name is a digest of the whole.
+    pub(super) fn known_by(&mut self, mac: &Secret<32>) {
+        let mut hash = digest::Context::new(&digest::SHA256);
+        hash.update(b"sigillo operator v1\n");
+        hash.update(mac.expose());
+        let mut name = [0; 16];
+        name.iter_mut().zip(hash.finish().as_ref()).for_each(|(to, from)| *to = *from);
+        self.known = Some(Known { holder: commitments::half(mac), name });
+    }
+
+    fn known(&self) -> Result<Known, Error> {
+        self.known.ok_or_else(|| Error::Bug("an operator that nobody has asked the index key for".into()))
+    }
+}
+
+impl<A: Act> Call<A> {
+    /// The operator; operations that act on a card are refused without one.
+    pub(super) fn operator_mut(&mut self) -> Result<&mut Operator, Error> {
+        self.operator.as_mut().ok_or(Error::OperatorMissing)
+    }
+
+    /// The operator's name in events and records, 32 hexadecimal digits; nothing before the index key was asked.
+    pub(super) fn operator_name(&self) -> Option<String> {
+        self.operator.as_ref()?.known.map(|known| hex::encode(known.name))
+    }
+}
+
+impl Service {
+    /// Makes the operator of a call known, where nothing else is asked of the index key with it.
+    pub(super) async fn know_operator<A: Act>(&self, call: &mut Call<A>) -> Result<(), Error> {
+        let message = call.operator_mut()?.message()?;
+        let [mac] = self.commitments([message]).await?;
+        call.operator_mut()?.known_by(&mac);
+        Ok(())
+    }
+
+    /// Refuses an operator who is the card's holder (I14). The refusal is an event.
+    pub(super) async fn not_own<A: Act>(
+        &self,
+        call: &Call<A>,
+        kind: Kind,
+        found: &FoundCard,
+    ) -> Result<(), Error> {
+        let operator = call.operator.as_ref().ok_or(Error::OperatorMissing)?.known()?;
+        if operator.holder != found.card.registration().tax_code_mac {
+            return Ok(());
+        }
+        let event = Event { card: Some(*found.id().bytes()), ..self.event(call, kind, Outcome::Refused) };
+        self.record(event.with("reason", "own_card")).await?;
+        Err(Error::OwnCard)
+    }
+}
