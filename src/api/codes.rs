@@ -10,7 +10,7 @@ use super::cards::Card;
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ContactTo {
-    /// `email`.
+    /// `email` or `sms`.
     pub channel: String,
     /// The address.
     pub address: String,
@@ -117,7 +117,7 @@ pub struct Verified {
 pub struct Delivery {
     /// `queued`, `leased`, `sent`, `delivered`, `failed` or `cancelled`.
     pub state: String,
-    /// `email`.
+    /// `email` or `sms`.
     pub channel: String,
     /// Number on paper and in the message.
     pub control: String,

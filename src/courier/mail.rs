@@ -110,6 +110,7 @@ impl Gateway for MailGateway {
     async fn send(&self, mail: &Mail<'_>) -> Result<(), Setback> {
         match mail.to.channel() {
             Channel::Email => {}
+            Channel::Sms => return Err(Setback::Failed("the relay takes e-mail only".to_owned())),
         }
         let to: Address = mail
             .to

@@ -3,7 +3,9 @@
 //! The plaintext names the card and the delivery, so that a ciphertext copied into another record is found out by
 //! whoever opens it. An address is never printed and is wiped on drop.
 
-use std::fmt;
+mod number;
+
+use std::{fmt, str::FromStr};
 
 use zeroize::Zeroizing;
 
@@ -17,13 +19,24 @@ use crate::{
 pub enum Channel {
     /// Ordinary e-mail.
     Email,
+    /// A text message to a mobile phone.
+    Sms,
 }
 
+/// A text that names no channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no such channel")]
+pub struct UnknownChannel;
+
 impl Channel {
+    /// Every channel, by name.
+    pub const ALL: [Self; 2] = [Self::Email, Self::Sms];
+
     /// Its name in requests and records.
     pub const fn text(self) -> &'static str {
         match self {
             Self::Email => "email",
+            Self::Sms => "sms",
         }
     }
 
@@ -31,15 +44,21 @@ impl Channel {
     const fn byte(self) -> u8 {
         match self {
             Self::Email => 1,
+            Self::Sms => 2,
         }
     }
 
     /// The channel of a byte, if there is one.
-    const fn from_byte(byte: u8) -> Option<Self> {
-        match byte {
-            1 => Some(Self::Email),
-            _ => None,
-        }
+    fn from_byte(byte: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|channel| channel.byte() == byte)
+    }
+}
+
+impl FromStr for Channel {
+    type Err = UnknownChannel;
+
+    fn from_str(text: &str) -> Result<Self, UnknownChannel> {
+        Self::ALL.into_iter().find(|channel| channel.text() == text).ok_or(UnknownChannel)
     }
 }
 
@@ -55,6 +74,12 @@ pub enum BadContact {
     /// The part before `@`.
     #[error("the part before @ is not 1 to 64 letters, digits, inner dots and !#$%&'*+-/=?^_`{{|}}~")]
     LocalPart,
+    /// An Italian number that no text message can reach.
+    #[error("+39 is followed by a mobile number: 3 and 8 or 9 digits more")]
+    NotMobile,
+    /// Not the international form of a telephone number.
+    #[error("a mobile number is + and 7 to 15 digits, the country code first, and nothing else")]
+    Number,
     /// What was opened is not a sealed contact of a version that is known here.
     #[error("not the plaintext of a contact")]
     Plaintext,
@@ -73,14 +98,18 @@ impl Contact {
     /// Longest e-mail address, in bytes (RFC 5321, the path without its brackets).
     pub const MAX: usize = 254;
 
-    /// Takes an address in the strict form that every relay accepts: ASCII, a dot-string, `@`, a host name with
-    /// at least two labels. No quotes, comments, routes, address literals, blanks or control characters.
+    /// Takes an address as it is, or not at all.
+    ///
+    /// E-mail: the strict form that every relay accepts: ASCII, a dot-string, `@`, a host name with at least two
+    /// labels. No quotes, comments, routes, address literals, blanks or control characters. SMS: the international
+    /// form of a mobile number (E.164), `+` and digits.
     ///
     /// # Errors
     /// What is wrong with the text.
     pub fn parse(channel: Channel, text: &str) -> Result<Self, BadContact> {
         match channel {
             Channel::Email => check_email(text)?,
+            Channel::Sms => number::check(text)?,
         }
         Ok(Self { channel, address: Zeroizing::new(text.to_owned()) })
     }
@@ -246,6 +275,29 @@ mod tests {
     }
 
     #[test]
+    fn a_number_is_sealed_under_a_channel_of_its_own() {
+        let contact = Contact::parse(Channel::Sms, "+393331234567").unwrap();
+        assert_eq!(format!("{contact:?}"), "Contact(Sms)");
+        let sealed = seal_plaintext(&CARD, &DELIVERY, &contact);
+        assert_eq!(sealed.expose(), b"\x01card card card 1delivery no. 001\x02+393331234567");
+        let (_, _, opened) = open_plaintext(sealed.expose()).unwrap();
+        assert_eq!((opened.channel(), opened.expose()), (Channel::Sms, "+393331234567"));
+        assert_eq!(Contact::parse(Channel::Sms, "mario@esempio.it").err(), Some(BadContact::Number));
+        assert_eq!(Contact::parse(Channel::Email, "+393331234567").err(), Some(BadContact::Shape));
+    }
+
+    #[test]
+    fn channels_have_names_and_bytes_of_their_own() {
+        for channel in Channel::ALL {
+            assert_eq!(channel.text().parse(), Ok(channel));
+            assert_eq!(Channel::from_byte(channel.byte()), Some(channel));
+        }
+        for other in ["", "Email", "SMS", "sms ", "pec"] {
+            assert_eq!(other.parse::<Channel>(), Err(UnknownChannel));
+        }
+    }
+
+    #[test]
     fn other_plaintexts_are_refused() {
         let contact = Contact::parse(Channel::Email, "mario@esempio.it").unwrap();
         let good = seal_plaintext(&CARD, &DELIVERY, &contact).expose().to_vec();
@@ -259,7 +311,8 @@ mod tests {
         };
         assert_eq!(changed(0, 2), BadContact::Plaintext);
         assert_eq!(changed(33, 0), BadContact::Plaintext);
-        assert_eq!(changed(33, 2), BadContact::Plaintext);
+        assert_eq!(changed(33, 2), BadContact::Number);
+        assert_eq!(changed(33, 3), BadContact::Plaintext);
         assert_eq!(changed(34, 0xff), BadContact::Plaintext);
         assert_eq!(changed(34, b' '), BadContact::LocalPart);
         assert_eq!(open_plaintext(&good[..HEAD]).unwrap_err(), BadContact::Length);

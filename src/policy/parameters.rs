@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::Deserialize;
 
-use crate::domain::{card::Reason, team::Region, template::TemplateId};
+use crate::domain::{card::Reason, contact::Channel, team::Region, template::TemplateId};
 
 /// The file as written. A missing key is an error: every number here is a security decision.
 #[derive(Debug, Deserialize)]
@@ -35,6 +35,7 @@ struct RawIdempotency {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawDelivery {
+    channels: Vec<String>,
     lease_s: u64,
     attempts: u32,
     back_off_first_s: u64,
@@ -96,6 +97,7 @@ pub struct Parameters {
     pub delivery: DeliveryRules,
     /// How long an idempotency key is remembered, milliseconds.
     pub idempotency_keep_ms: u64,
+    channels: Vec<Channel>,
     reprint_reasons: Vec<String>,
     revocation_reasons: Vec<String>,
     default_template: TemplateId,
@@ -118,6 +120,11 @@ impl Parameters {
         std::iter::once(&self.default_template).chain(self.templates.values())
     }
 
+    /// Whether second parts may travel this way.
+    pub fn is_channel(&self, channel: Channel) -> bool {
+        self.channels.contains(&channel)
+    }
+
     /// Whether a reprint may be asked for with this reason.
     pub fn is_reprint_reason(&self, reason: &str) -> bool {
         self.reprint_reasons.iter().any(|known| known == reason)
@@ -135,6 +142,19 @@ fn within(name: &str, value: u64, low: u64, high: u64) -> Result<u64, String> {
     } else {
         Err(format!("{name} = {value}: must be {low} to {high}"))
     }
+}
+
+/// The channels of a list, each of them known and named once.
+fn channels(list: &[String]) -> Result<Vec<Channel>, String> {
+    let mut known = Vec::with_capacity(list.len());
+    for text in list {
+        let channel = text.parse().map_err(|_| format!("delivery.channels: there is no \"{text}\""))?;
+        if known.contains(&channel) {
+            return Err(format!("delivery.channels: \"{text}\" is given twice"));
+        }
+        known.push(channel);
+    }
+    if known.is_empty() { Err("delivery.channels: at least one channel".to_owned()) } else { Ok(known) }
 }
 
 fn reasons(name: &str, list: Vec<String>) -> Result<Vec<String>, String> {
@@ -193,6 +213,7 @@ impl RawParameters {
             },
             idempotency_keep_ms: within("idempotency.keep_h", idempotency.keep_h, 1, 720)?
                 .saturating_mul(3_600_000),
+            channels: channels(&d.channels)?,
             reprint_reasons: reasons("reprint.reasons", reprint.reasons)?,
             revocation_reasons: revocation_reasons(revocation.reasons)?,
             default_template: id(&templates.default)?,

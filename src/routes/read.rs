@@ -98,10 +98,8 @@ pub(super) struct NotOneOf(pub(super) &'static str);
 
 /// Parses a contact.
 pub(super) fn contact(to: &ContactTo) -> Result<Contact, Problem> {
-    let channel = match to.channel.as_str() {
-        "email" => Channel::Email,
-        _ => return Err(invalid("contact.channel", NotOneOf("\"email\""))),
-    };
+    let channel: Channel =
+        to.channel.parse().map_err(|_| invalid("contact.channel", NotOneOf("\"email\" or \"sms\"")))?;
     Contact::parse(channel, &to.address).map_err(|e| invalid("contact.address", e))
 }
 

@@ -2,7 +2,7 @@
 
 use super::{
     Call, CardData, CardView, Error, Service,
-    hand_out::{Asked, HandedOut, Handing},
+    hand_out::{Asked, HandedOut, Handing, check_channel},
 };
 use crate::{
     domain::{
@@ -39,6 +39,7 @@ impl Service {
         mut call: Call<act::Activate>,
         request: ActivationRequest,
     ) -> Result<Summary, Error> {
+        check_channel(&call, &request.contact)?;
         self.know_operator(&mut call).await?;
         let found = self.identify(&call, &request.card).await?;
         self.not_own(&call, Kind::CardLookedUp, &found).await?;
@@ -63,6 +64,7 @@ impl Service {
         mut call: Call<act::Activate>,
         request: ActivationRequest,
     ) -> Result<HandedOut, Error> {
+        check_channel(&call, &request.contact)?;
         let (key, found) = match self.asked(&mut call, Kind::CardActivated, &request.card).await? {
             Asked::Before(answer) => return Ok(answer),
             Asked::Now(new) => *new,

@@ -71,6 +71,15 @@ pub(super) enum Asked {
     Now(Box<(Idempotency, FoundCard)>),
 }
 
+/// Refuses a way for second parts that the policy does not allow.
+pub(super) fn check_channel<A: Act>(call: &Call<A>, contact: &Contact) -> Result<(), Error> {
+    if call.permit.policy().parameters().is_channel(contact.channel()) {
+        return Ok(());
+    }
+    let detail = "not one of the policy's channels";
+    Err(Error::Field { field: "contact.channel", code: "channel_not_allowed", detail })
+}
+
 impl Service {
     /// Finds what an earlier request with the key was answered, else the card.
     pub(super) async fn asked<A: Act>(

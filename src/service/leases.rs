@@ -157,7 +157,7 @@ impl Service {
             record.attempts = record.attempts.saturating_sub(1);
         }
         let leased = if record.attempts >= rules.attempts {
-            record.state = DeliveryState::Failed;
+            record.state = DeliveryState::Failed { lease: None };
             record.contact = None;
             unit.events.push(self.delivery_event(call, Kind::DeliveryReported, &id, &record));
             None

@@ -23,7 +23,7 @@ pub(super) struct Delivery {
     pub codes: Vec<DeliveredCode>,
     /// Number on paper and in the message.
     pub control: String,
-    /// `email`.
+    /// `email` or `sms`.
     pub channel: String,
     /// Sealed to the courier's token; gone once nothing more is to be sent.
     pub contact: Option<String>,
@@ -48,15 +48,21 @@ pub(super) struct DeliveredCode {
 pub(super) enum DeliveryState {
     /// A newer request took its place, or the card was revoked.
     Cancelled,
-    /// The citizen's mailbox or device has it.
-    Delivered,
-    /// Given up.
-    Failed,
+    /// The citizen's mailbox or device has it, as this holder has reported.
+    Delivered {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lease: Option<LeaseId>,
+    },
+    /// Given up: by this holder's report, or after the last attempt.
+    Failed {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lease: Option<LeaseId>,
+    },
     /// The courier holds it. Once it has prepared the second parts, a message may have left.
     Leased { lease: LeaseId, until_ms: u64, prepared: bool },
     /// To be leased.
     Queued { due_ms: u64 },
-    /// The gateway has it; the last holder may still report that it arrived.
+    /// The gateway has it; the last holder may still report that it arrived, or that it never will.
     Sent { lease: LeaseId },
 }
 
@@ -65,8 +71,8 @@ impl DeliveryState {
     pub(super) const fn text(self) -> &'static str {
         match self {
             Self::Cancelled => "cancelled",
-            Self::Delivered => "delivered",
-            Self::Failed => "failed",
+            Self::Delivered { .. } => "delivered",
+            Self::Failed { .. } => "failed",
             Self::Leased { .. } => "leased",
             Self::Queued { .. } => "queued",
             Self::Sent { .. } => "sent",
@@ -78,7 +84,7 @@ impl DeliveryState {
         match self {
             Self::Queued { due_ms } => Some(due_ms),
             Self::Leased { until_ms, .. } => Some(until_ms),
-            Self::Cancelled | Self::Delivered | Self::Failed | Self::Sent { .. } => None,
+            Self::Cancelled | Self::Delivered { .. } | Self::Failed { .. } | Self::Sent { .. } => None,
         }
     }
 }
@@ -161,4 +167,23 @@ impl Perishable {
 /// Key in `Space::Verification`.
 pub(super) fn verification_key(id: &VerificationId) -> Vec<u8> {
     id.bytes().to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ends_without_a_holder_are_read_as_they_were_written() {
+        for (text, state) in [
+            (r#"{"is":"delivered"}"#, DeliveryState::Delivered { lease: None }),
+            (r#"{"is":"failed"}"#, DeliveryState::Failed { lease: None }),
+        ] {
+            assert_eq!(serde_json::from_str::<DeliveryState>(text).unwrap(), state);
+            assert_eq!(serde_json::to_string(&state).unwrap(), text);
+        }
+        let held = DeliveryState::Delivered { lease: Some(LeaseId::new([7; 16])) };
+        let text = serde_json::to_string(&held).unwrap();
+        assert_eq!(serde_json::from_str::<DeliveryState>(&text).unwrap(), held);
+    }
 }

@@ -35,8 +35,26 @@ pub enum Outcome {
 /// How often a report is tried when another request changes card or delivery at the same time.
 const REPORT_TRIES: u32 = 3;
 
+/// Whether this holder may say this now. A delivery only moves on: held, sent, and one of two ends, the first that is
+/// reported. What was sent can still fail, since a gateway learns later than it answers; an end is never taken back.
+fn is_next(state: DeliveryState, lease: LeaseId, outcome: &Outcome) -> bool {
+    match state {
+        DeliveryState::Leased { lease: holder, .. } => holder == lease,
+        DeliveryState::Sent { lease: holder } => {
+            holder == lease && matches!(outcome, Outcome::Delivered | Outcome::Failed(_) | Outcome::Sent)
+        }
+        DeliveryState::Delivered { lease: holder } => {
+            holder == Some(lease) && matches!(outcome, Outcome::Delivered | Outcome::Sent)
+        }
+        DeliveryState::Failed { lease: holder } => {
+            holder == Some(lease) && matches!(outcome, Outcome::Failed(_) | Outcome::Sent)
+        }
+        DeliveryState::Cancelled | DeliveryState::Queued { .. } => false,
+    }
+}
+
 impl Service {
-    /// Takes the courier's report, from the present holder only. The same report again changes nothing.
+    /// Takes the courier's report, from the present or last holder only. The same report again changes nothing.
     pub async fn report(
         &self,
         call: &Call<act::Courier>,
@@ -62,19 +80,8 @@ impl Service {
     ) -> Result<Option<&'static str>, Error> {
         let (mut record, version) = self.find_delivery(&id)?.ok_or(Error::NotFound(What::Lease))?;
         let due_ms = record.state.due_ms();
-        match (record.state, outcome) {
-            (DeliveryState::Leased { lease: holder, .. }, _) if holder == lease => {}
-            (DeliveryState::Sent { lease: holder }, Outcome::Delivered | Outcome::Sent)
-                if holder == lease => {}
-            (
-                DeliveryState::Cancelled
-                | DeliveryState::Delivered
-                | DeliveryState::Failed
-                | DeliveryState::Leased { .. }
-                | DeliveryState::Queued { .. }
-                | DeliveryState::Sent { .. },
-                _,
-            ) => return Err(Error::NotFound(What::Lease)),
+        if !is_next(record.state, lease, outcome) {
+            return Err(Error::NotFound(What::Lease));
         }
         let mut unit = Unit::default();
         let rules = call.permit.policy().parameters().delivery;
@@ -85,16 +92,21 @@ impl Service {
                     *prepared = true;
                 }
             }
-            Outcome::Sent => record.state = DeliveryState::Sent { lease },
-            Outcome::Delivered => record.state = DeliveryState::Delivered,
+            Outcome::Sent => {
+                // What the gateway said of its end may have come before the courier's word that it was sent.
+                if !matches!(record.state, DeliveryState::Delivered { .. } | DeliveryState::Failed { .. }) {
+                    record.state = DeliveryState::Sent { lease };
+                }
+            }
+            Outcome::Delivered => record.state = DeliveryState::Delivered { lease: Some(lease) },
             Outcome::Failed(reason) => {
-                record.state = DeliveryState::Failed;
+                record.state = DeliveryState::Failed { lease: Some(lease) };
                 record.reason = Some(reason.clone());
             }
             Outcome::Retry(reason) => {
                 let wait_ms = rules.back_off_ms(record.attempts);
                 record.state = if record.attempts >= rules.attempts {
-                    DeliveryState::Failed
+                    DeliveryState::Failed { lease: None }
                 } else {
                     DeliveryState::Queued { due_ms: self.clock.now_ms().saturating_add(wait_ms) }
                 };

@@ -2,7 +2,7 @@
 
 use super::{
     Call, CardData, Error, Service,
-    hand_out::{Asked, HandedOut, Handing},
+    hand_out::{Asked, HandedOut, Handing, check_channel},
     records::DeliveryState,
 };
 use crate::{
@@ -23,7 +23,7 @@ pub struct ReprintRequest {
 
 impl Service {
     /// Hands out PIN and PUK again and cancels an older delivery. The C.I.P. goes with them only while no
-    /// gateway has taken its second part: otherwise cancelling the older delivery would lose it for good.
+    /// gateway has taken its second part, or if that was reported as failed: otherwise it would be lost for good.
     pub async fn reprint(
         &self,
         mut call: Call<act::Reprint>,
@@ -33,6 +33,7 @@ impl Service {
             let detail = "not one of the policy's reasons";
             return Err(Error::Field { field: "reason", code: "unknown_reason", detail });
         }
+        check_channel(&call, &request.contact)?;
         let (key, found) = match self.asked(&mut call, Kind::CodesReprinted, &request.card).await? {
             Asked::Before(answer) => return Ok(answer),
             Asked::Now(new) => *new,
@@ -63,7 +64,7 @@ impl Service {
     fn cip_on_its_way(&self, card: &CardId) -> Result<bool, Error> {
         let Some(id) = self.latest_delivery(card)? else { return Ok(false) };
         let (record, _) = self.delivery_record(&id)?;
-        let taken = matches!(record.state, DeliveryState::Sent { .. } | DeliveryState::Delivered);
+        let taken = matches!(record.state, DeliveryState::Sent { .. } | DeliveryState::Delivered { .. });
         Ok(!taken && record.codes.iter().any(|sent| sent.code == CodeName::Cip))
     }
 }

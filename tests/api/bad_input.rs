@@ -48,6 +48,8 @@ async fn bodies() {
     let desk = home.api("desk");
     let card = home.cards(1).await.remove(0);
     let good = card.activation("titolare@esempio.it");
+    let mut text = good.clone();
+    text["contact"] = json!({ "channel": "sms", "address": "+393337391739" });
     let mut extra = good.clone();
     extra["pin"] = json!(MARK);
     let mut less = good.clone();
@@ -103,6 +105,11 @@ async fn bodies() {
         (activate, &good, "/contact/address", "7391.esempio.it"),
         (activate, &good, "/contact/address", "7391@esempio.it\r\nBcc: x@esempio.it"),
         (activate, &good, "/contact/channel", MARK),
+        (activate, &good, "/contact/channel", "SMS"),
+        (activate, &text, "/contact/address", "3337391739"),
+        (activate, &text, "/contact/address", "+39 333 7391739"),
+        (activate, &text, "/contact/address", "+39027391739"),
+        (activate, &text, "/contact/address", "7391@esempio.it"),
         (verify, &guess, "/purpose", MARK),
         (verify, &guess, "/code", &"7".repeat(65)),
         (verify, &guess, "/code", "7391x"),

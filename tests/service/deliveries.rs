@@ -17,7 +17,7 @@ const HOLD_MS: u64 = 120_000;
 
 impl World {
     /// A card of this region, active, with its delivery queued.
-    async fn queued(&self, region: &str) -> DeliveryId {
+    pub(crate) async fn queued(&self, region: &str) -> DeliveryId {
         let card = self.registered(region).await;
         self.desk.activate(&card, card.id_carta.as_str()).await.unwrap().delivery.unwrap()
     }
@@ -49,16 +49,20 @@ impl World {
         }
     }
 
-    async fn tell(&self, lease: &LeasedDelivery, outcome: DeliveryOutcome) -> Result<&'static str, Error> {
+    pub(crate) async fn tell(
+        &self,
+        lease: &LeasedDelivery,
+        outcome: DeliveryOutcome,
+    ) -> Result<&'static str, Error> {
         self.post.report((lease.lease, lease.delivery), outcome).await
     }
 }
 
-fn retry() -> DeliveryOutcome {
+pub(crate) fn retry() -> DeliveryOutcome {
     DeliveryOutcome::Retry("relay busy".into())
 }
 
-fn lost<T>(answer: &Result<T, Error>) -> bool {
+pub(crate) fn lost<T>(answer: &Result<T, Error>) -> bool {
     matches!(answer, Err(Error::NotFound(What::Lease)))
 }
 

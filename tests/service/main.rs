@@ -12,6 +12,7 @@
 
 mod audit;
 mod deliveries;
+mod ends;
 mod faults;
 mod faults_courier;
 mod faults_hsm;

@@ -107,6 +107,17 @@ impl Client {
         self.service.activate(self.call(key, card.team_number.as_str()), activation(card)).await
     }
 
+    /// Activates it, with the second parts to this number.
+    pub(crate) async fn activate_by_sms(
+        &self,
+        card: &FictionalCard,
+        number: &str,
+    ) -> Result<HandedOut, Error> {
+        let contact = Contact::parse(Channel::Sms, number).unwrap();
+        let request = ActivationRequest { card: data(card), contact };
+        self.service.activate(self.call(number, card.team_number.as_str()), request).await
+    }
+
     pub(crate) async fn reprint(&self, card: &FictionalCard, key: &str) -> Result<HandedOut, Error> {
         self.reprint_because(card, key, "lost_paper").await
     }

@@ -71,7 +71,7 @@ impl Stage {
     }
 }
 
-fn codes(lease: &LeasedDelivery) -> Vec<CodeName> {
+pub(crate) fn codes(lease: &LeasedDelivery) -> Vec<CodeName> {
     lease.codes.iter().map(|(code, ..)| *code).collect()
 }
 
