@@ -13,6 +13,7 @@ mod stage;
 
 pub mod internal;
 pub mod limits;
+pub mod plain;
 
 use std::sync::Arc;
 

@@ -1,37 +1,18 @@
 //! The second listener: `/livez`, `/readyz`, `/metrics`, in plain HTTP, for this machine only.
 
-use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc};
 
 use hyper::{
     Method, Request, Response, StatusCode,
     header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue},
-    server::conn::http1,
-    service::service_fn,
 };
-use hyper_util::rt::{TokioIo, TokioTimer};
 use serde::Deserialize;
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::{Semaphore, watch},
-};
 
 use super::{
-    Body, ListenError, listen,
-    stage::{Stage, reached},
+    Body, ListenError,
+    plain::{PlainListener, Reach},
 };
 use crate::metrics::Metrics;
-
-/// Connections at one time.
-const MAX_CONNECTIONS: usize = 32;
-
-/// Age at which a connection is closed.
-const CONNECTION_AGE: Duration = Duration::from_secs(300);
-
-/// Time for the headers of a request.
-const HEADER_TIME: Duration = Duration::from_secs(10);
-
-/// Pause after the system could not accept.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Where to listen.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -61,15 +42,14 @@ impl<F: Fn() -> Result<(), &'static str> + Send + Sync + 'static> Readiness for 
 
 /// The bound socket.
 pub struct InternalListener {
-    socket: TcpListener,
-    address: SocketAddr,
+    socket: PlainListener,
     metrics: Arc<Metrics>,
     readiness: Arc<dyn Readiness>,
 }
 
 impl std::fmt::Debug for InternalListener {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("InternalListener").field("address", &self.address).finish_non_exhaustive()
+        f.debug_struct("InternalListener").field("address", &self.local_addr()).finish_non_exhaustive()
     }
 }
 
@@ -83,63 +63,20 @@ impl InternalListener {
         metrics: Arc<Metrics>,
         readiness: Arc<dyn Readiness>,
     ) -> Result<Self, ListenError> {
-        if !config.listen.ip().is_loopback() && !config.allow_remote {
-            return Err(ListenError::Remote(config.listen));
-        }
-        let (socket, address) = listen::bind(config.listen).await?;
-        Ok(Self { socket, address, metrics, readiness })
+        let reach = if config.allow_remote { Reach::Anywhere } else { Reach::Loopback };
+        Ok(Self { socket: PlainListener::bind(config.listen, reach).await?, metrics, readiness })
     }
 
     /// The address bound, with its real port.
     pub const fn local_addr(&self) -> SocketAddr {
-        self.address
+        self.socket.local_addr()
     }
 
     /// Serves until `stop` is ready. Keep it running while the API drains, so that the drain can be watched.
     pub async fn serve(self, stop: impl Future<Output = ()> + Send) {
-        let (stage, follow) = watch::channel(Stage::Run);
-        let seats = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-        let mut stop = pin!(stop);
-        loop {
-            let stream = tokio::select! {
-                () = stop.as_mut() => break,
-                accepted = self.socket.accept() => match accepted {
-                    Ok((stream, _)) => stream,
-                    Err(error) => {
-                        tracing::warn!(%error, "cannot accept");
-                        tokio::time::sleep(ACCEPT_PAUSE).await;
-                        continue;
-                    }
-                },
-            };
-            let Ok(seat) = Arc::clone(&seats).try_acquire_owned() else { continue };
-            let (metrics, readiness) = (Arc::clone(&self.metrics), Arc::clone(&self.readiness));
-            let mut stage = follow.clone();
-            drop(tokio::spawn(async move {
-                tokio::select! {
-                    () = connection(stream, metrics, readiness) => {}
-                    () = reached(&mut stage, Stage::Close) => {}
-                    () = tokio::time::sleep(CONNECTION_AGE) => {}
-                }
-                drop(seat);
-            }));
-        }
-        stage.send_replace(Stage::Close);
-    }
-}
-
-async fn connection(stream: TcpStream, metrics: Arc<Metrics>, readiness: Arc<dyn Readiness>) {
-    let service = service_fn(move |request| {
-        let answer = answer(&request, &metrics, &*readiness);
-        async move { Ok::<_, Infallible>(answer) }
-    });
-    let served = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIME)
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
-    if let Err(error) = served {
-        tracing::debug!(%error, "internal connection ended");
+        let Self { socket, metrics, readiness } = self;
+        let answer = move |request: Request<_>| std::future::ready(answer(&request, &metrics, &*readiness));
+        socket.serve(answer, stop).await;
     }
 }
 
