@@ -6,6 +6,7 @@
 //! contact or server text may reach a log or a report.
 
 mod derive;
+mod gateways;
 mod setback;
 mod smtp;
 
@@ -14,6 +15,7 @@ pub mod config;
 pub mod mail;
 pub mod message;
 pub mod run;
+pub mod sms;
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,13 +23,14 @@ use crate::{
     api::courier::{Lease, Report, ReportStatus},
     clock::Clock,
     domain::{
-        contact::{Contact, open_plaintext},
+        contact::{Channel, Contact, open_plaintext},
         id::{DeliveryId, LeaseId},
     },
     hsm::{Hsm, State},
 };
 use message::{Messages, Text};
 
+pub use gateways::Gateways;
 pub use setback::Setback;
 
 /// Why the authority did not take what it was told, or gave no leases.
@@ -62,14 +65,40 @@ pub trait Authority: Send + Sync {
 pub struct Mail<'a> {
     /// Names the message over all attempts, so that a second copy can be recognised.
     pub delivery: DeliveryId,
+    /// Names the attempt.
+    pub lease: LeaseId,
     /// Where it goes.
     pub to: &'a Contact,
     /// What it says; holds second parts.
     pub text: &'a Text,
 }
 
+impl<A: Authority> Authority for Arc<A> {
+    fn lease(&self, limit: usize) -> impl Future<Output = Result<Vec<Lease>, AuthorityError>> + Send {
+        A::lease(self, limit)
+    }
+
+    fn report(
+        &self,
+        lease: &LeaseId,
+        report: &Report,
+    ) -> impl Future<Output = Result<(), AuthorityError>> + Send {
+        A::report(self, lease, report)
+    }
+}
+
 /// What carries messages.
 pub trait Gateway: Send + Sync {
+    /// Whether a message for this channel could be handed over now. Asked before anything is derived.
+    ///
+    /// # Errors
+    /// The channel is not carried, or rests after trouble.
+    fn ready(&self, channel: Channel) -> Result<(), Setback> {
+        match channel {
+            Channel::Email | Channel::Sms => Ok(()),
+        }
+    }
+
     /// Hands one message over. `Ok` means that the gateway has taken responsibility for it.
     ///
     /// An error after the message has left may mean that it was taken all the same: then it is sent twice, with
@@ -98,6 +127,8 @@ pub enum Outcome {
     LeaseLost,
     /// The authority refuses a report of this delivery. If it was `prepared`, nothing was sent.
     Refused,
+    /// Handed back untouched or unsent, for a reason that is not its own and not every delivery's.
+    Resting,
     /// Reported as to be tried again.
     Retry,
     /// Sent and reported.
@@ -181,7 +212,7 @@ impl<A: Authority, G: Gateway> Courier<A, G> {
         if !self.is_held(lease, taken) {
             return self.lost(lease, "before it was sent");
         }
-        let mail = Mail { delivery: lease.delivery, to: &contact, text: &text };
+        let mail = Mail { delivery: lease.delivery, lease: lease.lease, to: &contact, text: &text };
         match self.gateway.send(&mail).await {
             Ok(()) => self.close(lease, taken, ReportStatus::Sent, None, Outcome::Sent).await,
             Err(setback) => self.give_back(lease, taken, setback).await,
@@ -192,7 +223,10 @@ impl<A: Authority, G: Gateway> Courier<A, G> {
     pub async fn give_back(&self, lease: &Lease, taken: Moment, setback: Setback) -> Outcome {
         let (status, outcome, reason) = match setback {
             Setback::Failed(reason) => (ReportStatus::Failed, Outcome::Failed, reason),
-            Setback::Retry(reason) => (ReportStatus::Retry, Outcome::Retry, reason),
+            Setback::Rest(reason) => (ReportStatus::Returned, Outcome::Resting, reason),
+            Setback::Retry(reason) | Setback::Unknown(reason) => {
+                (ReportStatus::Retry, Outcome::Retry, reason)
+            }
             Setback::Trouble(reason) => (ReportStatus::Returned, Outcome::Trouble, reason),
         };
         self.close(lease, taken, status, Some(reason), outcome).await
@@ -207,11 +241,12 @@ impl<A: Authority, G: Gateway> Courier<A, G> {
         if (card, delivery) != (lease.card, lease.delivery) {
             return Err(Setback::Failed("the contact is sealed for another delivery".to_owned()));
         }
+        self.gateway.ready(contact.channel())?;
         let parts = order.second_parts(&self.hsm).await?;
         let tag = order.tag(&self.hsm, &parts).await?;
         let text = self
             .messages
-            .render(&lease.message, &lease.control, &parts)
+            .render(&lease.message, contact.channel(), &lease.control, &parts)
             .map_err(|why| Setback::Retry(why.to_string()))?;
         let (generation, second_part_tag) = tag.unzip();
         let status = ReportStatus::Prepared;

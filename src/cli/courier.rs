@@ -12,10 +12,11 @@ use crate::{
     client::ClientError,
     clock::{Clock, SystemClock},
     courier::{
-        Courier,
+        Courier, Gateways,
         authority::HttpAuthority,
         config::{BadConfig, Config},
         run::{Until, run as deliver},
+        sms::{Receipts, SmsGateway},
     },
     hsm::{
         self, Hsm, Role, State,
@@ -23,7 +24,7 @@ use crate::{
     },
 };
 
-/// Sends second parts by e-mail.
+/// Sends second parts by e-mail and SMS.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
@@ -33,7 +34,7 @@ SIGTERM and SIGINT end it after the delivery in hand; what it has leased beside 
 
 Exit codes:
   0   told to stop; with --once: all that was due has been tried
-  1   the token did not start or is lost; with --once: authority, token or relay did not work
+  1   the token did not start or is lost; with --once: authority, token or a gateway did not work
   64  the configuration, or a file that it names, is refused")]
 pub struct Args {
     /// Configuration file (policies/courier/courier.toml.example documents every key).
@@ -67,7 +68,7 @@ pub enum Error {
     #[error("the courier's token is lost")]
     TokenLost,
     /// With `--once`: not everything that was due could be carried out.
-    #[error("authority, token or relay did not work: the log says which")]
+    #[error("authority, token or a gateway did not work: the log says which")]
     Trouble,
     /// The configured token serves the authority.
     #[error("{0}: the courier needs a token of the role courier")]
@@ -120,13 +121,16 @@ async fn run(args: Args) -> Result<(), Error> {
     let config = Config::load(&args.config)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let messages = config.messages()?;
-    let gateway = config.gateway(Arc::clone(&clock))?;
-    let authority = HttpAuthority::new(
+    let receipts = config.receipts().await?;
+    let slips = receipts.as_ref().map(Receipts::slips);
+    let sms = config.sms()?.map(|account| SmsGateway::new(account, slips));
+    let gateways = Gateways::new(config.mail(Arc::clone(&clock))?, sms, Arc::clone(&clock));
+    let authority = Arc::new(HttpAuthority::new(
         &config.authority,
         &config.authority_tls,
         config.authority_timeout,
         Arc::clone(&clock),
-    )?;
+    )?);
     // Before the token is opened, so that no signal finds its default action.
     let stop = on_signal()?;
 
@@ -137,10 +141,19 @@ async fn run(args: Args) -> Result<(), Error> {
     let hsm = open(token).await?;
 
     let until = if args.once { Until::Idle } else { Until::Stopped };
-    let courier = Courier::new(authority, gateway, hsm.clone(), messages, clock, config.limits());
+    let (ended, over) = watch::channel(false);
+    let receiving = receipts.map(|receipts| {
+        tracing::info!(at = %receipts.local_addr(), "listening for delivery receipts");
+        tokio::spawn(receipts.serve(Arc::clone(&authority), config.limits(), over))
+    });
+    let courier = Courier::new(authority, gateways, hsm.clone(), messages, clock, config.limits());
     tracing::info!(authority = config.authority, "courier started");
     let tally = deliver(&courier, config.pace(until), stop).await;
     courier.gateway().close().await;
+    ended.send_replace(true);
+    if let Some(receiving) = receiving {
+        receiving.await.map_err(std::io::Error::other)?;
+    }
     let is_lost = hsm.state() == State::Down;
     hsm.close().await;
     tracing::info!(sent = tally.sent, "courier ended");

@@ -1,6 +1,7 @@
 //! The texts that carry second parts: one file per text in the messages directory, read and checked at start.
 //!
-//! The first line is `Oggetto: ` and the subject; then an empty line and the body. `{pin_second}`, `{puk_second}`,
+//! `NAME.txt` is an e-mail: the first line is `Oggetto: ` and the subject; then an empty line and the body.
+//! `NAME.sms.txt` is the same message by SMS: lines that are joined by blanks, within `sms/text.rs`. `{pin_second}`, `{puk_second}`,
 //! `{cip_second}` and `{control}` stand for a delivery's values. A line that names a code which the delivery does
 //! not have is left out. There is no way to escape a brace, and no other field.
 
@@ -8,7 +9,11 @@ use std::{collections::BTreeMap, fmt, fs, path::Path};
 
 use zeroize::Zeroizing;
 
-use crate::{domain::template::CodeName, secret::Digits};
+use super::sms::text;
+use crate::{
+    domain::{contact::Channel, template::CodeName},
+    secret::Digits,
+};
 
 /// Why the messages directory is refused. Lines count from 1.
 #[derive(Debug, thiserror::Error)]
@@ -57,12 +62,12 @@ pub struct Text {
 }
 
 impl Text {
-    /// The subject, on one line. Holds nothing of the delivery.
+    /// The subject, on one line; empty for SMS. Holds nothing of the delivery.
     pub fn subject(&self) -> &str {
         &self.subject
     }
 
-    /// The body, for the gateway: lines that end in `\n`.
+    /// The body, for the gateway: of an e-mail lines that end in `\n`, of an SMS a single line.
     pub fn expose(&self) -> &str {
         &self.body
     }
@@ -74,20 +79,28 @@ impl fmt::Debug for Text {
     }
 }
 
-/// All texts by name: the file's name without `.txt`.
+/// All texts by channel and name: the file's name without `.txt` or `.sms.txt`.
 #[derive(Debug)]
-pub struct Messages(BTreeMap<String, Template>);
+pub struct Messages(BTreeMap<(Channel, String), Template>);
 
 #[derive(Debug)]
 struct Template {
     subject: String,
     lines: Vec<Vec<Piece>>,
+    /// Between two lines.
+    join: char,
+    /// After the last one.
+    end: &'static str,
 }
 
+/// A piece of a line.
 #[derive(Debug, PartialEq, Eq)]
-enum Piece {
+pub(super) enum Piece {
+    /// The second part of a code.
     Code(CodeName),
+    /// The control number.
     Control,
+    /// As it stands.
     Text(String),
 }
 
@@ -107,12 +120,20 @@ impl Messages {
                 continue;
             };
             let text = fs::read_to_string(&path).map_err(|e| unreadable(&path, e))?;
-            let template = Template::parse(&text).map_err(|(line, why)| BadMessages::Text {
+            let (channel, name) = match name.strip_suffix(".sms") {
+                Some(name) => (Channel::Sms, name),
+                None => (Channel::Email, name),
+            };
+            let template = match channel {
+                Channel::Email => Template::mail(&text),
+                Channel::Sms => Template::sms(&text),
+            };
+            let template = template.map_err(|(line, why)| BadMessages::Text {
                 path: path.display().to_string(),
                 line,
                 why,
             })?;
-            texts.insert(name.to_owned(), template);
+            texts.insert((channel, name.to_owned()), template);
         }
         if texts.is_empty() {
             return Err(BadMessages::Empty { dir: dir.display().to_string() });
@@ -120,12 +141,23 @@ impl Messages {
         Ok(Self(texts))
     }
 
-    /// Makes the text of a delivery.
+    /// Names of the texts for a channel, in order.
+    pub fn names(&self, channel: Channel) -> impl Iterator<Item = &str> {
+        self.0.keys().filter(move |(of, _)| *of == channel).map(|(_, name)| name.as_str())
+    }
+
+    /// Makes the text of a delivery for a channel.
     ///
     /// # Errors
     /// [`NoText`].
-    pub fn render(&self, name: &str, control: &str, parts: &[(CodeName, Digits)]) -> Result<Text, NoText> {
-        let template = self.0.get(name).ok_or(NoText::Unknown)?;
+    pub fn render(
+        &self,
+        name: &str,
+        channel: Channel,
+        control: &str,
+        parts: &[(CodeName, Digits)],
+    ) -> Result<Text, NoText> {
+        let template = self.0.get(&(channel, name.to_owned())).ok_or(NoText::Unknown)?;
         for (code, _) in parts {
             if !template.lines.iter().flatten().any(|p| *p == Piece::Code(*code)) {
                 return Err(NoText::Code(*code));
@@ -148,15 +180,18 @@ impl Messages {
             }
         }
         let mut body = Zeroizing::new(String::with_capacity(length));
-        for line in kept {
-            for piece in line {
+        for (at, line) in kept.iter().enumerate() {
+            if at > 0 {
+                body.push(template.join);
+            }
+            for piece in *line {
                 match piece {
                     Piece::Text(text) => body.push_str(text),
                     Piece::Code(_) | Piece::Control => body.push_str(value(piece).unwrap_or_default()),
                 }
             }
-            body.push('\n');
         }
+        body.push_str(template.end);
         Ok(Text { subject: template.subject.clone(), body })
     }
 }
@@ -164,8 +199,31 @@ impl Messages {
 /// A fault with the number of its line.
 type Fault = (usize, String);
 
+/// The lines of a body whose first line has this number.
+fn body<'a>(lines: impl Iterator<Item = (&'a str, usize)>, first: usize) -> Result<Vec<Vec<Piece>>, Fault> {
+    let mut body = Vec::new();
+    for (line, number) in lines {
+        body.push(pieces(line).map_err(|why| (number, why))?);
+    }
+    let end = body.len().saturating_add(first).saturating_sub(1).max(1);
+    let mut fields = body.iter().flatten();
+    if !fields.clone().any(|p| matches!(p, Piece::Code(_))) {
+        return Err((end, "the body names no second part, such as {pin_second}".to_owned()));
+    }
+    if !fields.any(|p| *p == Piece::Control) {
+        return Err((end, "the body does not name {control}".to_owned()));
+    }
+    Ok(body)
+}
+
 impl Template {
-    fn parse(text: &str) -> Result<Self, Fault> {
+    fn sms(text: &str) -> Result<Self, Fault> {
+        let lines = body(text.lines().zip(1..), 1)?;
+        text::check(&lines)?;
+        Ok(Self { subject: String::new(), lines, join: ' ', end: "" })
+    }
+
+    fn mail(text: &str) -> Result<Self, Fault> {
         let mut lines = text.lines().zip(1..);
         let (first, _) = lines.next().ok_or_else(|| (1, "the file is empty".to_owned()))?;
         let subject = first
@@ -183,19 +241,7 @@ impl Template {
             Some((_, line)) => return Err((line, "an empty line is missing after the subject".to_owned())),
             None => return Err((1, "the body is missing".to_owned())),
         }
-        let mut body = Vec::new();
-        for (line, number) in lines {
-            body.push(pieces(line).map_err(|why| (number, why))?);
-        }
-        let end = body.len().saturating_add(2);
-        let mut fields = body.iter().flatten();
-        if !fields.clone().any(|p| matches!(p, Piece::Code(_))) {
-            return Err((end, "the body names no second part, such as {pin_second}".to_owned()));
-        }
-        if !fields.any(|p| *p == Piece::Control) {
-            return Err((end, "the body does not name {control}".to_owned()));
-        }
-        Ok(Self { subject: subject.to_owned(), lines: body })
+        Ok(Self { subject: subject.to_owned(), lines: body(lines, 3)?, join: '\n', end: "\n" })
     }
 }
 
@@ -259,7 +305,7 @@ mod tests {
     #[test]
     fn values_take_their_places() {
         let parts = [(CodeName::Pin, digits("678")), (CodeName::Puk, digits("123456"))];
-        let text = load(GOOD).unwrap().render("prova", "001122", &parts).unwrap();
+        let text = load(GOOD).unwrap().render("prova", Channel::Email, "001122", &parts).unwrap();
         assert_eq!(text.subject(), "Prova");
         assert_eq!(text.expose(), "N. 001122\nPIN 678, di nuovo 678.\nPUK 123456\n");
         assert_eq!(text.expose().len(), text.body.capacity());
@@ -267,9 +313,41 @@ mod tests {
     }
 
     #[test]
+    fn a_text_message_is_one_line_of_what_is_there() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("prova.txt"), GOOD).unwrap();
+        let sms = "N. {control}.\nPIN {pin_second}.\nPUK {puk_second}.\nCIP {cip_second}.\nSaluti.\n";
+        fs::write(dir.path().join("prova.sms.txt"), sms).unwrap();
+        let messages = Messages::load(dir.path()).unwrap();
+        let parts = [(CodeName::Pin, digits("678")), (CodeName::Cip, digits("1234"))];
+        let text = messages.render("prova", Channel::Sms, "001122", &parts).unwrap();
+        assert_eq!((text.subject(), text.expose()), ("", "N. 001122. PIN 678. CIP 1234. Saluti."));
+        assert!(text.body.capacity() <= "N. 001122. PIN 678. CIP 1234. Saluti. ".len());
+        // The channel of a text is the contact's, never the one that a lease names.
+        let other = messages.render("prova.sms", Channel::Email, "001122", &parts);
+        assert_eq!(other.unwrap_err(), NoText::Unknown);
+
+        for (text, why) in [
+            ("", "prova.sms.txt:1: the body names no second part, such as {pin_second}"),
+            ("PIN {pin_second}", "prova.sms.txt:1: the body does not name {control}"),
+            ("{control}\n\n{pin_second}", "prova.sms.txt:2: an empty line: the lines are joined by blanks"),
+            (
+                "{control}\n{pin_second}\nC’è",
+                "prova.sms.txt:3: '’' is not in the basic GSM alphabet of text messages",
+            ),
+        ] {
+            fs::write(dir.path().join("prova.sms.txt"), text).unwrap();
+            let said = Messages::load(dir.path()).unwrap_err().to_string();
+            assert!(said.ends_with(why), "{said}");
+        }
+    }
+
+    #[test]
     fn lines_of_absent_codes_are_left_out() {
-        let text =
-            load(GOOD).unwrap().render("prova", "001122", &[(CodeName::Puk, digits("123456"))]).unwrap();
+        let text = load(GOOD)
+            .unwrap()
+            .render("prova", Channel::Email, "001122", &[(CodeName::Puk, digits("123456"))])
+            .unwrap();
         assert_eq!(text.expose(), "N. 001122\nPUK 123456\n");
     }
 
@@ -277,8 +355,11 @@ mod tests {
     fn a_code_without_a_line_is_not_lost_silently() {
         let messages = load(GOOD).unwrap();
         let parts = [(CodeName::Pin, digits("678")), (CodeName::Cip, digits("1234"))];
-        assert_eq!(messages.render("prova", "001122", &parts).unwrap_err(), NoText::Code(CodeName::Cip));
-        assert_eq!(messages.render("altra", "001122", &parts).unwrap_err(), NoText::Unknown);
+        assert_eq!(
+            messages.render("prova", Channel::Email, "001122", &parts).unwrap_err(),
+            NoText::Code(CodeName::Cip)
+        );
+        assert_eq!(messages.render("altra", Channel::Email, "001122", &parts).unwrap_err(), NoText::Unknown);
     }
 
     #[test]
@@ -310,14 +391,18 @@ mod tests {
     #[test]
     fn shipped_texts_serve_every_set_of_codes() {
         let messages = shipped();
-        for name in ["activation", "reprint"] {
+        let names = |channel| messages.names(channel).map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(names(Channel::Sms), names(Channel::Email));
+        for (name, channel) in
+            ["activation", "reprint"].into_iter().flat_map(|n| Channel::ALL.map(|c| (n, c)))
+        {
             for set in 1..8_u8 {
                 let all = [(CodeName::Pin, "987"), (CodeName::Puk, "876543"), (CodeName::Cip, "7654")];
                 let (mut there, mut absent) = (Vec::new(), Vec::new());
                 for (at, (code, part)) in all.into_iter().enumerate() {
                     if set >> at & 1 == 1 { there.push((code, digits(part))) } else { absent.push(part) }
                 }
-                let text = messages.render(name, "246810", &there).unwrap();
+                let text = messages.render(name, channel, "246810", &there).unwrap();
                 let numbers: Vec<&str> =
                     text.expose().split(|c: char| !c.is_ascii_digit()).filter(|n| !n.is_empty()).collect();
                 let expected: Vec<&str> =

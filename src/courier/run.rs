@@ -43,7 +43,7 @@ pub struct Tally {
     pub retry: u64,
     /// Sent and reported.
     pub sent: u64,
-    /// Rounds that ended early: authority, token or gateway did not work.
+    /// Rounds in which authority, token or a gateway did not work.
     pub trouble: u64,
     /// Deliveries of which the authority did not answer a report.
     pub unreported: u64,
@@ -55,7 +55,7 @@ impl Tally {
             Outcome::Failed => &mut self.failed,
             Outcome::LeaseLost => &mut self.lease_lost,
             Outcome::Refused => &mut self.refused,
-            Outcome::Retry | Outcome::Trouble => &mut self.retry,
+            Outcome::Resting | Outcome::Retry | Outcome::Trouble => &mut self.retry,
             Outcome::Sent => &mut self.sent,
             Outcome::Unreported => &mut self.unreported,
         };
@@ -148,7 +148,7 @@ async fn work<A: Authority, G: Gateway>(
     if leases.is_empty() {
         return Round::Idle;
     }
-    let mut progress = false;
+    let (mut progress, mut rested) = (false, false);
     let mut rest = leases.iter();
     while let Some(lease) = rest.next() {
         if *stop.borrow() {
@@ -161,6 +161,7 @@ async fn work<A: Authority, G: Gateway>(
         match outcome {
             Outcome::Failed | Outcome::Retry | Outcome::Sent => progress = true,
             Outcome::LeaseLost | Outcome::Refused => {}
+            Outcome::Resting => rested = true,
             Outcome::Trouble => {
                 give_back(courier, rest, taken, "the courier's token or gateway is down", tally).await;
                 return Round::Trouble;
@@ -169,7 +170,11 @@ async fn work<A: Authority, G: Gateway>(
             Outcome::Unreported => return Round::Trouble,
         }
     }
-    // All lost or refused: a clock is wrong, leases are too short, or the two sides differ in version. No hurry.
+    if progress && rested {
+        tally.trouble = tally.trouble.saturating_add(1);
+    }
+    // All lost, refused or handed back: every gateway is down, a clock is wrong, leases are too short, or the two
+    // sides differ in version. No hurry.
     if progress { Round::Worked } else { Round::Trouble }
 }
 
@@ -182,7 +187,7 @@ async fn give_back<'a, A: Authority, G: Gateway>(
     tally: &mut Tally,
 ) {
     for lease in leases {
-        let outcome = courier.give_back(lease, taken, Setback::Retry(why.to_owned())).await;
+        let outcome = courier.give_back(lease, taken, Setback::Rest(why.to_owned())).await;
         tally.count(outcome);
         if outcome == Outcome::Unreported {
             break;

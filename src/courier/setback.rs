@@ -9,12 +9,18 @@ pub enum Setback {
     /// Will never work.
     #[error("failed: {0}")]
     Failed(String),
+    /// Has not been tried, or not for a reason of its own; others may fare better. No attempt is counted.
+    #[error("handed back: {0}")]
+    Rest(String),
     /// May work later; concerns this delivery alone.
     #[error("to be tried again: {0}")]
     Retry(String),
     /// May work later; until then every delivery would fare the same.
     #[error("to be tried again, as every delivery: {0}")]
     Trouble(String),
+    /// The message may have left: to be tried again, counted as an attempt.
+    #[error("to be tried again, perhaps for the second time: {0}")]
+    Unknown(String),
 }
 
 /// The token did not derive. The error's own text goes to the log: it may name slots and labels.

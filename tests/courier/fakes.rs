@@ -130,6 +130,11 @@ impl Script {
         self.events().iter().map(Event::name).collect()
     }
 
+    /// Another handle of the authority.
+    pub(crate) fn authority(&self) -> FakeAuthority {
+        FakeAuthority(self.clone())
+    }
+
     fn note(&self, event: Event) {
         (self.hook.lock().unwrap())(&event);
         self.events.lock().unwrap().push(event);
@@ -224,7 +229,8 @@ impl<G: Gateway> World<G> {
 
     /// A contact as the authority seals it.
     pub(crate) fn sealed(&self, card: CardId, delivery: DeliveryId, to: &str) -> String {
-        let contact = Contact::parse(Channel::Email, to).unwrap();
+        let channel = if to.starts_with('+') { Channel::Sms } else { Channel::Email };
+        let contact = Contact::parse(channel, to).unwrap();
         hex::encode(self.sealer.seal(&card, &delivery, &contact).unwrap())
     }
 

@@ -11,5 +11,7 @@
 mod authority;
 mod effects;
 mod fakes;
+mod kannel;
 mod relay;
 mod rounds;
+mod sms;

@@ -11,7 +11,11 @@ use std::{
 
 use sigillo::{
     clock::{Clock, SystemClock},
-    courier::{Outcome, config::Config, mail::MailGateway},
+    courier::{Gateway, Outcome, config::Config, mail::MailGateway},
+    domain::{
+        contact::{Channel, Contact},
+        id::{DeliveryId, LeaseId},
+    },
     pki::{Ca, Validity},
 };
 use tempfile::TempDir;
@@ -19,7 +23,7 @@ use tempfile::TempDir;
 use crate::fakes::{Event, World, world_of};
 
 /// The relay, its certificate, and a configuration that fits.
-struct Relay {
+pub(crate) struct Relay {
     dir: TempDir,
     start: &'static str,
     port: u16,
@@ -27,7 +31,7 @@ struct Relay {
 }
 
 impl Relay {
-    fn start(start: &'static str) -> Self {
+    pub(crate) fn start(start: &'static str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let now_ms = SystemClock::new().now_ms();
         let validity = Validity { from_ms: now_ms - 3_600_000, to_ms: now_ms + 3_600_000 };
@@ -59,6 +63,15 @@ impl Relay {
 
     /// A courier that uses this relay; `changes` are made to its configuration.
     fn world(&self, changes: &[(&str, &str)]) -> World<MailGateway> {
+        self.world_with(changes, |gateway, _| gateway)
+    }
+
+    /// As [`Relay::world`], with the gateway made into another.
+    pub(crate) fn world_with<G: Gateway>(
+        &self,
+        changes: &[(&str, &str)],
+        make: impl FnOnce(MailGateway, Arc<dyn Clock>) -> G,
+    ) -> World<G> {
         let start = if self.start == "tls" { "tls" } else { "starttls" };
         let mut text = format!(
             r#"
@@ -88,11 +101,11 @@ impl Relay {
         std::fs::write(&file, text).unwrap();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let config = Config::load(&file).unwrap();
-        world_of(config.gateway(Arc::clone(&clock)).unwrap(), clock)
+        world_of(make(config.mail(Arc::clone(&clock)).unwrap().unwrap(), Arc::clone(&clock)), clock)
     }
 
     /// What has arrived, in order, as Python's own mail parser reads it: one header or body line per line.
-    fn mails(&self) -> Vec<String> {
+    pub(crate) fn mails(&self) -> Vec<String> {
         let new = self.dir.path().join("new");
         let mut files: Vec<PathBuf> = std::fs::read_dir(new).unwrap().map(|f| f.unwrap().path()).collect();
         files.sort();
@@ -305,17 +318,13 @@ async fn lines_of_any_form_arrive_as_written() {
     std::fs::write(texts.path().join("prova.txt"), format!("Oggetto: Perché è così\n\n{body}")).unwrap();
     let messages = sigillo::courier::message::Messages::load(texts.path()).unwrap();
     let parts = [("PIN".parse().unwrap(), sigillo::secret::Digits::parse("123".to_owned()).unwrap())];
-    let text = messages.render("prova", "000000", &parts).unwrap();
+    let text = messages.render("prova", Channel::Email, "000000", &parts).unwrap();
 
     let w = relay.world(&[]);
-    let to = sigillo::domain::contact::Contact::parse(
-        sigillo::domain::contact::Channel::Email,
-        "mario@esempio.it",
-    )
-    .unwrap();
-    let delivery = sigillo::domain::id::DeliveryId::new([1; 16]);
-    let mail = sigillo::courier::Mail { delivery, to: &to, text: &text };
-    sigillo::courier::Gateway::send(w.courier.gateway(), &mail).await.unwrap();
+    let to = Contact::parse(Channel::Email, "mario@esempio.it").unwrap();
+    let (delivery, lease) = (DeliveryId::new([1; 16]), LeaseId::new([2; 16]));
+    let mail = sigillo::courier::Mail { delivery, lease, to: &to, text: &text };
+    Gateway::send(w.courier.gateway(), &mail).await.unwrap();
     let (head, arrived) =
         relay.mails().remove(0).split_once("\n\n").map(|(h, b)| (h.to_owned(), b.to_owned())).unwrap();
     assert!(head.lines().any(|l| l == "Subject: Perché è così"), "{head}");

@@ -56,7 +56,7 @@ async fn trouble_gives_the_rest_back_untouched() {
     w.script.lease(Ok(vec![w.lease(4, "mario@esempio.it")]));
     w.script.send([Ok(()), Err(Setback::Trouble("relay down".to_owned()))]);
     assert_eq!(once(&w).await, Tally { sent: 1, retry: 2, trouble: 1, ..Tally::default() });
-    let rest = (ReportStatus::Retry, "the courier's token or gateway is down".to_owned());
+    let rest = (ReportStatus::Returned, "the courier's token or gateway is down".to_owned());
     assert_eq!(reports_of(&w, 3), [rest]);
     assert!(reports_of(&w, 4).is_empty());
 }
@@ -114,7 +114,7 @@ async fn stop_finishes_the_delivery_in_hand_and_gives_the_rest_back() {
     assert_eq!(run(&w.courier, FOREVER, stop).await, Tally { sent: 1, retry: 2, ..Tally::default() });
     assert_eq!(reports_of(&w, 1).last(), Some(&(ReportStatus::Sent, String::new())));
     for rest in [2, 3] {
-        assert_eq!(reports_of(&w, rest), [(ReportStatus::Retry, "the courier is stopping".to_owned())]);
+        assert_eq!(reports_of(&w, rest), [(ReportStatus::Returned, "the courier is stopping".to_owned())]);
     }
 }
 

@@ -1,0 +1,103 @@
+//! `[smtp]`: the region's mail relay.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use lettre::{
+    message::Mailbox,
+    transport::smtp::{authentication::Credentials, extension::ClientId},
+};
+use rustls::pki_types::ServerName;
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::{BadConfig, Source, default_timeout, one_line, trusting};
+use crate::{
+    clock::Clock,
+    courier::{
+        mail::MailGateway,
+        smtp::{Relay, Start},
+    },
+};
+
+/// The checked section.
+#[derive(Debug)]
+pub(super) struct Smtp {
+    host: String,
+    port: u16,
+    name: ServerName<'static>,
+    pub(super) start: Start,
+    user: String,
+    password_file: PathBuf,
+    ca_file: Option<PathBuf>,
+    from: Mailbox,
+    pub(super) timeout: Duration,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawSmtp {
+    host: Spanned<String>,
+    port: Option<u16>,
+    #[serde(default = "default_start")]
+    tls: Start,
+    user: String,
+    password_file: PathBuf,
+    ca_file: Option<PathBuf>,
+    from: Spanned<String>,
+    #[serde(default = "default_timeout")]
+    timeout_ms: Spanned<u64>,
+}
+
+const fn default_start() -> Start {
+    Start::Starttls
+}
+
+impl RawSmtp {
+    /// Checks every value; paths are relative to `base`.
+    pub(super) fn check(self, source: &Source<'_>, base: &Path) -> Result<Smtp, BadConfig> {
+        let name = ServerName::try_from(self.host.get_ref().clone())
+            .map_err(|_| source.bad(self.host.span(), "host is neither a name nor an address".to_owned()))?;
+        let from: Mailbox = self
+            .from
+            .get_ref()
+            .parse()
+            .map_err(|_| source.bad(self.from.span(), "from is no e-mail address".to_owned()))?;
+        let default_port = match self.tls {
+            Start::Starttls => 587,
+            Start::Tls => 465,
+        };
+        Ok(Smtp {
+            host: self.host.into_inner(),
+            port: self.port.unwrap_or(default_port),
+            name,
+            start: self.tls,
+            user: self.user,
+            password_file: base.join(self.password_file),
+            ca_file: self.ca_file.map(|path| base.join(path)),
+            from,
+            timeout: source.milliseconds(&self.timeout_ms, "timeout_ms")?,
+        })
+    }
+}
+
+impl Smtp {
+    /// The relay, with its password and authorities read.
+    pub(super) fn open(&self, clock: Arc<dyn Clock>) -> Result<MailGateway, BadConfig> {
+        let password = one_line(&self.password_file)?;
+        let relay = Relay {
+            host: self.host.clone(),
+            port: self.port,
+            start: self.start,
+            name: self.name.clone(),
+            tls: Arc::new(trusting(self.ca_file.as_deref())?),
+            hello: ClientId::Domain(self.from.email.domain().to_owned()),
+            // Kept for the life of the process by the SMTP library, which does not wipe it.
+            credentials: Credentials::new(self.user.clone(), password.to_string()),
+        };
+        Ok(MailGateway::new(relay, self.from.clone(), self.timeout, clock))
+    }
+}
