@@ -222,6 +222,7 @@ fn every_example_is_looked_at_here() {
         "authority.toml.example",
         "courier.toml.example",
         "courier.toml.example",
+        "kannel.conf.example",
         "serve.toml.example",
         "softhsm2-authority.conf.example",
         "softhsm2-courier.conf.example",

@@ -17,7 +17,7 @@ Examples:
 `serve` never makes a store by itself: an empty store where there should be one has lost every card.
 
 --demo makes two software tokens with their key sets, a development PKI, configurations, policies, a mail
-relay's certificate and 1,000 fictional cards. Its PINs are random and lie beside the tokens: never for real cards.
+relay's certificate, a Kannel for SMS and 1,000 fictional cards. Its PINs are random and lie beside the tokens: never for real cards.
 
 Exit codes: 0 done; 1 something is there already, or could not be made; 64 bad configuration.")]
 pub struct Args {
@@ -44,6 +44,14 @@ pub struct Args {
     /// Where its mail relay is.
     #[arg(long, default_value = "127.0.0.1:2525", requires = "demo")]
     smtp: SocketAddr,
+
+    /// Where its SMS gateway (Kannel) is.
+    #[arg(long, default_value = "127.0.0.1:13013", requires = "demo")]
+    sms: SocketAddr,
+
+    /// Where the SMS gateway reports what became of a message.
+    #[arg(long, default_value = "127.0.0.1:13099", requires = "demo")]
+    receipts: SocketAddr,
 }
 
 /// Runs the command and writes what it made to `out`.

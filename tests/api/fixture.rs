@@ -5,6 +5,7 @@ pub(crate) mod audit;
 pub(crate) mod cards;
 pub(crate) mod demo;
 pub(crate) mod installation;
+pub(crate) mod kannel;
 pub(crate) mod process;
 pub(crate) mod relay;
 

@@ -27,4 +27,5 @@ mod outage;
 mod refused_start;
 #[path = "../support/rounds.rs"]
 mod rounds;
+mod sms;
 mod versions;

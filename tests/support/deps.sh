@@ -12,6 +12,7 @@ have_module() {
 have_module || missing="$missing softhsm2"
 command -v softhsm2-util >/dev/null 2>&1 || case "$missing" in *softhsm2*) ;; *) missing="$missing softhsm2" ;; esac
 /usr/bin/python3 -c 'import aiosmtpd' >/dev/null 2>&1 || missing="$missing python3-aiosmtpd"
+[ -x /usr/sbin/bearerbox ] && [ -x /usr/lib/kannel/test/fakesmsc ] || missing="$missing kannel kannel-extras"
 command -v cc >/dev/null 2>&1 || missing="$missing gcc libc6-dev"
 command -v curl >/dev/null 2>&1 || missing="$missing curl"
 [ -z "$missing" ] && exit 0
@@ -31,5 +32,18 @@ fi
 echo "installing:$missing"
 export DEBIAN_FRONTEND=noninteractive
 $as_root apt-get -o DPkg::Lock::Timeout=300 update -qq
+case "$missing" in
+*kannel*)
+    # The package would start a WAP gateway, now and at every boot. Here Kannel is started by the tests and by nobody else.
+    if [ ! -e /usr/sbin/policy-rc.d ]; then
+        trap '$as_root rm -f /usr/sbin/policy-rc.d' EXIT INT TERM
+        printf '#!/bin/sh\nexit 101\n' | $as_root tee /usr/sbin/policy-rc.d >/dev/null
+        $as_root chmod 755 /usr/sbin/policy-rc.d
+    fi
+    ;;
+esac
 # shellcheck disable=SC2086  # a list of packages
 $as_root apt-get -o DPkg::Lock::Timeout=300 install -y -qq --no-install-recommends $missing
+case "$missing" in
+*kannel*) $as_root update-rc.d kannel disable >/dev/null ;;
+esac

@@ -128,6 +128,7 @@ impl Demo<'_> {
             "courier/public",
             "courier/messages",
             "clients",
+            "kannel",
             "smtp",
             "smtp/mail",
         ] {
@@ -142,10 +143,15 @@ impl Demo<'_> {
     }
 
     fn configurations(&self, module: &Path) -> Result<(), Failure> {
-        let Args { listen, internal, smtp, .. } = self.args;
+        let Args { listen, internal, smtp, sms, receipts, .. } = self.args;
         self.write("authority/serve.toml", files::serve(*listen, *internal), 0o644)?;
-        self.write("courier/courier.toml", files::courier(*listen, *smtp), 0o644)?;
+        self.write("courier/courier.toml", files::courier(*listen, *smtp, *sms, *receipts), 0o644)?;
         self.write("courier/smtp.password", secret()?, 0o600)?;
+        let password = secret()?;
+        let logs = fs::canonicalize(self.at("kannel")).map_err(Failure::failed)?;
+        self.write("kannel/kannel.conf", files::kannel(&logs, *sms, &password, &secret()?)?, 0o600)?;
+        self.write("courier/sms.password", password, 0o600)?;
+        self.write("courier/sms-receipts.key", format!("{}{}", secret()?, secret()?), 0o600)?;
         for role in ["authority", "courier"] {
             let tokens = fs::canonicalize(self.at(&format!("{role}/tokens"))).map_err(Failure::failed)?;
             self.write(&format!("{role}/softhsm2.conf"), files::softhsm(&tokens), 0o644)?;

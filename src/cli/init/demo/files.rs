@@ -16,7 +16,10 @@ pub(super) const POLICIES: [(&str, &str); 5] = shipped!("",
     "templates/trento.toml");
 
 /// The courier's texts.
-pub(super) const MESSAGES: [(&str, &str); 2] = shipped!("courier/messages/", "activation.txt" "reprint.txt");
+pub(super) const MESSAGES: [(&str, &str); 4] = shipped!("courier/messages/",
+    "activation.sms.txt" "activation.txt" "reprint.sms.txt" "reprint.txt");
+
+const KANNEL: &str = include_str!("../../../../policies/courier/kannel.conf.example");
 
 const CALLERS: &str = include_str!("../../../../policies/callers.toml");
 
@@ -59,7 +62,12 @@ listen = "{internal}"
 }
 
 /// `courier.toml`; policies/courier/courier.toml.example explains the keys.
-pub(super) fn courier(authority: SocketAddr, smtp: SocketAddr) -> String {
+pub(super) fn courier(
+    authority: SocketAddr,
+    smtp: SocketAddr,
+    sms: SocketAddr,
+    receipts: SocketAddr,
+) -> String {
     let (host, port) = (smtp.ip(), smtp.port());
     format!(
         r#"hsm = "hsm.toml"
@@ -79,8 +87,41 @@ user = "sigillo"
 password_file = "smtp.password"
 ca_file = "tls/relay-ca.pem"
 from = "Tessera sanitaria <non-rispondere@example.it>"
+
+[sms]
+url = "http://{sms}"
+user = "sigillo"
+password_file = "sms.password"
+sender = "TS-CNS"
+
+[sms.receipts]
+listen = "{receipts}"
+key_file = "sms-receipts.key"
 "#
     )
+}
+
+/// The shipped `kannel.conf` with this demonstration's directory, port and passwords.
+pub(super) fn kannel(
+    logs: &Path,
+    sms: SocketAddr,
+    password: &str,
+    admin_password: &str,
+) -> Result<String, Failure> {
+    let mut text = KANNEL.to_owned();
+    for (from, to) in [
+        ("/var/log/kannel", logs.display().to_string()),
+        ("sendsms-port = 13013", format!("sendsms-port = {}", sms.port())),
+        ("REPLACE-SENDSMS", password.to_owned()),
+        ("REPLACE-ADMIN", admin_password.to_owned()),
+        ("http-queue-delay = 10", "http-queue-delay = 1".to_owned()),
+    ] {
+        if !text.contains(from) {
+            return Err(Failure::failed(format!("policies/courier/kannel.conf.example has no {from}")));
+        }
+        text = text.replace(from, &to);
+    }
+    Ok(text)
 }
 
 /// A token's configuration; hsm-config/ explains the keys.
