@@ -1,4 +1,5 @@
-//! An installation of one's own: mail relay, authority and courier as separate processes, ended by their own pids.
+//! An installation of one's own: mail relay, Kannel, authority and courier as separate processes, ended by their own
+//! pids.
 
 use std::{
     fs::{self, File},
@@ -17,6 +18,13 @@ pub const API: &str = "127.0.0.1:8443";
 /// Liveness, readiness, metrics.
 pub const INTERNAL: &str = "127.0.0.1:9464";
 const SMTP_PORT: &str = "2525";
+/// Where Kannel takes text messages, and where it reports to.
+const SMS: &str = "127.0.0.1:13013";
+const RECEIPTS: &str = "127.0.0.1:13099";
+/// What else the shipped `kannel.conf` listens on; the last is the network's.
+const KANNEL: [&str; 3] = ["127.0.0.1:13000", "127.0.0.1:13001", "127.0.0.1:10000"];
+/// Kannel's own stand-in for a network (Debian's kannel-extras).
+const NETWORK: &str = "/usr/lib/kannel/test/fakesmsc";
 /// What `sigillo init --demo` leaves in what it makes: nothing else is ever removed.
 const MARKER: &str = ".sigillo-demo";
 /// Debian's Python: the one that has aiosmtpd.
@@ -42,7 +50,8 @@ impl Installation {
     /// # Errors
     /// A sentence.
     pub fn make(sigillo: &Path, directory: &Path, cards: u64) -> Result<Self, String> {
-        for address in [API, INTERNAL, &format!("127.0.0.1:{SMTP_PORT}")] {
+        let smtp = format!("127.0.0.1:{SMTP_PORT}");
+        for address in [API, INTERNAL, &smtp, SMS, RECEIPTS].into_iter().chain(KANNEL) {
             let busy = |e| format!("{address}: {e}; is a demonstration running? End it first (Ctrl-C)");
             drop(TcpListener::bind(address).map_err(busy)?);
         }
@@ -51,7 +60,8 @@ impl Installation {
         }
         let mut init = Command::new(sigillo);
         init.args(["init", "--listen", API, "--internal", INTERNAL, "--smtp"]);
-        init.arg(format!("127.0.0.1:{SMTP_PORT}"))
+        init.arg(&smtp)
+            .args(["--sms", SMS, "--receipts", RECEIPTS])
             .args(["--cards", &cards.to_string(), "--demo"])
             .arg(directory);
         run(&mut init)?;
@@ -87,6 +97,28 @@ impl Installation {
         self.start("relay", relay)
     }
 
+    /// Starts Kannel, which is not ours either, with the shipped settings, and its stand-in for a network.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub fn start_kannel(&mut self) -> Result<(), String> {
+        let [_, boxes, network] = KANNEL;
+        for (name, program, port) in
+            [("bearerbox", "/usr/sbin/bearerbox", boxes), ("smsbox", "/usr/sbin/smsbox", SMS)]
+        {
+            let mut kannel = Command::new(program);
+            kannel.args(["-v", "4", "kannel.conf"]).current_dir(self.directory.join("kannel"));
+            self.start(name, kannel)?;
+            self.wait_for(name, || TcpStream::connect(port).is_ok())?;
+        }
+        let port = network.rsplit_once(':').map_or(network, |(_, port)| port);
+        let mut network = Command::new(NETWORK);
+        // It sends a message of a citizen at its start, which is dropped, and then none for a day.
+        network.args(["-H", "127.0.0.1", "-r", port, "-v", "0", "-i", "100000", "-m", "1000000"]);
+        network.arg("393330000000 TS-CNS text grazie");
+        self.start("network", network)
+    }
+
     /// Starts the authority and waits until it is ready.
     ///
     /// # Errors
@@ -95,14 +127,19 @@ impl Installation {
         let mut serve = Command::new(sigillo);
         serve.args(["serve", "--config"]).arg(self.directory.join("authority/serve.toml"));
         self.start("authority", serve)?;
+        self.wait_for("authority", || get(INTERNAL, "/readyz").is_ok_and(|answer| answer.contains("200 OK")))
+    }
+
+    /// Waits until a process is ready.
+    fn wait_for(&mut self, name: &str, is_ready: impl Fn() -> bool) -> Result<(), String> {
         for _ in 0..PATIENCE {
-            if get(INTERNAL, "/readyz").is_ok_and(|answer| answer.contains("200 OK")) {
+            if is_ready() {
                 return Ok(());
             }
-            self.still_running("authority")?;
+            self.still_running(name)?;
             std::thread::sleep(LOOK_EVERY);
         }
-        Err("the authority is not ready".into())
+        Err(format!("{name} is not ready"))
     }
 
     /// Starts the courier, under a user of its own where this process may do that.
@@ -147,13 +184,17 @@ impl Installation {
     pub fn stop(&mut self) -> Result<(), String> {
         let mut bad = Vec::new();
         while let Some((name, mut child)) = self.processes.pop() {
+            // The parts that are not ours hold nothing that is kept; Kannel would take seconds to end by itself.
+            let is_ours = matches!(name, "authority" | "courier");
             if name == "relay" {
                 drop(child.stdin.take());
+            } else if !is_ours {
+                child.kill().map_err(|e| e.to_string())?;
             } else if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
                 kill_process(pid, Signal::TERM).map_err(|e| e.to_string())?;
             }
             let status = child.wait().map_err(|e| e.to_string())?;
-            if !status.success() && name != "relay" {
+            if !status.success() && is_ours {
                 bad.push(format!("{name} ended with {status}"));
             }
         }

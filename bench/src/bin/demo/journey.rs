@@ -1,12 +1,12 @@
 //! The journey itself: activation, the message, the C.I.P., revocation, and what is refused after that.
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, path::Path, process::Command, time::Duration};
 
 use serde_json::{Value, json};
 use sigillo::{
     api::{
         cards::{Card, NewCard, Revoked},
-        codes::{HandedOut, Preview, Verified},
+        codes::{Delivery, HandedOut, Preview, Verified},
     },
     tls::Protocols,
 };
@@ -15,7 +15,10 @@ use sigillo_bench::{
     installation::{API, Installation, run},
 };
 
-use crate::{Teller, mailbox};
+use crate::{Teller, mailbox, phone};
+
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+const PATIENCE: u32 = 600;
 
 /// Plays it.
 pub(crate) async fn play(teller: &mut Teller, here: &mut Installation, sigillo: &Path) -> Result<(), String> {
@@ -23,7 +26,7 @@ pub(crate) async fn play(teller: &mut Teller, here: &mut Installation, sigillo: 
     let clients = directory.join("clients");
     let url = format!("https://{API}");
     let desk = Desk::new(&clients, "desk", &url, Protocols::Any)?;
-    let card = a_card(&directory)?;
+    let card = a_card(&directory, "010")?;
     let data = json!({
         "tax_code": card.tax_code, "team_number": card.team_number, "expires_on": card.expires_on,
     });
@@ -103,6 +106,8 @@ pub(crate) async fn play(teller: &mut Teller, here: &mut Installation, sigillo: 
         expect(code, &said)?;
     }
 
+    by_sms(teller, &desk, &directory).await?;
+
     println!("\nAn auditor checks the log, with a copy and a public key and nothing else.\n");
     let export = directory.join("audit.ndjson");
     let mut command = Command::new(sigillo);
@@ -145,11 +150,48 @@ async fn refused(desk: &Desk, path: &str, key: &str, body: &Value) -> Result<Str
     }
 }
 
-/// A card of the batch whose template has a C.I.P.: Piemonte's.
-fn a_card(directory: &Path) -> Result<NewCard, String> {
+/// A citizen of Lombardia, whose card has no C.I.P., gets the second parts on the phone.
+async fn by_sms(teller: &mut Teller, desk: &Desk, directory: &Path) -> Result<(), String> {
+    const NUMBER: &str = "+393331234567";
+    println!("\nAnother citizen wants the second parts on the phone.\n");
+    let card = a_card(directory, "030")?;
+    let activation = json!({
+        "tax_code": card.tax_code, "team_number": card.team_number, "expires_on": card.expires_on,
+        "contact": { "channel": "sms", "address": NUMBER },
+    });
+    let what = "The operator activates the card; Lombardia has no C.I.P.";
+    let paper: HandedOut = teller.step(what, post(desk, "/v1/activations", "by-sms", &activation)).await?;
+    let id = paper.delivery.as_deref().ok_or("no delivery")?;
+    let log = directory.join("logs/network.log");
+    let what = "The courier sends an SMS through Kannel; the network gets";
+    let text = teller.step(what, phone::wait_for(&log, NUMBER, &paper.control)).await?;
+    println!("    {NUMBER}: {text}");
+    let what = "Kannel's receipt comes back: the operator sees that it was delivered";
+    let path = format!("/v1/deliveries/{id}");
+    let seen = teller.step(what, ended(desk, &path)).await?;
+    println!("    {} by {}, attempt {}", seen.state, seen.channel, seen.attempts);
+    expect("delivered", &seen.state)
+}
+
+/// The delivery once the gateway has said what became of it.
+async fn ended(desk: &Desk, path: &str) -> Result<Delivery, String> {
+    for _ in 0..PATIENCE {
+        let seen: Delivery = desk.get(path).await.map_err(|e| e.to_string())?;
+        if matches!(seen.state.as_str(), "delivered" | "failed" | "cancelled") {
+            return Ok(seen);
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    Err("no receipt has come".into())
+}
+
+/// A card of the batch, of the region with these three digits.
+fn a_card(directory: &Path, region: &str) -> Result<NewCard, String> {
     let text = fs::read_to_string(directory.join("cards.ndjson")).map_err(|e| e.to_string())?;
-    let line = text.lines().find(|line| line.contains("\"8038000010")).ok_or("no card of region 010")?;
-    serde_json::from_str(line).map_err(|e| e.to_string())
+    let start = format!("\"8038000{region}");
+    let line = text.lines().find(|line| line.contains(&start));
+    serde_json::from_str(line.ok_or_else(|| format!("no card of region {region}"))?)
+        .map_err(|e| e.to_string())
 }
 
 /// Another first digit.

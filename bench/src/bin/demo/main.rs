@@ -3,6 +3,7 @@
 
 mod journey;
 mod mailbox;
+mod phone;
 
 use std::{
     path::PathBuf,
@@ -13,7 +14,7 @@ use clap::Parser;
 use sigillo::clock::{Clock, SystemClock};
 use sigillo_bench::installation::{API, INTERNAL, Installation, run};
 
-/// Plays a citizen's journey on an installation of its own: SoftHSM tokens, mutual TLS, a mail relay.
+/// Plays a citizen's journey on an installation of its own: SoftHSM tokens, mutual TLS, a mail relay, Kannel.
 #[derive(Debug, Parser)]
 struct Arguments {
     /// Where the installation is made; a former demonstration there is removed.
@@ -88,6 +89,8 @@ async fn play(arguments: &Arguments) -> Result<(), String> {
     teller
         .step("A mail relay starts (aiosmtpd, STARTTLS, password)", async { here.start_relay(relay) })
         .await?;
+    let what = "An SMS gateway starts (Kannel, with settings that keep texts out of its files, and its own fake network)";
+    teller.step(what, async { here.start_kannel() }).await?;
     let what = "The authority starts: it can make first parts, and no second parts";
     teller.step(what, async { here.start_authority(sigillo) }).await?;
     let what = "The courier starts: it can make second parts, and no first parts";
@@ -128,7 +131,8 @@ fn how_to_call(directory: &std::path::Path) {
     println!(
         r#"
 It runs until Ctrl-C. The API is https://{API}, /readyz and /metrics are http://{INTERNAL}.
-Cards to play with are in {at}/cards.ndjson, mail arrives in {at}/smtp/mail/new, logs are in {at}/logs.
+Cards to play with are in {at}/cards.ndjson, mail arrives in {at}/smtp/mail/new, text messages in
+{at}/logs/network.log, logs are in {at}/logs.
 
 Look a card up (put in the three data of a line of cards.ndjson):
 
@@ -143,6 +147,8 @@ Activate it; with "preview": true nothing is done yet:
     -H 'sigillo-operator: RSSMRA80A01H501U' https://{API}/v1/activations \
     -d '{{"tax_code": "...", "team_number": "...", "expires_on": "...",
          "contact": {{"channel": "email", "address": "citizen@example.it"}}}}'
+
+With "contact": {{"channel": "sms", "address": "+393331234567"}} the second parts go by SMS.
 
 Everything else is in https://{API}/v1/openapi.json.
 "#
