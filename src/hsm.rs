@@ -27,11 +27,13 @@ pub enum MacKey {
     Verify,
     /// Authority: index of cards, decoys, commitments in idempotency records and audit events.
     Index,
+    /// Courier: commitments to contacts and to messages in its own memory.
+    Judge,
 }
 
 impl MacKey {
     /// Every MAC key.
-    pub const ALL: [Self; 4] = [Self::Print, Self::Deliver, Self::Verify, Self::Index];
+    pub const ALL: [Self; 5] = [Self::Print, Self::Deliver, Self::Verify, Self::Index, Self::Judge];
 
     /// The key's `CKA_LABEL`, and its name in metrics and in `sigillo hsm status`.
     pub const fn label(self) -> &'static str {
@@ -40,6 +42,7 @@ impl MacKey {
             Self::Deliver => "deliver",
             Self::Verify => "verify",
             Self::Index => "index",
+            Self::Judge => "judge",
         }
     }
 }

@@ -37,7 +37,7 @@ fn ceremony_makes_two_tokens_that_share_the_verify_key_only() {
             .collect()
     };
     assert_eq!(names(&authority), ["audit", "index", "print", "verify"]);
-    assert_eq!(names(&courier), ["audit", "contact", "deliver", "transport", "verify"]);
+    assert_eq!(names(&courier), ["audit", "contact", "deliver", "judge", "transport", "verify"]);
     for (status, replicated) in [(&authority, "verify"), (&courier, "verify")] {
         for key in status["keys"].as_array().unwrap() {
             let class = if key["name"] == replicated { "replicated" } else { "strict" };
@@ -137,14 +137,14 @@ fn init_that_stops_half_way_says_what_exists() {
     std::os::unix::fs::symlink("nowhere", lab.path("courier/contact.pub.pem")).unwrap();
     let stopped = lab.run(&["hsm", "init", "--config", "courier.toml", "--out", "courier"]).failed(1);
     assert!(
-        stopped.err.contains("On the token now: deliver, audit, contact. Not made: transport."),
+        stopped.err.contains("On the token now: deliver, judge, audit, contact. Not made: transport."),
         "{}",
         stopped.err
     );
     assert!(!lab.path("courier/nowhere").exists());
     let status = lab.status("courier").failed(1).json();
     let there = |name| key(&status, name)["present"] == true;
-    assert!(there("deliver") && there("audit") && there("contact") && !there("transport"));
+    assert!(there("deliver") && there("judge") && there("audit") && there("contact") && !there("transport"));
 }
 
 #[test]

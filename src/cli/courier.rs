@@ -1,12 +1,16 @@
 //! `sigillo courier`: derives second parts in the courier's token and sends them.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
 };
 
+use super::Failure;
 use crate::{
     cli::{harden, reexec},
     client::ClientError,
@@ -14,7 +18,7 @@ use crate::{
     courier::{
         Courier, Gateways,
         authority::HttpAuthority,
-        config::{BadConfig, Config},
+        config::{self, BadConfig, Config},
         run::{Until, run as deliver},
         sms::{Receipts, SmsGateway},
     },
@@ -22,6 +26,7 @@ use crate::{
         self, Hsm, Role, State,
         pkcs11::{Device, StartError},
     },
+    store::{self, Store, durable, sled},
 };
 
 /// Sends second parts by e-mail and SMS.
@@ -34,7 +39,7 @@ SIGTERM and SIGINT end it after the delivery in hand; what it has leased beside 
 
 Exit codes:
   0   told to stop; with --once: all that was due has been tried
-  1   the token did not start or is lost; with --once: authority, token or a gateway did not work
+  1   the token or the courier's store did not start or is lost; with --once: authority, token or a gateway did not work
   64  the configuration, or a file that it names, is refused")]
 pub struct Args {
     /// Configuration file (policies/courier/courier.toml.example documents every key).
@@ -58,12 +63,21 @@ pub enum Error {
     /// Address, certificate or CA for the authority.
     #[error(transparent)]
     Authority(#[from] ClientError),
+    /// The store would not be durable.
+    #[error(transparent)]
+    Durable(#[from] durable::Error),
     /// The operating system.
     #[error("{0}")]
     Io(#[from] std::io::Error),
     /// The variables for the token's module could not be set.
     #[error(transparent)]
     Environment(#[from] reexec::Error),
+    /// The courier's own store was not opened.
+    #[error("the courier's own memory: {0}")]
+    Store(#[from] sled::OpenError),
+    /// The courier's own store stopped by itself.
+    #[error("the courier's own store: {0}")]
+    StoreLost(store::Error),
     /// The token is lost; a new process may find it again.
     #[error("the courier's token is lost")]
     TokenLost,
@@ -82,9 +96,12 @@ impl Error {
             Self::Authority(_) | Self::Config(_) | Self::Hsm(StartError::Config(_)) | Self::WrongRole(_) => {
                 64
             }
-            Self::Environment(_)
+            Self::Durable(_)
+            | Self::Environment(_)
             | Self::Hsm(StartError::Hsm(_))
             | Self::Io(_)
+            | Self::Store(_)
+            | Self::StoreLost(_)
             | Self::TokenLost
             | Self::Trouble => 1,
         }
@@ -110,7 +127,23 @@ fn enter_environment(args: &Args) -> Result<(), Error> {
 pub fn enter(args: Args) -> Result<(), Error> {
     enter_environment(&args)?;
     harden::no_dumps()?;
+    // Before any other thread: the filter holds for those that exist and for their children.
+    durable::deny_sync_file_range()?;
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run(args))
+}
+
+/// The courier's store as the courier opens it: one that is missing is refused, never made.
+pub(super) fn store_of(config: &Path) -> Result<sled::Config, Failure> {
+    let config = Config::load(config).map_err(Failure::config)?;
+    Ok(sled_config(&config.state))
+}
+
+fn sled_config(state: &config::State) -> sled::Config {
+    sled::Config {
+        cache_mib: state.cache_mib,
+        reserve_mib: state.reserve_mib,
+        ..sled::Config::new(&state.directory)
+    }
 }
 
 /// Runs until told to stop or, with `--once`, until nothing is due. [`enter_environment`] comes first.
@@ -138,7 +171,15 @@ async fn run(args: Args) -> Result<(), Error> {
     if token.role != Role::Courier {
         return Err(Error::WrongRole(config.hsm));
     }
-    let hsm = open(token).await?;
+    let (engine, reader) = sled::open(&sled_config(&config.state))?;
+    let store = Store::start(engine, reader, store::Limits::default());
+    let hsm = match open(token).await {
+        Ok(hsm) => hsm,
+        Err(error) => {
+            store.close().await;
+            return Err(error);
+        }
+    };
 
     let until = if args.once { Until::Idle } else { Until::Stopped };
     let (ended, over) = watch::channel(false);
@@ -154,13 +195,15 @@ async fn run(args: Args) -> Result<(), Error> {
     if let Some(receiving) = receiving {
         receiving.await.map_err(std::io::Error::other)?;
     }
-    let is_lost = hsm.state() == State::Down;
+    let (is_lost, failure) = (hsm.state() == State::Down, store.failure());
+    store.close().await;
     hsm.close().await;
     tracing::info!(sent = tally.sent, "courier ended");
-    match (is_lost, args.once && tally.trouble > 0) {
-        (true, _) => Err(Error::TokenLost),
-        (false, true) => Err(Error::Trouble),
-        (false, false) => Ok(()),
+    match (is_lost, failure, args.once && tally.trouble > 0) {
+        (true, ..) => Err(Error::TokenLost),
+        (false, Some(failure), _) => Err(Error::StoreLost(failure)),
+        (false, None, true) => Err(Error::Trouble),
+        (false, None, false) => Ok(()),
     }
 }
 

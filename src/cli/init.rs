@@ -4,17 +4,19 @@ mod demo;
 
 use std::{io::Write, net::SocketAddr, path::PathBuf};
 
-use super::{Failure, serve::config::Config};
+use super::{Failure, courier, serve::config::Config};
 use crate::store::{durable, sled};
 
-/// Makes an empty store for `serve`, or with --demo a whole installation for this machine alone.
+/// Makes an empty store for `serve` or for `courier`, or with --demo a whole installation for this machine alone.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   sigillo init --config serve.toml
+  sigillo init --courier courier.toml
   sigillo init --demo demo
 
-`serve` never makes a store by itself: an empty store where there should be one has lost every card.
+`serve` and `courier` never make a store by themselves: an empty store where there should be one has lost every
+card, or has forgotten who was sent what.
 
 --demo makes two software tokens with their key sets, a development PKI, configurations, policies, a mail
 relay's certificate, a Kannel for SMS and 1,000 fictional cards. Its PINs are random and lie beside the tokens: never for real cards.
@@ -22,8 +24,12 @@ relay's certificate, a Kannel for SMS and 1,000 fictional cards. Its PINs are ra
 Exit codes: 0 done; 1 something is there already, or could not be made; 64 bad configuration.")]
 pub struct Args {
     /// Configuration of `serve` whose store is to be made.
-    #[arg(long, value_name = "FILE", conflicts_with = "demo", required_unless_present = "demo")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["courier", "demo"], required_unless_present_any = ["courier", "demo"])]
     config: Option<PathBuf>,
+
+    /// Configuration of `courier` whose store is to be made.
+    #[arg(long, value_name = "FILE", conflicts_with = "demo")]
+    courier: Option<PathBuf>,
 
     /// Directory of the demonstration; must not exist.
     #[arg(long, value_name = "DIR")]
@@ -56,18 +62,21 @@ pub struct Args {
 
 /// Runs the command and writes what it made to `out`.
 pub fn run(args: &Args, out: &mut impl Write) -> Result<(), Failure> {
-    match (&args.config, &args.demo) {
-        (Some(file), _) => {
-            let config = Config::load(file).map_err(Failure::config)?.store();
-            durable::deny_sync_file_range().map_err(Failure::failed)?;
-            if config.dir.exists() {
-                return Err(Failure::failed(format!("{} is there already", config.dir.display())));
-            }
-            let made = sled::open(&sled::Config { missing: sled::Missing::Create, ..config });
-            drop(made.map_err(Failure::failed)?);
-            writeln!(out, "an empty store is ready").map_err(Failure::failed)
-        }
-        (None, Some(directory)) => demo::make(directory, args, out),
-        (None, None) => Err(Failure::config("--config or --demo")),
+    match (&args.config, &args.courier, &args.demo) {
+        (Some(file), ..) => empty_store(Config::load(file).map_err(Failure::config)?.store(), out),
+        (None, Some(file), _) => empty_store(courier::store_of(file)?, out),
+        (None, None, Some(directory)) => demo::make(directory, args, out),
+        (None, None, None) => Err(Failure::config("--config, --courier or --demo")),
     }
+}
+
+/// Makes a store where there is none, for good: nothing else ever does.
+fn empty_store(config: sled::Config, out: &mut impl Write) -> Result<(), Failure> {
+    durable::deny_sync_file_range().map_err(Failure::failed)?;
+    if config.dir.exists() {
+        return Err(Failure::failed(format!("{} is there already", config.dir.display())));
+    }
+    let made = sled::open(&sled::Config { missing: sled::Missing::Create, ..config });
+    drop(made.map_err(Failure::failed)?);
+    writeln!(out, "an empty store is ready").map_err(Failure::failed)
 }

@@ -90,10 +90,26 @@ pub struct Config {
     pub authority_timeout: Duration,
     /// Directory of the message texts.
     pub messages: PathBuf,
+    /// Where the courier's own memory lies.
+    pub state: State,
     batch: usize,
     poll: Duration,
     smtp: Option<Smtp>,
     sms: Option<Sms>,
+}
+
+/// The courier's own store.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct State {
+    /// Its directory, of its own, on a local file system.
+    pub directory: PathBuf,
+    /// Page cache, in MiB.
+    #[serde(default = "default_cache")]
+    pub cache_mib: u64,
+    /// Free space of the disk below which nothing is written, in MiB.
+    #[serde(default = "default_reserve")]
+    pub reserve_mib: u64,
 }
 
 /// The file while it is read: a fault is named with its line.
@@ -162,6 +178,7 @@ impl Config {
             },
             authority_timeout: source.milliseconds(&raw.authority.timeout_ms, "timeout_ms")?,
             messages: base.join(raw.messages),
+            state: State { directory: base.join(&raw.state.directory), ..raw.state },
             batch: usize::try_from(batch).unwrap_or(1),
             poll: source.milliseconds(&raw.poll_ms, "poll_ms")?,
             smtp: raw.smtp.map(|smtp| smtp.check(&source, base)).transpose()?,
@@ -287,6 +304,7 @@ struct Raw {
     batch: Spanned<u64>,
     #[serde(default = "default_poll")]
     poll_ms: Spanned<u64>,
+    state: State,
     authority: RawAuthority,
     smtp: Option<RawSmtp>,
     sms: Option<RawSms>,
@@ -301,6 +319,15 @@ struct RawAuthority {
     key: PathBuf,
     #[serde(default = "default_timeout")]
     timeout_ms: Spanned<u64>,
+}
+
+/// The courier remembers less than `serve`: a small cache will do.
+const fn default_cache() -> u64 {
+    32
+}
+
+const fn default_reserve() -> u64 {
+    64
 }
 
 fn default_batch() -> Spanned<u64> {

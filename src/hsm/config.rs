@@ -56,7 +56,7 @@ impl Role {
     pub const fn mac_keys(self) -> &'static [MacKey] {
         match self {
             Self::Authority => &[MacKey::Print, MacKey::Verify, MacKey::Index],
-            Self::Courier => &[MacKey::Deliver, MacKey::Verify],
+            Self::Courier => &[MacKey::Deliver, MacKey::Verify, MacKey::Judge],
         }
     }
 }

@@ -60,6 +60,20 @@ fn a_missing_store_is_never_begun_anew() {
 }
 
 #[test]
+fn a_courier_that_has_forgotten_everything_does_not_start() {
+    let home = Installation::new();
+    let state = home.path("courier/state");
+    let courier = || home.sigillo(&["courier", "--once", "--config", "courier/courier.toml"]);
+    fs::remove_dir_all(&state).unwrap();
+    says(&courier().ended(1), &["no store in", "courier/state"]);
+    assert!(!state.exists());
+    home.sigillo(&["init", "--courier", "courier/courier.toml"]).ended(0);
+    says(&home.sigillo(&["init", "--courier", "courier/courier.toml"]).ended(1), &["is there already"]);
+    // A store there now, and nobody to lease from: another complaint.
+    assert!(!courier().ended(1).err.contains("no store in"));
+}
+
+#[test]
 fn a_disk_without_the_reserve_is_refused() {
     let home = Installation::new();
     home.edit("authority/serve.toml", "[store]\n", "[store]\nreserve_mib = 1000000000\n");

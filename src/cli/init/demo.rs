@@ -78,8 +78,9 @@ pub(super) fn make(directory: &Path, args: &Args, out: &mut impl Write) -> Resul
     ])?;
     let wrapped = "authority/public/verify.wrapped";
     demo.sigillo(&["hsm", "receive", "--config", "courier/hsm.toml", "--wrapped", wrapped])?;
-    step("an empty store");
+    step("two empty stores");
     demo.sigillo(&["init", "--config", "authority/serve.toml"])?;
+    demo.sigillo(&["init", "--courier", "courier/courier.toml"])?;
     step("fictional cards");
     demo.cards()?;
     steps.finish_and_clear();

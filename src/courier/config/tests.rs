@@ -20,7 +20,7 @@ fn the_example_is_accepted_and_states_the_defaults() {
     assert_eq!(config.limits().margin, config.smtp.as_ref().unwrap().timeout + SKEW);
 
     let keep = |line: &&str| {
-        !["batch", "poll_ms", "timeout_ms", "port", "tls", "allow_remote"]
+        !["batch", "cache_mib", "poll_ms", "port", "reserve_mib", "timeout_ms", "tls", "allow_remote"]
             .iter()
             .any(|k| line.strip_prefix(k).is_some_and(|rest| rest.starts_with(" =")))
     };
@@ -34,6 +34,7 @@ fn faults_are_named_with_their_line() {
     assert!(refused("batch = 10", "batch = 0").starts_with("batch must be 1 to 100"));
     assert!(refused("batch = 10", "batsch = 10").starts_with("unknown field `batsch`"));
     assert!(refused("poll_ms = 1000", "poll_ms = 99").starts_with("poll_ms must be"));
+    assert!(refused("directory = \"state\"", "directry = \"state\"").starts_with("unknown field `directry`"));
     assert!(refused("url = \"https://", "url = \"http://").starts_with("url must be https://"));
     assert!(refused("tls = \"starttls\"", "tls = \"none\"").starts_with("unknown variant `none`"));
     assert!(refused("host = \"", "host = \"two words ").starts_with("host is neither"));

@@ -16,6 +16,8 @@ pub enum KeyName {
     Deliver,
     /// HMAC, index and commitments: authority.
     Index,
+    /// HMAC, commitments in the courier's own memory: courier.
+    Judge,
     /// HMAC, first parts: authority.
     Print,
     /// Unwraps the verify key in the ceremony: RSA-3072, courier.
@@ -49,8 +51,16 @@ pub(super) enum Kind {
 
 impl KeyName {
     /// Every key name.
-    pub const ALL: [Self; 7] =
-        [Self::Audit, Self::Contact, Self::Deliver, Self::Index, Self::Print, Self::Transport, Self::Verify];
+    pub const ALL: [Self; 8] = [
+        Self::Audit,
+        Self::Contact,
+        Self::Deliver,
+        Self::Index,
+        Self::Judge,
+        Self::Print,
+        Self::Transport,
+        Self::Verify,
+    ];
 
     /// `CKA_LABEL`, and the name in messages.
     pub const fn label(self) -> &'static str {
@@ -59,6 +69,7 @@ impl KeyName {
             Self::Contact => "contact",
             Self::Deliver => MacKey::Deliver.label(),
             Self::Index => MacKey::Index.label(),
+            Self::Judge => MacKey::Judge.label(),
             Self::Print => MacKey::Print.label(),
             Self::Transport => "transport",
             Self::Verify => MacKey::Verify.label(),
@@ -69,7 +80,9 @@ impl KeyName {
     pub const fn required(role: Role) -> &'static [Self] {
         match role {
             Role::Authority => &[Self::Print, Self::Index, Self::Audit, Self::Verify],
-            Role::Courier => &[Self::Deliver, Self::Audit, Self::Contact, Self::Transport, Self::Verify],
+            Role::Courier => {
+                &[Self::Deliver, Self::Judge, Self::Audit, Self::Contact, Self::Transport, Self::Verify]
+            }
         }
     }
 
@@ -82,9 +95,13 @@ impl KeyName {
     pub const fn may_be_replicated(self) -> bool {
         match self {
             Self::Verify => true,
-            Self::Audit | Self::Contact | Self::Deliver | Self::Index | Self::Print | Self::Transport => {
-                false
-            }
+            Self::Audit
+            | Self::Contact
+            | Self::Deliver
+            | Self::Index
+            | Self::Judge
+            | Self::Print
+            | Self::Transport => false,
         }
     }
 
@@ -94,6 +111,7 @@ impl KeyName {
             Self::Contact => Kind::RsaDecrypt,
             Self::Deliver => Kind::Mac(MacKey::Deliver),
             Self::Index => Kind::Mac(MacKey::Index),
+            Self::Judge => Kind::Mac(MacKey::Judge),
             Self::Print => Kind::Mac(MacKey::Print),
             Self::Transport => Kind::RsaUnwrap,
             Self::Verify => Kind::Mac(MacKey::Verify),
@@ -140,6 +158,7 @@ mod tests {
             }
         }
         assert!(KeyName::Deliver.forbidden(Role::Authority) && KeyName::Contact.forbidden(Role::Authority));
+        assert!(KeyName::Judge.forbidden(Role::Authority));
         assert!(KeyName::Print.forbidden(Role::Courier) && KeyName::Index.forbidden(Role::Courier));
     }
 }

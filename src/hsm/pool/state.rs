@@ -29,6 +29,7 @@ pub(super) struct Shared {
     deliver: AtomicU64,
     verify: AtomicU64,
     index: AtomicU64,
+    judge: AtomicU64,
 }
 
 impl Shared {
@@ -71,6 +72,7 @@ impl Shared {
             MacKey::Deliver => &self.deliver,
             MacKey::Verify => &self.verify,
             MacKey::Index => &self.index,
+            MacKey::Judge => &self.judge,
         }
     }
 

@@ -39,7 +39,13 @@ async fn calls_are_answered_counted_and_in_order() {
     assert!(tag(&many[1], &one) && !tag(&many[0], &one) && !tag(&many[2], &one));
     assert_eq!(
         hsm.counts(),
-        [(MacKey::Print, 2), (MacKey::Deliver, 0), (MacKey::Verify, 1), (MacKey::Index, 1)]
+        [
+            (MacKey::Print, 2),
+            (MacKey::Deliver, 0),
+            (MacKey::Verify, 1),
+            (MacKey::Index, 1),
+            (MacKey::Judge, 0)
+        ]
     );
     assert_ne!(hsm.random::<32>().await.unwrap(), hsm.random::<32>().await.unwrap());
     assert_eq!(hsm.random_vec(100).await.unwrap().len(), 100);

@@ -74,6 +74,9 @@ pub(super) fn courier(
 messages = "messages"
 poll_ms = 200
 
+[state]
+directory = "state"
+
 [authority]
 url = "https://{authority}"
 server_ca = "tls/ca.pem"
