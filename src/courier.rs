@@ -1,17 +1,19 @@
 //! The courier: derives second parts in its own token and sends them. It holds no print key, so it cannot make a
-//! first part, and it keeps nothing: what it loses in a crash is leased again.
+//! first part. It keeps what its own [`judge`] needs, and no code: what it loses in a crash is leased again.
 //!
-//! [`Courier::deliver`] is the order of effects, written once: check the lease, open and check the contact, derive,
-//! report `prepared`, and only when the authority has taken that, send, then report what became of it. No digits,
+//! [`Courier::deliver`] is the order of effects, written once: check the lease, open and check the contact, judge and
+//! count, derive, report `prepared`, and only when the authority has taken that, send, then report what became of it. No digits,
 //! contact or server text may reach a log or a report.
 
 mod derive;
 mod gateways;
+
 mod setback;
 mod smtp;
 
 pub mod authority;
 pub mod config;
+pub mod judge;
 pub mod mail;
 pub mod message;
 pub mod run;
@@ -28,6 +30,7 @@ use crate::{
     },
     hsm::{Hsm, State},
 };
+use judge::{Denied, Ended, Judge};
 use message::{Messages, Text};
 
 pub use gateways::Gateways;
@@ -133,6 +136,8 @@ pub enum Outcome {
     Retry,
     /// Sent and reported.
     Sent,
+    /// Handed back until a waiting time ends or a limit has room. Nothing was derived.
+    Waiting,
     /// As `Retry`, and other deliveries would fare the same: token or gateway are down.
     Trouble,
     /// The authority did not answer a report. If it was `prepared`, nothing was sent.
@@ -152,6 +157,7 @@ pub struct Courier<A, G> {
     gateway: G,
     hsm: Hsm,
     messages: Messages,
+    judge: Judge,
     clock: Arc<dyn Clock>,
     limits: Limits,
 }
@@ -163,10 +169,11 @@ impl<A: Authority, G: Gateway> Courier<A, G> {
         gateway: G,
         hsm: Hsm,
         messages: Messages,
+        judge: Judge,
         clock: Arc<dyn Clock>,
         limits: Limits,
     ) -> Self {
-        Self { authority, gateway, hsm, messages, clock, limits }
+        Self { authority, gateway, hsm, messages, judge, clock, limits }
     }
 
     /// To be asked for before leases are, and handed back with each of them.
@@ -192,31 +199,79 @@ impl<A: Authority, G: Gateway> Courier<A, G> {
         self.hsm.state() == State::Down
     }
 
+    /// The courier's own memory has stopped: nothing may be sent any more by this process.
+    pub fn is_memory_lost(&self) -> bool {
+        self.judge.is_lost()
+    }
+
+    /// What the courier does for itself before it asks for leases: notices to former contacts.
+    pub async fn notify(&self) {
+        self.judge.notify(&self.gateway, &self.messages).await;
+    }
+
+    /// What the courier does for itself when nothing is due: its log is signed, old counters are forgotten.
+    pub async fn upkeep(&self) {
+        self.judge.upkeep().await;
+    }
+
     /// Carries out one delivery: the order of effects.
     pub async fn deliver(&self, lease: &Lease, taken: Moment) -> Outcome {
         if !self.is_held(lease, taken) {
             return self.lost(lease, "before anything was done");
         }
-        let (contact, text, prepared) = match self.prepare(lease).await {
-            Ok(ready) => ready,
-            Err(setback) => return self.give_back(lease, taken, setback).await,
-        };
-        match self.report(lease, taken, &prepared).await {
-            Ok(()) => {}
-            Err(error) => {
-                tracing::warn!(delivery = %lease.delivery, %error, "not sent: the authority did not take `prepared`");
-                return not_taken(&error);
+        let (order, contact) = match self.open(lease).await {
+            Ok(opened) => opened,
+            Err(setback) => {
+                if let Setback::Failed(reason) = &setback {
+                    self.judge.refused(lease, reason).await;
+                }
+                return self.give_back(lease, taken, setback).await;
             }
+        };
+        // From here on the message is counted, whatever becomes of it.
+        let admission = match self.judge.admit(lease, &contact).await {
+            Ok(admission) => admission,
+            Err(Denied::Setback(setback)) => return self.give_back(lease, taken, setback).await,
+            Err(Denied::Wait { until_ms, reason }) => return self.hold(lease, taken, until_ms, reason).await,
+        };
+        let not_sent = |why: String| (Ended::NotSent, why);
+        let ((ended, why), last) = match self.prepare(lease, &order, &contact).await {
+            Err(setback) => (not_sent(setback.to_string()), Last::GiveBack(setback)),
+            Ok((text, prepared)) => match self.report(lease, taken, &prepared).await {
+                Err(error) => {
+                    tracing::warn!(delivery = %lease.delivery, %error, "not sent: the authority did not take `prepared`");
+                    (not_sent("`prepared` was not taken".to_owned()), Last::Nothing(not_taken(&error)))
+                }
+                // The report may have taken long. From here to the gateway's answer the margin must suffice.
+                Ok(()) if !self.is_held(lease, taken) => {
+                    let outcome = self.lost(lease, "before it was sent");
+                    (not_sent("the lease was over".to_owned()), Last::Nothing(outcome))
+                }
+                Ok(()) => {
+                    let mail =
+                        Mail { delivery: lease.delivery, lease: lease.lease, to: &contact, text: &text };
+                    match self.gateway.send(&mail).await {
+                        Ok(()) => ((Ended::Sent, String::new()), Last::Sent),
+                        Err(setback) => {
+                            ((setback::ended(&setback), setback.to_string()), Last::GiveBack(setback))
+                        }
+                    }
+                }
+            },
+        };
+        self.judge.ended(admission, lease, ended, &why).await;
+        match last {
+            Last::GiveBack(setback) => self.give_back(lease, taken, setback).await,
+            Last::Nothing(outcome) => outcome,
+            Last::Sent => self.close(lease, taken, Closing::of(ReportStatus::Sent), Outcome::Sent).await,
         }
-        // The report may have taken long. From here to the gateway's answer the margin must suffice.
-        if !self.is_held(lease, taken) {
-            return self.lost(lease, "before it was sent");
-        }
-        let mail = Mail { delivery: lease.delivery, lease: lease.lease, to: &contact, text: &text };
-        match self.gateway.send(&mail).await {
-            Ok(()) => self.close(lease, taken, ReportStatus::Sent, None, Outcome::Sent).await,
-            Err(setback) => self.give_back(lease, taken, setback).await,
-        }
+    }
+
+    /// Hands a delivery back that may be carried out later.
+    async fn hold(&self, lease: &Lease, taken: Moment, until_ms: u64, reason: String) -> Outcome {
+        let closing =
+            Closing { status: ReportStatus::Waiting, reason: Some(reason), until_ms: Some(until_ms) };
+        self.close(lease, taken, closing, Outcome::Waiting).await
     }
 
     /// Reports that a delivery was not carried out, so that the authority need not wait for the lease's end.
@@ -229,11 +284,12 @@ impl<A: Authority, G: Gateway> Courier<A, G> {
             }
             Setback::Trouble(reason) => (ReportStatus::Returned, Outcome::Trouble, reason),
         };
-        self.close(lease, taken, status, Some(reason), outcome).await
+        let closing = Closing { reason: Some(reason), ..Closing::of(status) };
+        self.close(lease, taken, closing, outcome).await
     }
 
-    /// Everything that comes before the first effect.
-    async fn prepare(&self, lease: &Lease) -> Result<(Contact, Text, Report), Setback> {
+    /// Reads a lease and opens its contact.
+    async fn open<'a>(&self, lease: &'a Lease) -> Result<(derive::Order<'a>, Contact), Setback> {
         let order = derive::Order::read(lease)?;
         let opened = self.hsm.open_contact(order.contact.clone()).await.map_err(setback::of_contact)?;
         let (card, delivery, contact) = open_plaintext(opened.expose())
@@ -242,6 +298,16 @@ impl<A: Authority, G: Gateway> Courier<A, G> {
             return Err(Setback::Failed("the contact is sealed for another delivery".to_owned()));
         }
         self.gateway.ready(contact.channel())?;
+        Ok((order, contact))
+    }
+
+    /// Derives, and makes what is to be said.
+    async fn prepare(
+        &self,
+        lease: &Lease,
+        order: &derive::Order<'_>,
+        contact: &Contact,
+    ) -> Result<(Text, Report), Setback> {
         let parts = order.second_parts(&self.hsm).await?;
         let tag = order.tag(&self.hsm, &parts).await?;
         let text = self
@@ -249,24 +315,14 @@ impl<A: Authority, G: Gateway> Courier<A, G> {
             .render(&lease.message, contact.channel(), &lease.control, &parts)
             .map_err(|why| Setback::Retry(why.to_string()))?;
         let (generation, second_part_tag) = tag.unzip();
-        let status = ReportStatus::Prepared;
-        let report = Report { delivery: lease.delivery, status, generation, second_part_tag, reason: None };
-        Ok((contact, text, report))
+        let closing = Closing::of(ReportStatus::Prepared);
+        Ok((text, Report { generation, second_part_tag, ..closing.report(lease) }))
     }
 
     /// Makes the last report of an attempt.
-    async fn close(
-        &self,
-        lease: &Lease,
-        taken: Moment,
-        status: ReportStatus,
-        reason: Option<String>,
-        outcome: Outcome,
-    ) -> Outcome {
-        let reason = reason.map(|r| r.chars().take(200).collect::<String>());
-        let why = reason.clone().unwrap_or_default();
-        let report =
-            Report { delivery: lease.delivery, status, generation: None, second_part_tag: None, reason };
+    async fn close(&self, lease: &Lease, taken: Moment, closing: Closing, outcome: Outcome) -> Outcome {
+        let report = closing.report(lease);
+        let why = report.reason.clone().unwrap_or_default();
         match self.report(lease, taken, &report).await {
             Ok(()) => {
                 tracing::info!(delivery = %lease.delivery, attempt = lease.attempt, ?outcome, why, "delivery");
@@ -310,6 +366,37 @@ impl<A: Authority, G: Gateway> Courier<A, G> {
         let passed_ms = u64::try_from(passed.as_millis()).unwrap_or(u64::MAX);
         let now_ms = self.clock.now_ms().max(taken.wall_ms.saturating_add(passed_ms));
         Duration::from_millis(lease.until_ms.saturating_sub(now_ms))
+    }
+}
+
+/// What is left to be reported of an attempt.
+enum Last {
+    GiveBack(Setback),
+    Nothing(Outcome),
+    Sent,
+}
+
+/// The words of a report.
+struct Closing {
+    status: ReportStatus,
+    reason: Option<String>,
+    until_ms: Option<u64>,
+}
+
+impl Closing {
+    const fn of(status: ReportStatus) -> Self {
+        Self { status, reason: None, until_ms: None }
+    }
+
+    fn report(self, lease: &Lease) -> Report {
+        Report {
+            delivery: lease.delivery,
+            status: self.status,
+            generation: None,
+            second_part_tag: None,
+            reason: self.reason.map(|r| r.chars().take(200).collect()),
+            until_ms: self.until_ms,
+        }
     }
 }
 

@@ -37,6 +37,12 @@ pub enum Space {
     CfCard = b'f',
     /// `latest` -> the newest signed checkpoint.
     Checkpoint = b'k',
+    /// Card id -> what the courier remembers of it. In the courier's own store, as the next two.
+    CourierCard = b'j',
+    /// `a`, or `m` and a commitment to a mailbox (32 bytes) -> how many messages by minute.
+    CourierCount = b'w',
+    /// Card id -> notice to its former contact that is still to be sent.
+    CourierNotice = b'o',
     /// Consumer's name -> sequence number of the last event it has dealt with.
     Cursor = b'u',
     /// Delivery id -> delivery record.

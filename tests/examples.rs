@@ -205,7 +205,7 @@ fn tokens_take_the_shipped_files() {
 fn the_courier_takes_the_shipped_files() {
     let file = root().join("policies/courier/courier.toml.example");
     let config = courier::config::Config::load(&file).unwrap();
-    config.messages().unwrap();
+    config.judge(&config.messages().unwrap()).unwrap();
     assert!(root().join("policies/courier").join(&config.hsm).with_extension("toml.example").is_file());
 }
 

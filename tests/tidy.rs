@@ -118,7 +118,7 @@ fn transport_does_not_reach_past_the_service() {
     );
     may_not_name(
         &["courier"],
-        &["crate::service", "crate::store", "crate::policy", "crate::cli", "MacKey::Print"],
+        &["crate::service", "store::sled", "crate::policy", "crate::cli", "MacKey::Print"],
     );
 }
 

@@ -115,7 +115,7 @@ pub struct Verified {
 /// Answer to `GET /v1/deliveries/{id}`.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Delivery {
-    /// `queued`, `leased`, `sent`, `delivered`, `failed` or `cancelled`.
+    /// `queued`, `leased`, `waiting`, `sent`, `delivered`, `failed` or `cancelled`.
     pub state: String,
     /// `email` or `sms`.
     pub channel: String,
@@ -123,7 +123,7 @@ pub struct Delivery {
     pub control: String,
     /// Attempts so far.
     pub attempts: u32,
-    /// Why the last attempt failed.
+    /// Why the last attempt failed, or what it waits for and until when.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// RFC 3339.

@@ -77,9 +77,12 @@ pub struct Report {
     /// With `prepared`, when the delivery has a C.I.P.: tag of its second part, 64 hexadecimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub second_part_tag: Option<String>,
-    /// With `retry`, `returned` and `failed`: why, without contact or digits; at most 200 characters.
+    /// With `retry`, `returned`, `waiting` and `failed`: why, without contact or digits; at most 200 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// With `waiting`: when it may be leased again, milliseconds since 1970 UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until_ms: Option<u64>,
 }
 
 /// What became of an attempt.
@@ -99,6 +102,8 @@ pub enum ReportStatus {
     Returned,
     /// The gateway has accepted the message.
     Sent,
+    /// The courier's own policy holds it back until `until_ms`: to be leased then, and not counted as an attempt.
+    Waiting,
 }
 
 /// Answer to [`Report`].

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::{BufReader, Write},
+    io::{BufReader, BufWriter, Write},
     path::{Path, PathBuf},
 };
 
@@ -18,7 +18,11 @@ use crate::{
     api,
     client::ClientLimits,
     domain::checkpoint::{self, Checkpoint},
+    store::{Space, durable, logged_event, sled},
 };
+
+/// Events read at a time.
+const STEP: usize = 1024;
 
 /// `sigillo audit ...`
 #[derive(Debug, clap::Subcommand)]
@@ -31,6 +35,17 @@ Example:
 
 Exit codes: 0 done; 1 the export broke off (the file is not kept); 64 bad options.")]
     Export(Export),
+    /// Write the log of a store to a file, offline: of a stopped courier or authority, or of a copy of its store.
+    #[command(after_help = "\
+Example:
+  sigillo audit export-store --store courier/state --out courier-audit.ndjson
+  sigillo audit verify --public-key courier/public/audit.pub.pem courier-audit.ndjson
+
+The newest checkpoint stands where it belongs. Events after it, which a process that was killed may leave, are in
+the file and vouched for by nothing: `verify` says so; the next start signs them.
+
+Exit codes: 0 done; 1 no store there, in use, or damaged; 64 bad options.")]
+    ExportStore(ExportStore),
     /// Verify an export offline: every link, every checkpoint, no event missing.
     #[command(after_help = "\
 Example:
@@ -50,6 +65,17 @@ Exit codes: 0 the log holds; 1 it does not, or cannot be read; 64 bad options.")
 pub struct Export {
     #[command(flatten)]
     connection: Connection,
+    /// File to write; it must not exist.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+/// Arguments of `export-store`.
+#[derive(Debug, clap::Args)]
+pub struct ExportStore {
+    /// Directory of the store.
+    #[arg(long, value_name = "DIR")]
+    store: PathBuf,
     /// File to write; it must not exist.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -75,6 +101,7 @@ pub struct Verify {
 pub fn run(command: &Command, out: &mut impl Write) -> Result<(), Failure> {
     match command {
         Command::Export(args) => export(args, out),
+        Command::ExportStore(args) => export_store(args, out),
         Command::Verify(args) => verify(args, out),
     }
 }
@@ -97,6 +124,43 @@ fn export(args: &Export, out: &mut impl Write) -> Result<(), Failure> {
         }
     })?;
     writeln!(out, "{} bytes in {}", written, args.out.display()).map_err(Failure::failed)
+}
+
+fn export_store(args: &ExportStore, out: &mut impl Write) -> Result<(), Failure> {
+    durable::deny_sync_file_range().map_err(Failure::failed)?;
+    let (engine, reader) = sled::open(&sled::Config::new(&args.store)).map_err(Failure::failed)?;
+    let at = |e: &dyn std::error::Error| Failure::failed(format!("{}: {e}", args.out.display()));
+    let mut file = BufWriter::new(File::create_new(&args.out).map_err(|e| at(&e))?);
+    let checkpoint = reader.get(Space::Checkpoint, b"latest").map_err(Failure::failed)?;
+    let checkpoint = checkpoint.map(|found| String::from_utf8_lossy(&found.value).into_owned());
+    let signed = checkpoint.as_deref().and_then(checkpoint::sequence);
+    let last = engine.head().seq;
+    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} events").map_err(Failure::failed)?;
+    let progress = ProgressBar::new(last).with_style(style);
+    let mut seq = 0_u64;
+    while seq < last {
+        let from = seq.saturating_add(1).to_be_bytes();
+        let found = reader.scan(Space::Event, &[], &from, STEP).map_err(Failure::failed)?;
+        if found.is_empty() {
+            return Err(Failure::failed("the store's log has a gap"));
+        }
+        for entry in &found {
+            let (hash, event) = logged_event(&entry.record.value)
+                .ok_or_else(|| Failure::failed("an event of another form"))?;
+            let event = String::from_utf8_lossy(event);
+            let hash = hex::encode(hash);
+            writeln!(file, "{{\"hash\":\"{hash}\",\"event\":{event}}}").map_err(|e| at(&e))?;
+            seq = seq.saturating_add(1);
+            if let Some(text) = checkpoint.as_ref().filter(|_| signed == Some(seq)) {
+                writeln!(file, "{}", serde_json::json!({ "checkpoint": text })).map_err(|e| at(&e))?;
+            }
+        }
+        progress.set_position(seq);
+    }
+    progress.finish_and_clear();
+    let file = file.into_inner().map_err(|e| at(&e))?;
+    file.sync_all().map_err(|e| at(&e))?;
+    writeln!(out, "{last} events in {}", args.out.display()).map_err(Failure::failed)
 }
 
 fn verify(args: &Verify, out: &mut impl Write) -> Result<(), Failure> {

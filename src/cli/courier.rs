@@ -19,6 +19,7 @@ use crate::{
         Courier, Gateways,
         authority::HttpAuthority,
         config::{self, BadConfig, Config},
+        judge::Judge,
         run::{Until, run as deliver},
         sms::{Receipts, SmsGateway},
     },
@@ -154,6 +155,7 @@ async fn run(args: Args) -> Result<(), Error> {
     let config = Config::load(&args.config)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let messages = config.messages()?;
+    let policy = config.judge(&messages)?;
     let receipts = config.receipts().await?;
     let slips = receipts.as_ref().map(Receipts::slips);
     let sms = config.sms()?.map(|account| SmsGateway::new(account, slips));
@@ -187,8 +189,14 @@ async fn run(args: Args) -> Result<(), Error> {
         tracing::info!(at = %receipts.local_addr(), "listening for delivery receipts");
         tokio::spawn(receipts.serve(Arc::clone(&authority), config.limits(), over))
     });
-    let courier = Courier::new(authority, gateways, hsm.clone(), messages, clock, config.limits());
-    tracing::info!(authority = config.authority, "courier started");
+    tracing::info!(authority = config.authority, policy = %policy.digest, "courier starts");
+    let judge = Judge::new(store.clone(), hsm.clone(), policy, Arc::clone(&clock));
+    if let Err(error) = judge.note_start().await {
+        store.close().await;
+        hsm.close().await;
+        return Err(Error::StoreLost(error));
+    }
+    let courier = Courier::new(authority, gateways, hsm.clone(), messages, judge, clock, config.limits());
     let tally = deliver(&courier, config.pace(until), stop).await;
     courier.gateway().close().await;
     ended.send_replace(true);

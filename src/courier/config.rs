@@ -20,7 +20,7 @@ use toml::Spanned;
 use zeroize::Zeroizing;
 
 use super::{
-    Limits,
+    Limits, judge,
     mail::MailGateway,
     message::{BadMessages, Messages},
     run::{Pace, Until},
@@ -90,6 +90,8 @@ pub struct Config {
     pub authority_timeout: Duration,
     /// Directory of the message texts.
     pub messages: PathBuf,
+    /// The courier's own policy.
+    pub policy: PathBuf,
     /// Where the courier's own memory lies.
     pub state: State,
     batch: usize,
@@ -113,13 +115,13 @@ pub struct State {
 }
 
 /// The file while it is read: a fault is named with its line.
-struct Source<'a> {
-    file: &'a Path,
-    text: &'a str,
+pub(super) struct Source<'a> {
+    pub(super) file: &'a Path,
+    pub(super) text: &'a str,
 }
 
 impl Source<'_> {
-    fn bad(&self, at: Range<usize>, why: String) -> BadConfig {
+    pub(super) fn bad(&self, at: Range<usize>, why: String) -> BadConfig {
         BadConfig::Text {
             file: self.file.display().to_string(),
             line: self.text.bytes().take(at.start).filter(|b| *b == b'\n').count().saturating_add(1),
@@ -127,7 +129,12 @@ impl Source<'_> {
         }
     }
 
-    fn number(&self, value: &Spanned<u64>, range: RangeInclusive<u64>, key: &str) -> Result<u64, BadConfig> {
+    pub(super) fn number(
+        &self,
+        value: &Spanned<u64>,
+        range: RangeInclusive<u64>,
+        key: &str,
+    ) -> Result<u64, BadConfig> {
         if range.contains(value.get_ref()) {
             return Ok(*value.get_ref());
         }
@@ -178,12 +185,46 @@ impl Config {
             },
             authority_timeout: source.milliseconds(&raw.authority.timeout_ms, "timeout_ms")?,
             messages: base.join(raw.messages),
+            policy: base.join(raw.policy),
             state: State { directory: base.join(&raw.state.directory), ..raw.state },
             batch: usize::try_from(batch).unwrap_or(1),
             poll: source.milliseconds(&raw.poll_ms, "poll_ms")?,
             smtp: raw.smtp.map(|smtp| smtp.check(&source, base)).transpose()?,
             sms: raw.sms.map(|sms| sms.check(&source, base)).transpose()?,
         })
+    }
+
+    /// The courier's own policy, with a text for whatever it allows and for the notice.
+    ///
+    /// # Errors
+    /// File, line and reason.
+    pub fn judge(&self, messages: &Messages) -> Result<judge::Policy, BadConfig> {
+        let policy = judge::Policy::load(&self.policy)?;
+        let bad = |why: String| BadConfig::Other { path: self.policy.display().to_string(), why };
+        for channel in policy.channels() {
+            let carried = match channel {
+                Channel::Email => self.smtp.is_some(),
+                Channel::Sms => self.sms.is_some(),
+            };
+            if !carried {
+                continue;
+            }
+            let name = channel.text();
+            if messages.notice(&policy.notice, *channel).is_none() {
+                return Err(bad(format!(
+                    "notice.message: no text {:?} without fields for {name}",
+                    policy.notice
+                )));
+            }
+            let there = |text: &str| {
+                messages.names(*channel).any(|known| known == text)
+                    && messages.notice(text, *channel).is_none()
+            };
+            if let Some(missing) = policy.messages().find(|text| !there(text)) {
+                return Err(bad(format!("messages: no text {missing:?} with fields for {name}")));
+            }
+        }
+        Ok(policy)
     }
 
     /// Reads and checks the message texts. Each channel with a gateway has some, and two have the same names.
@@ -304,6 +345,7 @@ struct Raw {
     batch: Spanned<u64>,
     #[serde(default = "default_poll")]
     poll_ms: Spanned<u64>,
+    policy: PathBuf,
     state: State,
     authority: RawAuthority,
     smtp: Option<RawSmtp>,

@@ -3,7 +3,8 @@
 //! `NAME.txt` is an e-mail: the first line is `Oggetto: ` and the subject; then an empty line and the body.
 //! `NAME.sms.txt` is the same message by SMS: lines that are joined by blanks, within `sms/text.rs`. `{pin_second}`, `{puk_second}`,
 //! `{cip_second}` and `{control}` stand for a delivery's values. A line that names a code which the delivery does
-//! not have is left out. There is no way to escape a brace, and no other field.
+//! not have is left out. There is no way to escape a brace, and no other field. A text without any field is a notice:
+//! it tells a former contact of a change, and can carry no code.
 
 use std::{collections::BTreeMap, fmt, fs, path::Path};
 
@@ -146,6 +147,13 @@ impl Messages {
         self.0.keys().filter(move |(of, _)| *of == channel).map(|(_, name)| name.as_str())
     }
 
+    /// The notice of this name for a channel; nothing if there is none, or the text has a place for a code.
+    pub fn notice(&self, name: &str, channel: Channel) -> Option<Text> {
+        let template = self.0.get(&(channel, name.to_owned()))?;
+        let has_fields = template.lines.iter().flatten().any(|p| !matches!(p, Piece::Text(_)));
+        if has_fields { None } else { self.render(name, channel, "", &[]).ok() }
+    }
+
     /// Makes the text of a delivery for a channel.
     ///
     /// # Errors
@@ -207,6 +215,10 @@ fn body<'a>(lines: impl Iterator<Item = (&'a str, usize)>, first: usize) -> Resu
     }
     let end = body.len().saturating_add(first).saturating_sub(1).max(1);
     let mut fields = body.iter().flatten();
+    let is_notice = fields.clone().all(|p| matches!(p, Piece::Text(_)));
+    if is_notice && fields.clone().next().is_some() {
+        return Ok(body);
+    }
     if !fields.clone().any(|p| matches!(p, Piece::Code(_))) {
         return Err((end, "the body names no second part, such as {pin_second}".to_owned()));
     }

@@ -43,6 +43,8 @@ pub struct Tally {
     pub retry: u64,
     /// Sent and reported.
     pub sent: u64,
+    /// Handed back until a waiting time ends or a limit has room.
+    pub waiting: u64,
     /// Rounds in which authority, token or a gateway did not work.
     pub trouble: u64,
     /// Deliveries of which the authority did not answer a report.
@@ -57,6 +59,7 @@ impl Tally {
             Outcome::Refused => &mut self.refused,
             Outcome::Resting | Outcome::Retry | Outcome::Trouble => &mut self.retry,
             Outcome::Sent => &mut self.sent,
+            Outcome::Waiting => &mut self.waiting,
             Outcome::Unreported => &mut self.unreported,
         };
         *counter = counter.saturating_add(1);
@@ -65,6 +68,7 @@ impl Tally {
     fn log(&self) {
         tracing::info!(
             sent = self.sent,
+            waiting = self.waiting,
             retry = self.retry,
             failed = self.failed,
             lease_lost = self.lease_lost,
@@ -85,8 +89,8 @@ enum Round {
     Worked,
 }
 
-/// Runs until `pace.until`, until `stop` becomes true (or its sender is gone), or until the token is lost: only a new
-/// process finds it again. The delivery in hand is finished;
+/// Runs until `pace.until`, until `stop` becomes true (or its sender is gone), or until the token or the courier's
+/// memory is lost: only a new process finds them again. The delivery in hand is finished;
 /// those leased with it are given back.
 pub async fn run<A: Authority, G: Gateway>(
     courier: &Courier<A, G>,
@@ -106,7 +110,7 @@ pub async fn run<A: Authority, G: Gateway>(
             tally.log();
         }
         let wait = match (round, pace.until) {
-            _ if courier.is_token_lost() => break,
+            _ if courier.is_token_lost() || courier.is_memory_lost() => break,
             (Round::Stopped, _) | (Round::Idle | Round::Trouble, Until::Idle) => break,
             (Round::Worked, _) => {
                 pause = pace.poll;
@@ -127,6 +131,7 @@ pub async fn run<A: Authority, G: Gateway>(
             _ = stop.wait_for(|stop| *stop) => break,
         }
     }
+    courier.upkeep().await;
     tally
 }
 
@@ -137,6 +142,7 @@ async fn work<A: Authority, G: Gateway>(
     stop: &watch::Receiver<bool>,
     tally: &mut Tally,
 ) -> Round {
+    courier.notify().await;
     let taken = courier.moment();
     let leases = match courier.lease(pace.batch).await {
         Ok(leases) => leases,
@@ -146,6 +152,7 @@ async fn work<A: Authority, G: Gateway>(
         }
     };
     if leases.is_empty() {
+        courier.upkeep().await;
         return Round::Idle;
     }
     let (mut progress, mut rested) = (false, false);
@@ -159,7 +166,7 @@ async fn work<A: Authority, G: Gateway>(
         let outcome = courier.deliver(lease, taken).await;
         tally.count(outcome);
         match outcome {
-            Outcome::Failed | Outcome::Retry | Outcome::Sent => progress = true,
+            Outcome::Failed | Outcome::Retry | Outcome::Sent | Outcome::Waiting => progress = true,
             Outcome::LeaseLost | Outcome::Refused => {}
             Outcome::Resting => rested = true,
             Outcome::Trouble => {

@@ -1,6 +1,7 @@
 //! Why a delivery was not carried out, and what is to be done about it. Reasons go to the authority and to logs:
 //! fixed words and numbers, never what a server or a citizen has written.
 
+use super::judge::Ended;
 use crate::hsm;
 
 /// Why a delivery was not carried out.
@@ -21,6 +22,15 @@ pub enum Setback {
     /// The message may have left: to be tried again, counted as an attempt.
     #[error("to be tried again, perhaps for the second time: {0}")]
     Unknown(String),
+}
+
+/// Whether a gateway that answered with this setback may have the message all the same. A relay that is lost after the
+/// message has left looks like one that never was there.
+pub(super) const fn ended(of_gateway: &Setback) -> Ended {
+    match of_gateway {
+        Setback::Failed(_) | Setback::Retry(_) => Ended::NotSent,
+        Setback::Rest(_) | Setback::Trouble(_) | Setback::Unknown(_) => Ended::Unknown,
+    }
 }
 
 /// The token did not derive. The error's own text goes to the log: it may name slots and labels.

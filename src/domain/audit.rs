@@ -50,6 +50,24 @@ pub enum Kind {
     /// A newer request made a delivery pointless.
     #[serde(rename = "delivery.cancelled")]
     DeliveryCancelled,
+    /// Courier: a former contact was told that another one was asked for, or could not be.
+    #[serde(rename = "contact.notified")]
+    ContactNotified,
+    /// Courier: it started with the policy named.
+    #[serde(rename = "courier.started")]
+    CourierStarted,
+    /// Courier: second parts may be derived and sent; counted before that.
+    #[serde(rename = "lease.admitted")]
+    LeaseAdmitted,
+    /// Courier: what became of an admitted lease.
+    #[serde(rename = "lease.ended")]
+    LeaseEnded,
+    /// Courier: its policy or the form of the lease forbids it.
+    #[serde(rename = "lease.refused")]
+    LeaseRefused,
+    /// Courier: not now; `reason` and `until` say more.
+    #[serde(rename = "lease.waiting")]
+    LeaseWaiting,
     /// The log itself was read.
     #[serde(rename = "audit.read")]
     AuditRead,

@@ -31,6 +31,11 @@ pub fn signed(text: &str, signature: &[u8; 64]) -> String {
     format!("{text}signature {}\n", hex::encode(signature))
 }
 
+/// The event that a checkpoint's text says it vouches for; whether it does, only [`Checkpoint::open`] tells.
+pub fn sequence(text: &str) -> Option<u64> {
+    text.lines().find_map(|line| line.strip_prefix("seq "))?.parse().ok()
+}
+
 /// Why an export or a checkpoint does not hold.
 #[derive(Debug, thiserror::Error)]
 pub enum Broken {

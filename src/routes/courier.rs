@@ -42,7 +42,7 @@ impl App {
 }
 
 fn outcome(body: Report) -> Result<DeliveryOutcome, Problem> {
-    let Report { delivery: _, status, generation, second_part_tag, reason } = body;
+    let Report { delivery: _, status, generation, second_part_tag, reason, until_ms } = body;
     let reason = || {
         let text = reason.clone().unwrap_or_default();
         if text.chars().count() > REASON_MAX || text.chars().any(char::is_control) {
@@ -68,6 +68,12 @@ fn outcome(body: Report) -> Result<DeliveryOutcome, Problem> {
     if tag.is_some() && status != ReportStatus::Prepared {
         return Err(read::invalid("second_part_tag", read::NotOneOf("given with the status prepared only")));
     }
+    if until_ms.is_some() != (status == ReportStatus::Waiting) {
+        return Err(read::invalid(
+            "until_ms",
+            read::NotOneOf("given with the status waiting, and with no other"),
+        ));
+    }
     Ok(match status {
         ReportStatus::Delivered => DeliveryOutcome::Delivered,
         ReportStatus::Failed => DeliveryOutcome::Failed(reason()?),
@@ -75,6 +81,9 @@ fn outcome(body: Report) -> Result<DeliveryOutcome, Problem> {
         ReportStatus::Retry => DeliveryOutcome::Retry(reason()?),
         ReportStatus::Returned => DeliveryOutcome::Returned(reason()?),
         ReportStatus::Sent => DeliveryOutcome::Sent,
+        ReportStatus::Waiting => {
+            DeliveryOutcome::Waiting { reason: reason()?, until_ms: until_ms.unwrap_or_default() }
+        }
     })
 }
 

@@ -62,6 +62,8 @@ pub(super) enum DeliveryState {
     Leased { lease: LeaseId, until_ms: u64, prepared: bool },
     /// To be leased.
     Queued { due_ms: u64 },
+    /// The courier's own policy holds it back until then.
+    Waiting { until_ms: u64 },
     /// The gateway has it; the last holder may still report that it arrived, or that it never will.
     Sent { lease: LeaseId },
 }
@@ -76,6 +78,7 @@ impl DeliveryState {
             Self::Leased { .. } => "leased",
             Self::Queued { .. } => "queued",
             Self::Sent { .. } => "sent",
+            Self::Waiting { .. } => "waiting",
         }
     }
 
@@ -83,7 +86,7 @@ impl DeliveryState {
     pub(super) const fn due_ms(self) -> Option<u64> {
         match self {
             Self::Queued { due_ms } => Some(due_ms),
-            Self::Leased { until_ms, .. } => Some(until_ms),
+            Self::Leased { until_ms, .. } | Self::Waiting { until_ms } => Some(until_ms),
             Self::Cancelled | Self::Delivered { .. } | Self::Failed { .. } | Self::Sent { .. } => None,
         }
     }

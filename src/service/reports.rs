@@ -30,10 +30,19 @@ pub enum Outcome {
     Returned(String),
     /// The gateway has it.
     Sent,
+    /// The courier's own policy holds it back until this time. Not counted as an attempt.
+    Waiting {
+        /// Why.
+        reason: String,
+        /// Milliseconds since 1970 UTC.
+        until_ms: u64,
+    },
 }
 
 /// How often a report is tried when another request changes card or delivery at the same time.
 const REPORT_TRIES: u32 = 3;
+/// Longest wait that is taken from a courier, whatever its clock and policy say: 31 days.
+const WAIT_MOST_MS: u64 = 31 * 86_400_000;
 
 /// Whether this holder may say this now. A delivery only moves on: held, sent, and one of two ends, the first that is
 /// reported. What was sent can still fail, since a gateway learns later than it answers; an end is never taken back.
@@ -49,7 +58,7 @@ fn is_next(state: DeliveryState, lease: LeaseId, outcome: &Outcome) -> bool {
         DeliveryState::Failed { lease: holder } => {
             holder == Some(lease) && matches!(outcome, Outcome::Failed(_) | Outcome::Sent)
         }
-        DeliveryState::Cancelled | DeliveryState::Queued { .. } => false,
+        DeliveryState::Cancelled | DeliveryState::Queued { .. } | DeliveryState::Waiting { .. } => false,
     }
 }
 
@@ -116,6 +125,12 @@ impl Service {
                 record.attempts = record.attempts.saturating_sub(1);
                 let due_ms = self.clock.now_ms().saturating_add(rules.back_off_first_ms);
                 record.state = DeliveryState::Queued { due_ms };
+                record.reason = Some(reason.clone());
+            }
+            Outcome::Waiting { reason, until_ms } => {
+                record.attempts = record.attempts.saturating_sub(1);
+                let most_ms = self.clock.now_ms().saturating_add(WAIT_MOST_MS);
+                record.state = DeliveryState::Waiting { until_ms: (*until_ms).min(most_ms) };
                 record.reason = Some(reason.clone());
             }
         }

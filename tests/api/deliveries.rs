@@ -104,6 +104,16 @@ async fn holds_by_hand() {
     // The hold is over; its holder can say nothing more.
     report(&first, json!({ "status": "sent" })).await.problem(409, "lease_lost");
 
+    // What the courier's policy holds back is shown as that, until when it says, and is no attempt.
+    let held = lease().await;
+    let until = json!({ "status": "waiting", "reason": "the contact has changed: waiting until then" });
+    let refused = report(&held, until.clone()).await.problem(422, "invalid_value");
+    assert_eq!(refused.as_deref(), Some("$.until_ms"));
+    let mut until = until;
+    until["until_ms"] = json!(1);
+    report(&held, until).await.ok();
+    assert_eq!(state().await, ("waiting".into(), 1, json!("the contact has changed: waiting until then")));
+
     let second = lease().await;
     assert_ne!(first["lease"], second["lease"]);
     // No C.I.P. is accepted before the authority has the tag of its second part, and none is without that tag.

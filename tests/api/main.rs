@@ -28,4 +28,5 @@ mod refused_start;
 #[path = "../support/rounds.rs"]
 mod rounds;
 mod sms;
+mod taken_over;
 mod versions;

@@ -103,6 +103,7 @@ async fn leases_and_reports_are_as_the_api_says() {
         generation: Some(3),
         second_part_tag: Some("ee".to_owned()),
         reason: None,
+        until_ms: None,
     };
     assert_eq!(authority.report(&id, &report).await, Ok(()));
     assert_eq!(authority.report(&id, &report).await, Err(AuthorityError::LeaseLost));

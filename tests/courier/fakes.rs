@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    fs,
     path::Path,
     sync::{Arc, Mutex},
     time::Duration,
@@ -11,7 +12,9 @@ use sigillo::{
     api::courier::{Lease, LeasedCode, Report, ReportStatus},
     clock::Clock,
     courier::{
-        Authority, AuthorityError, Courier, Gateway, Limits, Mail, Outcome, Setback, message::Messages,
+        Authority, AuthorityError, Courier, Gateway, Limits, Mail, Outcome, Setback,
+        judge::{Judge, Policy},
+        message::Messages,
     },
     domain::{
         contact::{Channel, Contact},
@@ -21,6 +24,7 @@ use sigillo::{
     },
     hsm::{Hsm, MacKey, PoolLimits, Role, soft::SoftHsm},
     seal::ContactSealer,
+    store::{self, Store, memory::Memory},
 };
 
 pub(crate) const CARD: CardId = CardId::new([1; 16]);
@@ -180,23 +184,95 @@ pub(crate) struct World<G> {
     pub(crate) soft: SoftHsm,
     pub(crate) hsm: Hsm,
     pub(crate) courier: Courier<FakeAuthority, G>,
+    /// The courier's own store, as a disk would have it.
+    pub(crate) memory: Memory,
     sealer: ContactSealer,
 }
 
 /// With the shipped texts and a gateway that records.
 pub(crate) fn world() -> World<RecordingGateway> {
+    world_under(&WIDE)
+}
+
+/// As [`world`], with a template `IT-PROVA/1` that forbids these second parts of a PIN.
+pub(crate) fn world_forbidding(parts: &[String]) -> World<RecordingGateway> {
+    world_of_policy(policy(&WIDE, parts))
+}
+
+/// As [`world`], with these changes to the shipped policy of the courier.
+pub(crate) fn world_under(changes: &[(&str, &str)]) -> World<RecordingGateway> {
+    world_of_policy(policy(changes, &[]))
+}
+
+fn world_of_policy(policy: Policy) -> World<RecordingGateway> {
     let script = Script::new();
     let clock = Arc::clone(&script.clock);
-    world_with(script.clone(), RecordingGateway(script), clock)
+    let soft = SoftHsm::new(Role::Courier).unwrap();
+    world_with(script.clone(), RecordingGateway(script), clock, policy, soft, Memory::new())
 }
+
+/// What a restart of the courier would find, under the shipped policy with these changes.
+pub(crate) fn restarted(w: &World<RecordingGateway>, changes: &[(&str, &str)]) -> World<RecordingGateway> {
+    let (script, clock) = (w.script.clone(), Arc::clone(&w.script.clock));
+    let gateway = RecordingGateway(script.clone());
+    world_with(script, gateway, clock, policy(changes, &[]), w.soft.clone(), w.memory.clone())
+}
+
+/// No limit that a test of something else could meet.
+const WIDE: [(&str, &str); 2] =
+    [("hour = 3\nday = 6", "hour = 1000\nday = 1000"), ("hour = 6\nday = 12", "hour = 1000\nday = 1000")];
+
+/// The shipped policy of the courier with changes, and with the template `IT-PROVA/1` beside the shipped ones.
+fn policy(changes: &[(&str, &str)], forbidden: &[String]) -> Policy {
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies");
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("templates")).unwrap();
+    for entry in fs::read_dir(shipped.join("templates")).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), dir.path().join("templates").join(entry.file_name())).unwrap();
+    }
+    let prova = PROVA.replace("[]", &format!("{forbidden:?}"));
+    fs::write(dir.path().join("templates/prova.toml"), prova).unwrap();
+    let mut text = fs::read_to_string(shipped.join("courier/policy.toml")).unwrap();
+    for (from, to) in [("../templates", "templates")].iter().chain(changes) {
+        assert!(text.contains(from), "{from}");
+        text = text.replacen(from, to, 1);
+    }
+    fs::write(dir.path().join("policy.toml"), text).unwrap();
+    Policy::load(&dir.path().join("policy.toml")).unwrap()
+}
+
+/// A template that forbids second parts of a PIN.
+const PROVA: &str = r#"id = "IT-PROVA/1"
+
+[pin]
+first = 2
+second = 3
+forbidden_second = []
+
+[puk]
+first = 2
+second = 6
+
+[tries]
+in_a_row = 5
+lifetime = 100
+"#;
 
 /// With the shipped texts and another gateway.
 pub(crate) fn world_of<G: Gateway>(gateway: G, clock: Arc<dyn Clock>) -> World<G> {
-    world_with(Script::new(), gateway, clock)
+    let soft = SoftHsm::new(Role::Courier).unwrap();
+    world_with(Script::new(), gateway, clock, policy(&WIDE, &[]), soft, Memory::new())
 }
 
-fn world_with<G: Gateway>(script: Script, gateway: G, clock: Arc<dyn Clock>) -> World<G> {
-    let soft = SoftHsm::new(Role::Courier).unwrap();
+fn world_with<G: Gateway>(
+    script: Script,
+    gateway: G,
+    clock: Arc<dyn Clock>,
+    policy: Policy,
+    soft: SoftHsm,
+    memory: Memory,
+) -> World<G> {
     let pool =
         PoolLimits { queue: 8, deadline: Duration::from_secs(60), probe_every: Duration::from_millis(20) };
     let hsm = Hsm::start(soft.tokens(1), pool).unwrap();
@@ -204,26 +280,29 @@ fn world_with<G: Gateway>(script: Script, gateway: G, clock: Arc<dyn Clock>) -> 
     let texts = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies/courier/messages");
     let messages = Messages::load(&texts).unwrap();
     let authority = FakeAuthority(script.clone());
-    let courier = Courier::new(authority, gateway, hsm.clone(), messages, clock, LIMITS);
-    World { script, soft, hsm, courier, sealer }
+    let (engine, reader) = memory.open().unwrap();
+    let store = Store::start(engine, reader, store::Limits::default());
+    let judge = Judge::new(store, hsm.clone(), policy, Arc::clone(&clock));
+    let courier = Courier::new(authority, gateway, hsm.clone(), messages, judge, clock, LIMITS);
+    World { script, soft, hsm, courier, memory, sealer }
 }
 
 impl<G: Gateway> World<G> {
-    /// An activation with PIN, PUK and C.I.P., held for a minute from [`NOW_MS`].
+    /// An activation with PIN, PUK and C.I.P. of a card of this number ([`CARD`] is the first), held for a minute from [`NOW_MS`].
     pub(crate) fn lease(&self, number: u8, to: &str) -> Lease {
-        let delivery = DeliveryId::new([number; 16]);
+        let (card, delivery) = (CardId::new([number; 16]), DeliveryId::new([number; 16]));
         Lease {
             lease: LeaseId::new([number.wrapping_add(100); 16]),
             delivery,
-            card: CARD,
+            card,
             until_ms: NOW_MS + 60_000,
             attempt: 1,
             message: "activation".to_owned(),
             control: "246810".to_owned(),
-            template: "IT-030/1".to_owned(),
+            template: "IT/1".to_owned(),
             salt: hex::encode(SALT),
             codes: vec![code("PIN", 1, 3), code("PUK", 2, 6), code("CIP", 3, 4)],
-            contact: self.sealed(CARD, delivery, to),
+            contact: self.sealed(card, delivery, to),
         }
     }
 
@@ -234,13 +313,31 @@ impl<G: Gateway> World<G> {
         hex::encode(self.sealer.seal(&card, &delivery, &contact).unwrap())
     }
 
+    /// As [`World::lease`], for another card.
+    pub(crate) fn lease_for(&self, card: CardId, number: u8, to: &str) -> Lease {
+        let lease = self.lease(number, to);
+        Lease { card, contact: self.sealed(card, lease.delivery, to), ..lease }
+    }
+
     pub(crate) async fn deliver(&self, lease: &Lease) -> Outcome {
         self.courier.deliver(lease, self.courier.moment()).await
     }
 
     /// A second part of [`CARD`], derived without the courier.
     pub(crate) async fn part(&self, code: CodeName, generation: u32, count: u8, counter: u32) -> String {
-        let template = "IT-030/1".parse().unwrap();
+        self.part_of("IT/1", code, generation, count, counter).await
+    }
+
+    /// As [`World::part`], under another template.
+    pub(crate) async fn part_of(
+        &self,
+        template: &str,
+        code: CodeName,
+        generation: u32,
+        count: u8,
+        counter: u32,
+    ) -> String {
+        let template = template.parse().unwrap();
         let message = part_message(Part::Second, code, &CARD, generation, &SALT, &template, counter);
         let mac = self.hsm.mac(MacKey::Deliver, message).await.unwrap();
         digits(&mac, count).unwrap().expose().to_owned()

@@ -130,6 +130,9 @@ pub(crate) fn configuration(kannel: &FakeKannel, changes: &[(&str, &str)]) -> (T
         r#"
         hsm = "unused.toml"
         messages = "unused"
+        policy = "unused"
+        [state]
+        directory = "unused"
         [authority]
         url = "https://localhost:1"
         server_ca = "unused"

@@ -11,6 +11,7 @@
 mod authority;
 mod effects;
 mod fakes;
+mod judge;
 mod kannel;
 mod relay;
 mod rounds;

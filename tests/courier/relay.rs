@@ -77,6 +77,9 @@ impl Relay {
             r#"
             hsm = "unused.toml"
             messages = "unused"
+            policy = "unused"
+            [state]
+            directory = "unused"
             [authority]
             url = "https://localhost:1"
             server_ca = "unused"

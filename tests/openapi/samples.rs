@@ -31,7 +31,13 @@ pub(crate) const CARD_STATES: [State; 3] = [
     State::Active { activated_at_ms: 1 },
     State::Revoked { activated_at_ms: None, revoked_at_ms: 1, reason: Reason::Lost },
 ];
-pub(crate) const KINDS: [Kind; 16] = [
+pub(crate) const KINDS: [Kind; 22] = [
+    Kind::ContactNotified,
+    Kind::CourierStarted,
+    Kind::LeaseAdmitted,
+    Kind::LeaseEnded,
+    Kind::LeaseRefused,
+    Kind::LeaseWaiting,
     Kind::AuditRead,
     Kind::CardActivated,
     Kind::CardLookedUp,
@@ -51,13 +57,14 @@ pub(crate) const KINDS: [Kind; 16] = [
 ];
 pub(crate) const OUTCOMES: [Outcome; 5] =
     [Outcome::Accepted, Outcome::Done, Outcome::Intent, Outcome::Refused, Outcome::Rejected];
-pub(crate) const REPORT_STATUSES: [ReportStatus; 6] = [
+pub(crate) const REPORT_STATUSES: [ReportStatus; 7] = [
     ReportStatus::Delivered,
     ReportStatus::Failed,
     ReportStatus::Prepared,
     ReportStatus::Retry,
     ReportStatus::Returned,
     ReportStatus::Sent,
+    ReportStatus::Waiting,
 ];
 pub(crate) const ACTIONS: [Action; 9] = [
     Action::Activate,
@@ -85,6 +92,8 @@ const fn _lists_are_complete(
         | Kind::CardLookedUp
         | Kind::CardRegistered
         | Kind::CardRevoked => {}
+        Kind::ContactNotified | Kind::CourierStarted | Kind::LeaseAdmitted => {}
+        Kind::LeaseEnded | Kind::LeaseRefused | Kind::LeaseWaiting => {}
         Kind::CodesReprinted | Kind::DeliveryCancelled | Kind::DeliveryLeased | Kind::DeliveryLookedUp => {}
         Kind::DeliveryQueued | Kind::DeliveryReported | Kind::RequestRefused | Kind::RequestReplayed => {}
         Kind::ServiceStarted | Kind::VerificationDecided | Kind::VerificationSpent => {}
@@ -94,7 +103,7 @@ const fn _lists_are_complete(
     }
     match status {
         ReportStatus::Delivered | ReportStatus::Failed | ReportStatus::Prepared => {}
-        ReportStatus::Retry | ReportStatus::Returned | ReportStatus::Sent => {}
+        ReportStatus::Retry | ReportStatus::Returned | ReportStatus::Sent | ReportStatus::Waiting => {}
     }
     match action {
         Action::Activate | Action::Courier | Action::LookUp | Action::ReadAudit | Action::ReadDelivery => {}
@@ -318,6 +327,7 @@ fn courier() -> Vec<Sample> {
         generation: more.then_some(1),
         second_part_tag: more.then(|| "00".repeat(32)),
         reason: more.then(|| "why".into()),
+        until_ms: more.then_some(1),
     };
     let reported = Reported { state: "sent".into() };
     let ask = LeaseRequest { limit: 10 };

@@ -128,6 +128,7 @@ impl Demo<'_> {
             "courier/tls",
             "courier/public",
             "courier/messages",
+            "courier/templates",
             "clients",
             "kannel",
             "smtp",
@@ -159,6 +160,10 @@ impl Demo<'_> {
             self.write(&format!("{role}/hsm.toml"), files::hsm(role, module), 0o644)?;
             self.write(&format!("{role}/pin"), secret()?, 0o600)?;
             self.write(&format!("{role}/so-pin"), secret()?, 0o600)?;
+        }
+        self.write("courier/policy.toml", files::courier_policy(), 0o644)?;
+        for (name, text) in files::POLICIES.iter().filter(|(name, _)| name.starts_with("templates/")) {
+            self.write(&format!("courier/{name}"), text, 0o644)?;
         }
         for (name, text) in files::MESSAGES {
             self.write(&format!("courier/messages/{name}"), text, 0o644)?;

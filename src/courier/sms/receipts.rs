@@ -136,7 +136,8 @@ impl<A: Authority> Desk<A> {
             Word::Delivered => (ReportStatus::Delivered, None),
             Word::Failed => (ReportStatus::Failed, Some("SMS gateway: not delivered".to_owned())),
         };
-        let report = Report { delivery, status, generation: None, second_part_tag: None, reason };
+        let report =
+            Report { delivery, status, generation: None, second_part_tag: None, reason, until_ms: None };
         let mut tries = 1;
         loop {
             match self.authority.report(&lease, &report).await {

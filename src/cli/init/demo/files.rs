@@ -16,8 +16,15 @@ pub(super) const POLICIES: [(&str, &str); 5] = shipped!("",
     "templates/trento.toml");
 
 /// The courier's texts.
-pub(super) const MESSAGES: [(&str, &str); 4] = shipped!("courier/messages/",
-    "activation.sms.txt" "activation.txt" "reprint.sms.txt" "reprint.txt");
+pub(super) const MESSAGES: [(&str, &str); 6] = shipped!("courier/messages/",
+    "activation.sms.txt" "activation.txt" "notice.sms.txt" "notice.txt" "reprint.sms.txt" "reprint.txt");
+
+const COURIER_POLICY: &str = include_str!("../../../../policies/courier/policy.toml");
+
+/// The courier's shipped policy, with the code templates beside it: the courier reads no file of the authority's.
+pub(super) fn courier_policy() -> String {
+    COURIER_POLICY.replace("templates = \"../templates\"", "templates = \"templates\"")
+}
 
 const KANNEL: &str = include_str!("../../../../policies/courier/kannel.conf.example");
 
@@ -72,6 +79,7 @@ pub(super) fn courier(
     format!(
         r#"hsm = "hsm.toml"
 messages = "messages"
+policy = "policy.toml"
 poll_ms = 200
 
 [state]

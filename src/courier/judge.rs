@@ -1,0 +1,277 @@
+//! The courier's own judgement: whether second parts may go where the authority wants them, and how many (I14).
+//!
+//! [`Judge::admit`] decides before anything is derived. What it counts, remembers and decides is durable, with an event
+//! of the courier's own chain, before it answers: a crash gives no message back. It never asks the authority, and
+//! it never writes a contact, a part or an unkeyed digest of one.
+
+mod commit;
+mod journal;
+mod memory;
+mod notice;
+mod policy;
+mod window;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
+
+use crate::{
+    api::courier::Lease,
+    clock::Clock,
+    domain::{
+        audit::{Kind, Outcome as Ending, time_text},
+        contact::Contact,
+        id::CardId,
+    },
+    hsm::Hsm,
+    store::{Expect, Op, Outcome, Space, Store, Unit},
+};
+
+use super::setback::Setback;
+use commit::{Committed, commitments};
+use memory::{Counters, Decision, Memory};
+use window::Window;
+
+pub use memory::{Ended, Limits};
+pub use policy::{NotAllowed, Policy};
+pub use window::Rate;
+
+/// Key of the courier's own counter in [`Space::CourierCount`]; a mailbox has `m` and its commitment.
+const ALL: &[u8] = b"a";
+const TIDY_EVERY_MS: u64 = 3_600_000;
+/// Records looked at in one step.
+const STEP: usize = 100;
+
+/// Decides for the courier, and remembers.
+pub struct Judge {
+    store: Store,
+    hsm: Hsm,
+    policy: Policy,
+    clock: Arc<dyn Clock>,
+    /// When counters are next looked through.
+    tidy_ms: AtomicU64,
+}
+
+/// A lease that may be carried out. Its end is to be told to [`Judge::ended`].
+#[derive(Debug)]
+pub struct Admission(CardId);
+
+/// Why a lease is not carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Denied {
+    /// Refused, or the courier cannot decide.
+    Setback(Setback),
+    /// Not before this time.
+    Wait {
+        /// Milliseconds since 1970 UTC.
+        until_ms: u64,
+        /// Why, for the operator.
+        reason: String,
+    },
+}
+
+/// A stored record with its version.
+struct Found<T> {
+    value: T,
+    expect: Expect,
+}
+
+impl Judge {
+    /// Puts the pieces together.
+    pub const fn new(store: Store, hsm: Hsm, policy: Policy, clock: Arc<dyn Clock>) -> Self {
+        Self { store, hsm, policy, clock, tidy_ms: AtomicU64::new(0) }
+    }
+
+    /// What the courier does for itself while nothing is due: its log is signed, old counters are forgotten.
+    pub async fn upkeep(&self) {
+        let now_ms = self.clock.now_ms();
+        if now_ms >= self.tidy_ms.load(Relaxed) {
+            self.tidy_ms.store(now_ms.saturating_add(TIDY_EVERY_MS), Relaxed);
+            if let Err(setback) = self.forget_counters(now_ms).await {
+                tracing::error!(%setback, "counters that are over are still there");
+            }
+        }
+        self.checkpoint().await;
+    }
+
+    /// The store has stopped: nothing is decided any more.
+    pub fn is_lost(&self) -> bool {
+        !self.store.is_up()
+    }
+
+    /// Decides on a lease. Counted, remembered and in the log before it answers.
+    ///
+    /// # Errors
+    /// [`Denied`]: nothing may be derived.
+    pub async fn admit(&self, lease: &Lease, contact: &Contact) -> Result<Admission, Denied> {
+        if let Err(why) = self.policy.allows(lease, contact) {
+            let reason = why.to_string();
+            self.refused(lease, &reason).await;
+            return Err(Denied::Setback(match why {
+                NotAllowed::Channel | NotAllowed::Domain | NotAllowed::Prefix => Setback::Failed(reason),
+                // Perhaps the two sides are not of one version yet.
+                NotAllowed::Message | NotAllowed::Shape | NotAllowed::Template => Setback::Retry(reason),
+            }));
+        }
+        let committed = commitments(&self.hsm, lease, contact).await.map_err(Denied::Setback)?;
+        let decision = self.decide(lease, &committed).await.map_err(Denied::Setback)?;
+        match decision {
+            Decision::Admit { .. } => Ok(Admission(lease.card)),
+            Decision::Over { limit, full } => {
+                let span = full.span;
+                tracing::error!(delivery = %lease.delivery, limit, span, "ALARM: a limit of the courier is reached");
+                let reason = format!("the courier's limit of messages is reached: {limit}, {span}");
+                Err(Denied::Wait { until_ms: full.until_ms, reason })
+            }
+            Decision::Wait { until_ms, .. } => {
+                let reason = format!("the contact has changed: waiting until {}", time_text(until_ms));
+                Err(Denied::Wait { until_ms, reason })
+            }
+        }
+    }
+
+    async fn decide(&self, lease: &Lease, committed: &Committed) -> Result<Decision, Setback> {
+        let now_ms = self.clock.now_ms();
+        let mailbox = [b"m".as_slice(), &committed.mailbox.0].concat();
+        let mut memory: Found<Memory> = self.read(Space::CourierCard, lease.card.bytes())?;
+        let contact: Found<Window> = self.read(Space::CourierCount, &mailbox)?;
+        let all: Found<Window> = self.read(Space::CourierCount, ALL)?;
+        let mut counters = Counters { contact: contact.value.clone(), all: all.value.clone() };
+        let Policy { limits, wait_ms, .. } = &self.policy;
+        let decision = memory.value.decide(&mut counters, limits, *wait_ms, &committed.asked, now_ms);
+        let mut unit = Unit::default();
+        unit.ops.push(put(Space::CourierCard, lease.card.bytes(), &memory.value, memory.expect)?);
+        if counters.contact != contact.value {
+            unit.ops.push(put(Space::CourierCount, &mailbox, &counters.contact, contact.expect)?);
+        }
+        if counters.all != all.value {
+            unit.ops.push(put(Space::CourierCount, ALL, &counters.all, all.expect)?);
+        }
+        let mut detail = vec![("contact", hex::encode(committed.asked.known.contact.0))];
+        let (kind, ending) = match &decision {
+            Decision::Admit { returned } => {
+                if *returned {
+                    unit.ops.push(notice::forget(lease.card));
+                    detail.push(("change", "taken_back".to_owned()));
+                }
+                (Kind::LeaseAdmitted, Ending::Intent)
+            }
+            Decision::Over { limit, full } => {
+                detail.push(("reason", format!("limit_{limit}_{}", full.span)));
+                detail.push(("until", time_text(full.until_ms)));
+                (Kind::LeaseWaiting, Ending::Refused)
+            }
+            Decision::Wait { until_ms, tell } => {
+                detail.push(("reason", "contact_changed".to_owned()));
+                detail.push(("until", time_text(*until_ms)));
+                if let Some(former) = tell {
+                    unit.ops.push(notice::queue(lease, former, *until_ms, now_ms)?);
+                    detail.push(("notice", "queued".to_owned()));
+                }
+                (Kind::LeaseWaiting, Ending::Refused)
+            }
+        };
+        unit.events.push(self.event(kind, ending, lease, detail));
+        self.commit(unit).await?;
+        Ok(decision)
+    }
+
+    /// Notes how an admitted message ended. What cannot be noted stays as if it might have been sent.
+    pub async fn ended(&self, admission: Admission, lease: &Lease, ended: Ended, reason: &str) {
+        let state = match ended {
+            Ended::NotSent => "not_sent",
+            Ended::Sent => "sent",
+            Ended::Unknown => "unknown",
+        };
+        let done = async {
+            let mut memory: Found<Memory> = self.read(Space::CourierCard, admission.0.bytes())?;
+            memory.value.end(ended);
+            let mut detail = vec![("state", state.to_owned())];
+            if !reason.is_empty() {
+                detail.push(("reason", reason.chars().take(200).collect()));
+            }
+            let mut unit = Unit::default();
+            unit.ops.push(put(Space::CourierCard, admission.0.bytes(), &memory.value, memory.expect)?);
+            unit.events.push(self.event(Kind::LeaseEnded, Ending::Done, lease, detail));
+            self.commit(unit).await
+        };
+        if let Err(setback) = done.await {
+            tracing::error!(delivery = %lease.delivery, %setback, state, "the end of a message is not written down");
+        }
+    }
+
+    /// Writes down that a lease was refused for what it holds.
+    pub async fn refused(&self, lease: &Lease, reason: &str) {
+        tracing::warn!(delivery = %lease.delivery, reason, "lease refused");
+        let detail = vec![("reason", reason.to_owned())];
+        let unit = Unit {
+            ops: Vec::new(),
+            events: vec![self.event(Kind::LeaseRefused, Ending::Refused, lease, detail)],
+        };
+        if let Err(setback) = self.commit(unit).await {
+            tracing::error!(delivery = %lease.delivery, %setback, "a refusal is not written down");
+        }
+    }
+
+    /// Removes counters of mailboxes that count no more: even commitments are not kept longer than they serve.
+    async fn forget_counters(&self, now_ms: u64) -> Result<(), Setback> {
+        let mut from = Vec::new();
+        loop {
+            let found = self.store.scan(Space::CourierCount, b"m", &from, STEP).map_err(|e| unwritten(&e))?;
+            let mut unit = Unit::default();
+            for entry in &found {
+                let window = serde_json::from_slice::<Window>(&entry.record.value);
+                if window.is_ok_and(|window| window.is_over(now_ms)) {
+                    let expect = Expect::Version(entry.record.version);
+                    unit.ops.push(Op::Delete { space: Space::CourierCount, key: entry.key.clone(), expect });
+                }
+            }
+            if !unit.ops.is_empty() {
+                self.commit(unit).await?;
+            }
+            match found.last() {
+                Some(last) if found.len() == STEP => from = [last.key.as_slice(), &[0]].concat(),
+                Some(_) | None => return Ok(()),
+            }
+        }
+    }
+
+    /// A record, or what stands for none.
+    fn read<T: serde::de::DeserializeOwned + Default>(
+        &self,
+        space: Space,
+        key: &[u8],
+    ) -> Result<Found<T>, Setback> {
+        let Some(found) = self.store.get(space, key).map_err(|e| unwritten(&e))? else {
+            return Ok(Found { value: T::default(), expect: Expect::Absent });
+        };
+        let value = serde_json::from_slice(&found.value).map_err(|error| {
+            tracing::error!(%error, "a record of the courier's memory cannot be read");
+            Setback::Trouble("the courier's memory is damaged".to_owned())
+        })?;
+        Ok(Found { value, expect: Expect::Version(found.version) })
+    }
+
+    async fn commit(&self, unit: Unit) -> Result<(), Setback> {
+        match self.store.submit(unit).await {
+            Ok(Outcome::Applied { .. }) => Ok(()),
+            Ok(Outcome::Refused { op }) => {
+                tracing::error!(op, "another has changed the courier's memory");
+                Err(Setback::Trouble("the courier's memory has changed meanwhile".to_owned()))
+            }
+            Err(error) => Err(unwritten(&error)),
+        }
+    }
+}
+
+fn unwritten(error: &crate::store::Error) -> Setback {
+    tracing::error!(%error, "the courier's memory");
+    Setback::Trouble("the courier's memory does not work".to_owned())
+}
+
+fn put<T: serde::Serialize>(space: Space, key: &[u8], record: &T, expect: Expect) -> Result<Op, Setback> {
+    let value = serde_json::to_vec(record)
+        .map_err(|_| Setback::Trouble("a record of the courier's memory cannot be written".to_owned()))?;
+    Ok(Op::Put { space, key: key.to_vec(), value, expect })
+}
