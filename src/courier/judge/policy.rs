@@ -322,3 +322,69 @@ impl RawRate {
         Ok(rate)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(from: &str, to: &str) -> Result<Policy, String> {
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies");
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("policy.toml");
+        let text = fs::read_to_string(shipped.join("courier/policy.toml")).unwrap();
+        assert!(text.contains(from), "{from}");
+        let templates = shipped.join("templates");
+        let text = text.replacen(from, to, 1).replace("../templates", templates.to_str().unwrap());
+        fs::write(&file, &text).unwrap();
+        Policy::load(&file).map_err(|e| e.to_string().replace(dir.path().to_str().unwrap(), ""))
+    }
+
+    #[test]
+    fn faults_and_contradictions_are_named_with_their_line() {
+        for (from, to, why) in [
+            ("wait_h = 72", "wait_h = 0", "/policy.toml:22: contact.wait_h must be 1 to 720"),
+            ("wait_h = 72", "waits_h = 72", "/policy.toml:22: unknown field `waits_h`"),
+            ("message = \"notice\"", "", "/policy.toml:24: missing field `message`"),
+            (
+                "message = \"notice\"",
+                "message = \"reprint\"",
+                "/policy.toml:26: notice.message is among messages: the authority could ask for it",
+            ),
+            ("[\"activation\", \"reprint\"]", "[]", "/policy.toml:6: messages: at least one text"),
+            (
+                "[\"email\", \"sms\"]",
+                "[\"fax\"]",
+                "/policy.toml:14: contact.channels: \"email\" and \"sms\" are known",
+            ),
+            (
+                "email_domains = []\n",
+                "email_domains = [\"A.it\"]\n",
+                "/policy.toml:16: a mail domain is written in lower case, without @",
+            ),
+            (
+                "email_domains = []\n# Mail domains to which nothing is sent.\nemail_domains_denied = []",
+                "email_domains = [\"a.it\"]\nemail_domains_denied = [\"a.it\"]",
+                "/policy.toml:17: a mail domain is both allowed and denied",
+            ),
+            ("[\"+39\"]", "[\"39\"]", "/policy.toml:20: a telephone prefix is + and digits"),
+            (
+                "[\"+39\"]",
+                "[]",
+                "/policy.toml:20: the channel \"sms\" is allowed, and no telephone prefix is",
+            ),
+            ("day = 6", "day = 2", "limits.card.day is below limits.card.hour"),
+            ("hour = 6", "hour = 2", "limits.contact is below limits.card"),
+            ("day = 8000", "day = 1000001", "limits.all.day must be 1 to 1000000"),
+        ] {
+            let said = load(from, to).unwrap_err();
+            assert!(said.contains(why), "{why}\n{said}");
+        }
+    }
+
+    #[test]
+    fn every_change_changes_the_digest() {
+        let shipped = load("wait_h = 72", "wait_h = 72").unwrap();
+        assert_eq!((shipped.wait_ms, shipped.digest.len()), (72 * HOUR_MS, 64));
+        assert_ne!(load("wait_h = 72", "wait_h = 71").unwrap().digest, shipped.digest);
+    }
+}
