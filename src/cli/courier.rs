@@ -189,7 +189,7 @@ async fn run(args: Args) -> Result<(), Error> {
         tracing::info!(at = %receipts.local_addr(), "listening for delivery receipts");
         tokio::spawn(receipts.serve(Arc::clone(&authority), config.limits(), over))
     });
-    tracing::info!(authority = config.authority, policy = %policy.digest, "courier starts");
+    tracing::info!(authority = config.authority, policy = %policy.digest, "courier started");
     let judge = Judge::new(store.clone(), hsm.clone(), policy, Arc::clone(&clock));
     if let Err(error) = judge.note_start().await {
         store.close().await;

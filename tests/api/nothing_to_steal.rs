@@ -29,14 +29,17 @@ fn contains(bytes: &[u8], text: &str) -> bool {
 /// The shipped template with parts of 20 digits.
 fn long_parts(home: &Installation) {
     for template in ["default", "trento", "piemonte"] {
-        let file = home.path(&format!("authority/policies/templates/{template}.toml"));
-        let text = fs::read_to_string(&file).unwrap();
+        let file = format!("templates/{template}.toml");
+        let text = fs::read_to_string(home.path("authority/policies").join(&file)).unwrap();
         let long = |line: &str| match line.split_once(" = ") {
             Some((part @ ("first" | "second"), _)) => format!("{part} = 20"),
             Some(("id", _)) => format!("{line}\ntest_only = true"),
             Some(_) | None => line.to_owned(),
         };
-        fs::write(&file, text.lines().map(long).collect::<Vec<_>>().join("\n")).unwrap();
+        let text = text.lines().map(long).collect::<Vec<_>>().join("\n");
+        for side in ["authority/policies", "courier"] {
+            fs::write(home.path(side).join(&file), &text).unwrap();
+        }
     }
     let config = fs::read_to_string(home.path("authority/serve.toml")).unwrap();
     fs::write(home.path("authority/serve.toml"), format!("{ALLOW_TEST_TEMPLATES}{config}")).unwrap();
@@ -98,6 +101,9 @@ async fn no_part_and_no_contact_is_anywhere() {
     };
     assert!(has("authority/store/", "\"kind\":\"card.activated\""));
     assert!(has("authority/store/", &active[0].delivery) && has("export", &active[0].delivery));
+    assert!(
+        has("courier/state/", "\"kind\":\"lease.admitted\"") && has("courier/state/", &active[0].delivery)
+    );
     assert!(has("-serve.err", "serving") && has("-courier.err", "courier started"));
     assert!(has("-serve.err", "TRACE") || has("-serve.err", "DEBUG"), "the log says everything it can");
     for secret in &secrets {
