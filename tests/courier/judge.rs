@@ -142,7 +142,7 @@ async fn lengths_and_forbidden_parts_are_not_the_authoritys_to_choose() {
 }
 
 #[tokio::test]
-async fn a_contact_that_the_policy_does_not_allow_is_refused_unopened() {
+async fn a_contact_that_the_policy_does_not_allow_is_refused() {
     let w = world_under(&[
         ("email_domains_denied = []", "email_domains_denied = [\"usaegetta.example\"]"),
         ("channels = [\"email\", \"sms\"]", "channels = [\"email\"]"),
