@@ -7,7 +7,6 @@
 
 mod derive;
 mod gateways;
-
 mod setback;
 mod smtp;
 
@@ -209,7 +208,7 @@ impl<A: Authority, G: Gateway> Courier<A, G> {
         self.judge.notify(&self.gateway, &self.messages).await;
     }
 
-    /// What the courier does for itself when nothing is due: its log is signed, old counters are forgotten.
+    /// What the courier does for itself after each round: its log is signed, old counters are forgotten.
     pub async fn upkeep(&self) {
         self.judge.upkeep().await;
     }
@@ -222,7 +221,8 @@ impl<A: Authority, G: Gateway> Courier<A, G> {
         let (order, contact) = match self.open(lease).await {
             Ok(opened) => opened,
             Err(setback) => {
-                if let Setback::Failed(reason) = &setback {
+                // A contact that does not open may be a trial; a gateway or a token that is down is no judgement.
+                if let Setback::Failed(reason) | Setback::Retry(reason) = &setback {
                     self.judge.refused(lease, reason).await;
                 }
                 return self.give_back(lease, taken, setback).await;

@@ -83,7 +83,7 @@ impl Judge {
         Self { store, hsm, policy, clock, tidy_ms: AtomicU64::new(0) }
     }
 
-    /// What the courier does for itself while nothing is due: its log is signed, old counters are forgotten.
+    /// What the courier does for itself after each round: its log is signed, old counters are forgotten.
     pub async fn upkeep(&self) {
         let now_ms = self.clock.now_ms();
         if now_ms >= self.tidy_ms.load(Relaxed) {

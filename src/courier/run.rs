@@ -109,6 +109,8 @@ pub async fn run<A: Authority, G: Gateway>(
         if tally != before {
             tally.log();
         }
+        // After each round, busy or not: an authority that never lets the courier rest cannot keep its log unsigned.
+        courier.upkeep().await;
         let wait = match (round, pace.until) {
             _ if courier.is_token_lost() || courier.is_memory_lost() => break,
             (Round::Stopped, _) | (Round::Idle | Round::Trouble, Until::Idle) => break,
@@ -131,7 +133,6 @@ pub async fn run<A: Authority, G: Gateway>(
             _ = stop.wait_for(|stop| *stop) => break,
         }
     }
-    courier.upkeep().await;
     tally
 }
 
@@ -152,7 +153,6 @@ async fn work<A: Authority, G: Gateway>(
         }
     };
     if leases.is_empty() {
-        courier.upkeep().await;
         return Round::Idle;
     }
     let (mut progress, mut rested) = (false, false);

@@ -168,6 +168,9 @@ async fn a_contact_that_does_not_open_is_tried_again() {
     for event in w.script.events() {
         assert_eq!(reason(&event), "the contact does not open under the courier's key");
     }
+    // Whoever tries contacts out leaves traces in the courier's own log.
+    let (engine, _) = w.memory.open().unwrap();
+    assert_eq!(engine.head().seq, 2);
 }
 
 #[tokio::test]

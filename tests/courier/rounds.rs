@@ -1,6 +1,9 @@
 //! The loop: what happens to the deliveries leased together, and when it ends.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use sigillo::{
     api::courier::{Lease, ReportStatus},
@@ -8,8 +11,9 @@ use sigillo::{
         AuthorityError, Setback,
         run::{Pace, Tally, Until, run},
     },
-    domain::id::LeaseId,
+    domain::{checkpoint, id::LeaseId},
     hsm::State,
+    store::Space,
 };
 use tokio::sync::watch;
 
@@ -129,4 +133,25 @@ async fn a_lost_token_ends_the_loop() {
     let (_told, stop) = watch::channel(false);
     let tally = run(&w.courier, FOREVER, stop).await;
     assert_eq!((tally.sent, tally.retry, tally.trouble), (0, 3, 1));
+}
+
+#[tokio::test]
+async fn the_log_is_signed_after_each_round_though_the_courier_is_never_idle() {
+    let w = world();
+    for number in 1..=3 {
+        w.script.lease(Ok(vec![w.lease(number, "mario@esempio.it")]));
+    }
+    let (memory, signed) = (w.memory.clone(), Arc::new(Mutex::new(Vec::new())));
+    let seen = Arc::clone(&signed);
+    w.script.at(move |event| {
+        if matches!(event, Event::Sent { .. }) {
+            let (_, reader) = memory.open().unwrap();
+            let latest = reader.get(Space::Checkpoint, b"latest").unwrap();
+            let text = latest.map(|found| String::from_utf8(found.value).unwrap()).unwrap_or_default();
+            seen.lock().unwrap().push(checkpoint::sequence(&text));
+        }
+    });
+    assert_eq!(once(&w).await.sent, 3);
+    // Each delivery is two events: admitted, ended.
+    assert_eq!(*signed.lock().unwrap(), [None, Some(2), Some(4)]);
 }
