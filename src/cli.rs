@@ -9,7 +9,6 @@ pub mod reexec;
 pub mod serve;
 
 mod client;
-mod harden;
 mod toml_file;
 
 /// Why a command ended without doing what it was asked for.

@@ -17,6 +17,7 @@ pub mod metrics;
 pub mod pki;
 pub mod policy;
 pub mod routes;
+pub mod sandbox;
 pub mod seal;
 pub mod secret;
 pub mod service;

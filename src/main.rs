@@ -1,6 +1,7 @@
 //! `sigillo`: the command line.
 
 use std::{
+    alloc::System,
     io::{self, IsTerminal, Write},
     process::ExitCode,
 };
@@ -8,6 +9,12 @@ use std::{
 use clap::{Parser, Subcommand};
 use sigillo::cli::{self, Failure};
 use tracing_subscriber::EnvFilter;
+use zeroizing_alloc::ZeroAlloc;
+
+/// Freed memory is wiped, whichever library had it: answers with first parts, messages with second parts and their
+/// TLS records pass through buffers that nobody here owns (SECURITY.md, residual memory).
+#[global_allocator]
+static WIPING: ZeroAlloc<System> = ZeroAlloc(System);
 
 /// Credential authority for the Italian health card (TS-CNS): codes made in an HSM, split, delivered on two channels,
 /// verified in constant time.

@@ -23,6 +23,7 @@ use sigillo::{
     http::Limits,
     pki::{Ca, Validity},
     policy::Policy,
+    sandbox,
     store::sled,
 };
 use tempfile::TempDir;
@@ -165,6 +166,10 @@ fn the_example_of_serve_shows_every_key_and_default() {
     let tls: BTreeSet<_> = table["tls"].as_table().unwrap().keys().cloned().collect();
     let source = fs::read_to_string(root().join("src/tls/server.rs")).unwrap();
     assert_eq!(tls, struct_fields(&source, "pub struct TlsFiles {"));
+    let process: sandbox::Settings = table["process"].clone().try_into().unwrap();
+    assert_eq!(process, sandbox::Settings::default());
+    let shown: BTreeSet<_> = table["process"].as_table().unwrap().keys().cloned().collect();
+    assert_eq!(shown, fields(&format!("{process:?}")));
     let internal: BTreeSet<_> = table["internal"].as_table().unwrap().keys().cloned().collect();
     let source = fs::read_to_string(root().join("src/http/internal.rs")).unwrap();
     assert_eq!(internal, struct_fields(&source, "pub struct InternalConfig {"));

@@ -12,7 +12,7 @@ use tokio::{
 
 use super::Failure;
 use crate::{
-    cli::{harden, reexec},
+    cli::reexec,
     client::ClientError,
     clock::{Clock, SystemClock},
     courier::{
@@ -27,6 +27,7 @@ use crate::{
         self, Hsm, Role, State,
         pkcs11::{Device, StartError},
     },
+    sandbox,
     store::{self, Store, durable, sled},
 };
 
@@ -79,6 +80,9 @@ pub enum Error {
     /// The courier's own store stopped by itself.
     #[error("the courier's own store: {0}")]
     StoreLost(store::Error),
+    /// Core dumps, swap, files, ports or system calls could not be given up.
+    #[error(transparent)]
+    Sandbox(#[from] sandbox::Error),
     /// The token is lost; a new process may find it again.
     #[error("the courier's token is lost")]
     TokenLost,
@@ -103,6 +107,7 @@ impl Error {
             | Self::Io(_)
             | Self::Store(_)
             | Self::StoreLost(_)
+            | Self::Sandbox(_)
             | Self::TokenLost
             | Self::Trouble => 1,
         }
@@ -121,15 +126,31 @@ fn enter_environment(args: &Args) -> Result<(), Error> {
     Ok(())
 }
 
+/// What the courier with this configuration gives up at start, and what it keeps.
+///
+/// # Errors
+/// A configuration that is refused.
+pub fn confinement(file: &Path) -> Result<(sandbox::Settings, sandbox::Profile), Error> {
+    let config = Config::load(file)?;
+    let token = hsm::config::Config::load(&config.hsm).map_err(StartError::from)?;
+    let mut profile = config.profile().and(token.profile());
+    profile.read.push(config.judge(&config.messages()?)?.templates_directory().to_owned());
+    // The runtime reads it again.
+    profile.read.extend(sandbox::directories(file));
+    Ok((config.process, profile))
+}
+
 /// Runs the courier. May replace the process: call it before any thread is started.
 ///
 /// # Errors
 /// [`Error`], with its exit code.
 pub fn enter(args: Args) -> Result<(), Error> {
+    sandbox::process::give_up()?;
     enter_environment(&args)?;
-    harden::no_dumps()?;
     // Before any other thread: the filter holds for those that exist and for their children.
     durable::deny_sync_file_range()?;
+    let (settings, profile) = confinement(&args.config)?;
+    sandbox::enter(settings, &profile)?;
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run(args))
 }
 

@@ -10,12 +10,15 @@ use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::reexec;
-use crate::hsm::{
-    config::{self, Config},
-    pkcs11::{
-        self, Check, Device, KeyReport, Outcome, StartError, Status, TokenFacts,
-        ceremony::{self, CeremonyError},
+use crate::{
+    hsm::{
+        config::{self, Config},
+        pkcs11::{
+            self, Check, Device, KeyReport, Outcome, StartError, Status, TokenFacts,
+            ceremony::{self, CeremonyError},
+        },
     },
+    sandbox,
 };
 
 /// `sigillo hsm ...`
@@ -102,6 +105,9 @@ pub enum Error {
     /// The environment that the module needs.
     #[error(transparent)]
     Reexec(#[from] reexec::Error),
+    /// Core dumps or new privileges could not be given up.
+    #[error(transparent)]
+    Sandbox(#[from] sandbox::Error),
     /// The token.
     #[error(transparent)]
     Start(#[from] StartError),
@@ -124,6 +130,7 @@ impl Error {
             | Self::NotGood(_)
             | Self::Output(_)
             | Self::Reexec(_)
+            | Self::Sandbox(_)
             | Self::Start(StartError::Hsm(_)) => 1,
         }
     }
@@ -131,6 +138,8 @@ impl Error {
 
 /// Runs a command, with its report to `out`. May replace the process: call it before any thread is started.
 pub fn run(command: &Command, out: &mut dyn Write) -> Result<(), Error> {
+    // Every one of them asks for a PIN.
+    sandbox::process::give_up()?;
     match command {
         Command::Init(args) => init(args, out),
         Command::Receive(args) => receive(args, out),

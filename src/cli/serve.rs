@@ -3,7 +3,11 @@
 pub(super) mod config;
 mod watch;
 
-use std::{io::Write, path::PathBuf, sync::Arc};
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -11,7 +15,7 @@ use tokio::{
 };
 
 use self::config::Config;
-use super::{Failure, harden, reexec};
+use super::{Failure, reexec};
 use crate::{
     clock::{Clock, SystemClock},
     hsm::{self, Hsm},
@@ -19,6 +23,7 @@ use crate::{
     metrics::Metrics,
     policy::Policy,
     routes::App,
+    sandbox,
     seal::ContactSealer,
     service::{Parts, Service},
     store::{self, Store, durable},
@@ -47,6 +52,7 @@ pub struct Args {
 
 /// Runs until told to stop.
 pub fn run(args: &Args, out: &mut impl Write) -> Result<(), Failure> {
+    sandbox::process::give_up().map_err(Failure::failed)?;
     let config = Config::load(&args.config).map_err(Failure::config)?;
     let policy = config.policy()?;
     let hsm_config = hsm::config::Config::load(&config.hsm).map_err(Failure::config)?;
@@ -62,12 +68,23 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<(), Failure> {
     }
     reexec::with_environment(&hsm_config.missing_environment().map_err(Failure::config)?)
         .map_err(Failure::failed)?;
-    harden::no_dumps().map_err(Failure::failed)?;
-    // Before any other thread: the filter holds for those that exist and for their children.
+    // Before any other thread: what is given up here is given up for those that are started afterwards.
     durable::deny_sync_file_range().map_err(Failure::failed)?;
+    let (settings, profile) = confinement(&args.config)?;
+    sandbox::enter(settings, &profile).map_err(Failure::failed)?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::failed)?;
     runtime.block_on(serve(config, policy, files, &hsm_config))
+}
+
+/// What `serve` with this configuration gives up at start, and what it keeps.
+///
+/// # Errors
+/// A configuration that is refused.
+pub fn confinement(config: &Path) -> Result<(sandbox::Settings, sandbox::Profile), Failure> {
+    let config = Config::load(config).map_err(Failure::config)?;
+    let hsm_config = hsm::config::Config::load(&config.hsm).map_err(Failure::config)?;
+    Ok((config.process, config.profile().and(hsm_config.profile())))
 }
 
 /// What `serve` reads of the files that its configuration names.

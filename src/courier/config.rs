@@ -7,6 +7,7 @@ mod sms;
 mod smtp;
 
 use std::{
+    net::IpAddr,
     ops::{Range, RangeInclusive},
     path::{Path, PathBuf},
     sync::Arc,
@@ -31,6 +32,7 @@ use crate::{
     domain::contact::Channel,
     files::{FileError, read_private, read_public},
     http::ListenError,
+    sandbox::{self, Profile},
     tls::TlsClientFiles,
 };
 use sms::{RawSms, Sms};
@@ -41,6 +43,10 @@ const SKEW: Duration = Duration::from_secs(2);
 
 /// Longest password, in bytes.
 const MAX_PASSWORD: u64 = 1024;
+
+/// Where systems keep the authorities that they trust.
+const SYSTEM_AUTHORITIES: [&str; 4] =
+    ["/etc/ssl/certs", "/etc/pki/tls", "/etc/pki/ca-trust", "/usr/share/ca-certificates"];
 
 /// Longest bundle of authorities, in bytes.
 const MAX_BUNDLE: u64 = 1 << 20;
@@ -94,6 +100,8 @@ pub struct Config {
     pub policy: PathBuf,
     /// Where the courier's own memory lies.
     pub state: State,
+    /// What the process gives up at start.
+    pub process: sandbox::Settings,
     batch: usize,
     poll: Duration,
     smtp: Option<Smtp>,
@@ -187,11 +195,31 @@ impl Config {
             messages: base.join(raw.messages),
             policy: base.join(raw.policy),
             state: State { directory: base.join(&raw.state.directory), ..raw.state },
+            process: raw.process,
             batch: usize::try_from(batch).unwrap_or(1),
             poll: source.milliseconds(&raw.poll_ms, "poll_ms")?,
             smtp: raw.smtp.map(|smtp| smtp.check(&source, base)).transpose()?,
             sms: raw.sms.map(|sms| sms.check(&source, base)).transpose()?,
         })
+    }
+
+    /// What the courier needs of the system beside its token and the code templates that its policy names.
+    pub fn profile(&self) -> Profile {
+        let tls = &self.authority_tls;
+        let files = [&tls.server_ca, &tls.certificate, &tls.key, &self.policy];
+        let mut read = sandbox::paths::beside(files.into_iter().map(PathBuf::as_path));
+        read.extend([&self.hsm, &self.messages].map(Clone::clone));
+        let (host, port) = host_and_port(&self.authority);
+        let own = Profile {
+            read,
+            list: sandbox::directories(&self.state.directory),
+            write: vec![self.state.directory.clone()],
+            connect: vec![port],
+            resolve: is_name(host),
+            ..Profile::default()
+        };
+        let gateways = self.smtp.iter().map(Smtp::profile).chain(self.sms.iter().map(Sms::profile));
+        gateways.fold(own, Profile::and)
     }
 
     /// The courier's own policy, with a text for whatever it allows and for the notice.
@@ -347,6 +375,8 @@ struct Raw {
     poll_ms: Spanned<u64>,
     policy: PathBuf,
     state: State,
+    #[serde(default)]
+    process: sandbox::Settings,
     authority: RawAuthority,
     smtp: Option<RawSmtp>,
     sms: Option<RawSms>,
@@ -382,6 +412,30 @@ fn default_poll() -> Spanned<u64> {
 
 fn default_timeout() -> Spanned<u64> {
     Spanned::new(0..0, 10_000)
+}
+
+/// Host and port of an `https://` URL without a path; an IPv6 address without its brackets.
+fn host_and_port(url: &str) -> (&str, u16) {
+    let authority = url.strip_prefix("https://").unwrap_or(url);
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, port.parse().unwrap_or(443)),
+        Some(_) | None => (authority, 443),
+    };
+    (host.trim_start_matches('[').trim_end_matches(']'), port)
+}
+
+/// Whether a host has to be looked up.
+fn is_name(host: &str) -> bool {
+    host.parse::<IpAddr>().is_err()
+}
+
+/// The profile of a gateway: its password and authorities, its port, perhaps its name.
+fn gateway(host: &str, port: u16, password: &Path, ca_file: Option<&Path>) -> Profile {
+    let mut read = sandbox::paths::beside([password].into_iter().chain(ca_file));
+    if ca_file.is_none() {
+        read.extend(SYSTEM_AUTHORITIES.map(PathBuf::from));
+    }
+    Profile { read, connect: vec![port], resolve: is_name(host), ..Profile::default() }
 }
 
 #[cfg(test)]

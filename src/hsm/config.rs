@@ -16,7 +16,10 @@ use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use super::{MacKey, PoolLimits};
-use crate::secret::SecretBytes;
+use crate::{
+    sandbox::{self, Extra, Profile},
+    secret::SecretBytes,
+};
 
 /// Why a configuration is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -131,6 +134,7 @@ pub struct Config {
     pin: pin::Source,
     so_pin: Option<pin::Source>,
     environment: BTreeMap<String, PathBuf>,
+    sandbox: Extra,
 }
 
 impl Config {
@@ -209,6 +213,7 @@ impl Config {
             pin,
             so_pin,
             environment,
+            sandbox: raw.sandbox,
         })
     }
 
@@ -231,6 +236,27 @@ impl Config {
             .transpose()
     }
 
+    /// What the token's module needs of the system: itself, its configuration, the PIN's file, SoftHSM's token
+    /// directory, and what `[sandbox]` adds.
+    pub fn profile(&self) -> Profile {
+        let base = self.file.parent().unwrap_or_else(|| Path::new(""));
+        let beside = |paths: &[PathBuf]| paths.iter().map(|path| base.join(path)).collect::<Vec<_>>();
+        let mut read =
+            sandbox::paths::beside([self.module.as_path()].into_iter().chain(self.pin.path().as_deref()));
+        read.extend(self.environment.values().cloned());
+        read.extend(beside(&self.sandbox.read));
+        let mut write = beside(&self.sandbox.write);
+        write.extend(self.environment.get("SOFTHSM2_CONF").and_then(|file| softhsm_tokens(file)));
+        Profile {
+            read,
+            write,
+            connect: self.sandbox.connect.clone(),
+            resolve: self.sandbox.resolve,
+            calls: self.sandbox.calls.clone(),
+            ..Profile::default()
+        }
+    }
+
     /// Variables of `[environment]` that this process does not have, with their absolute values. The module reads
     /// them when it is loaded, and a process cannot safely set its own: see `cli::reexec`.
     pub fn missing_environment(&self) -> Result<Vec<(String, String)>, Error> {
@@ -247,6 +273,14 @@ impl Config {
         }
         Ok(missing)
     }
+}
+
+/// `directories.tokendir` of SoftHSM's configuration, if that can be read. SoftHSM takes the last one.
+fn softhsm_tokens(file: &Path) -> Option<PathBuf> {
+    let text = std::fs::read_to_string(file).ok()?;
+    let lines = text.lines().filter_map(|line| line.trim().split_once('='));
+    let mut named = lines.filter(|(key, _)| key.trim() == "directories.tokendir");
+    named.next_back().map(|(_, directory)| PathBuf::from(directory.trim()))
 }
 
 #[expect(clippy::disallowed_methods, reason = "PKCS#11 modules and systemd speak through the environment")]
@@ -268,6 +302,8 @@ struct Raw {
     pool: RawPool,
     #[serde(default)]
     environment: BTreeMap<Spanned<String>, PathBuf>,
+    #[serde(default)]
+    sandbox: Extra,
 }
 
 #[derive(Deserialize)]

@@ -13,6 +13,7 @@ use crate::{
     files,
     http::{Limits, internal::InternalConfig},
     policy::Policy,
+    sandbox::{self, Profile},
     store::sled,
     tls::TlsFiles,
 };
@@ -32,6 +33,8 @@ struct Raw {
     internal: InternalConfig,
     #[serde(default)]
     limits: Limits,
+    #[serde(default)]
+    process: sandbox::Settings,
 }
 
 #[derive(Debug, Deserialize)]
@@ -62,6 +65,7 @@ pub(in crate::cli) struct Config {
     pub(in crate::cli) tls: TlsFiles,
     pub(in crate::cli) internal: InternalConfig,
     pub(in crate::cli) limits: Limits,
+    pub(super) process: sandbox::Settings,
     contact_key: PathBuf,
     test_templates: bool,
     store: RawStore,
@@ -70,8 +74,19 @@ pub(in crate::cli) struct Config {
 impl Config {
     /// Reads and checks the file.
     pub(in crate::cli) fn load(file: &Path) -> Result<Self, BadFile> {
-        let Raw { log, listen, policies, hsm, contact_key, test_templates, store, tls, internal, limits } =
-            toml_file::read(file)?;
+        let Raw {
+            log,
+            listen,
+            policies,
+            hsm,
+            contact_key,
+            test_templates,
+            store,
+            tls,
+            internal,
+            limits,
+            process,
+        } = toml_file::read(file)?;
         let good = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
         if log.is_empty() || log.len() > 40 || !log.bytes().all(good) {
             return Err(BadFile::new(file, "log: the name of the audit log is 1 to 40 of a-z, 0-9 and -"));
@@ -95,6 +110,7 @@ impl Config {
             },
             internal,
             limits,
+            process,
             contact_key: at(contact_key),
             test_templates,
             store: RawStore { directory: at(store.directory), ..store },
@@ -107,6 +123,20 @@ impl Config {
             cache_mib: self.store.cache_mib,
             reserve_mib: self.store.reserve_mib,
             ..sled::Config::new(&self.store.directory)
+        }
+    }
+
+    /// What `serve` needs of the system beside its token. The store is there already: its parent is only synced.
+    pub(super) fn profile(&self) -> Profile {
+        let tls = [&self.tls.certificate, &self.tls.key, &self.tls.client_ca];
+        let mut read = sandbox::paths::beside(tls.into_iter().chain(&self.tls.crls).map(PathBuf::as_path));
+        read.push(self.policies.clone());
+        Profile {
+            read,
+            list: sandbox::directories(&self.store.directory),
+            write: vec![self.store.directory.clone()],
+            bind: vec![self.listen.port(), self.internal.listen.port()],
+            ..Profile::default()
         }
     }
 

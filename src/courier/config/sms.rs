@@ -13,12 +13,13 @@ use serde::Deserialize;
 use tokio_rustls::TlsConnector;
 use toml::Spanned;
 
-use super::{BadConfig, Source, default_timeout, one_line, trusting};
+use super::{BadConfig, Source, default_timeout, gateway, one_line, trusting};
 use crate::{
     courier::sms::{Account, Receipts, secret_header},
     domain::contact::{Channel, Contact},
     files::read_private,
     http::plain::Reach,
+    sandbox::{self, Profile},
 };
 
 /// Where Kannel's smsbox takes messages.
@@ -165,6 +166,21 @@ impl RawReceipts {
 }
 
 impl Sms {
+    /// What the gateway and the listener for its receipts need of the system.
+    pub(super) fn profile(&self) -> Profile {
+        let ca_file = match &self.transport {
+            Transport::Loopback => None,
+            Transport::Tls(_, file) => Some(file.as_path()),
+        };
+        let own = gateway(&self.host, self.port, &self.password_file, ca_file);
+        let receipts = self.receipts.as_ref().map(|listen| Profile {
+            read: sandbox::paths::beside([listen.key_file.as_path()]),
+            bind: vec![listen.address.port()],
+            ..Profile::default()
+        });
+        receipts.into_iter().fold(own, Profile::and)
+    }
+
     /// The account, with its password and authorities read.
     pub(super) fn open(&self) -> Result<Account, BadConfig> {
         let wrong = |path: &Path| BadConfig::Other {

@@ -14,13 +14,14 @@ use rustls::pki_types::ServerName;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{BadConfig, Source, default_timeout, one_line, trusting};
+use super::{BadConfig, Source, default_timeout, gateway, one_line, trusting};
 use crate::{
     clock::Clock,
     courier::{
         mail::MailGateway,
         smtp::{Relay, Start},
     },
+    sandbox::Profile,
 };
 
 /// The checked section.
@@ -85,6 +86,11 @@ impl RawSmtp {
 }
 
 impl Smtp {
+    /// What the relay needs of the system.
+    pub(super) fn profile(&self) -> Profile {
+        gateway(&self.host, self.port, &self.password_file, self.ca_file.as_deref())
+    }
+
     /// The relay, with its password and authorities read.
     pub(super) fn open(&self, clock: Arc<dyn Clock>) -> Result<MailGateway, BadConfig> {
         let password = one_line(&self.password_file)?;

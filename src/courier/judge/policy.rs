@@ -48,6 +48,7 @@ pub struct Policy {
     denied_domains: BTreeSet<String>,
     prefixes: Vec<String>,
     templates: BTreeMap<TemplateId, Template>,
+    templates_directory: PathBuf,
 }
 
 /// What a policy says no to. Fixed words: the contact is never repeated.
@@ -87,7 +88,8 @@ impl Policy {
         let mut hashed = digest::Context::new(&digest::SHA256);
         hashed.update(b"sigillo courier policy v1\n");
         hash(&mut hashed, "policy.toml", &text);
-        let templates = templates(&base.join(&raw.templates), &mut hashed)?;
+        let templates_directory = base.join(&raw.templates);
+        let templates = templates(&templates_directory, &mut hashed)?;
         let digest = Arc::from(hex::encode(hashed.finish()));
 
         let messages: BTreeSet<String> = raw.messages.get_ref().iter().cloned().collect();
@@ -141,7 +143,13 @@ impl Policy {
             denied_domains: email_domains_denied.into_inner().into_iter().collect(),
             prefixes: phone_prefixes.into_inner(),
             templates,
+            templates_directory,
         })
+    }
+
+    /// Where the code templates were read.
+    pub fn templates_directory(&self) -> &Path {
+        &self.templates_directory
     }
 
     /// The texts that the authority may ask for.

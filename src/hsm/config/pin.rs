@@ -48,20 +48,30 @@ impl Source {
         }
     }
 
-    pub(super) fn read(&self) -> Result<SecretBytes, (PathBuf, String)> {
-        let (path, guarded) = match self {
-            Self::File(path) => (path.clone(), false),
+    /// The file, if it can be said where it is.
+    pub(super) fn path(&self) -> Option<PathBuf> {
+        match self {
             Self::Credential(name) => {
-                let directory = super::variable("CREDENTIALS_DIRECTORY").ok_or_else(|| {
-                    (
-                        PathBuf::from(name),
-                        "no $CREDENTIALS_DIRECTORY: not started by the service manager".into(),
-                    )
-                })?;
-                (Path::new(&directory).join(name), true)
+                super::variable("CREDENTIALS_DIRECTORY").map(|directory| Path::new(&directory).join(name))
             }
-        };
+            Self::File(path) => Some(path.clone()),
+        }
+    }
+
+    pub(super) fn read(&self) -> Result<SecretBytes, (PathBuf, String)> {
+        let guarded = matches!(self, Self::Credential(_));
+        let path = self.path().ok_or_else(|| {
+            let what = "no $CREDENTIALS_DIRECTORY: not started by the service manager";
+            (self.name(), what.to_owned())
+        })?;
         read(&path, guarded).map_err(|reason| (path, reason))
+    }
+
+    fn name(&self) -> PathBuf {
+        match self {
+            Self::Credential(name) => PathBuf::from(name),
+            Self::File(path) => path.clone(),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::Path};
 
-use crate::cli::Failure;
+use crate::{cli::Failure, sandbox::process::may_lock_memory};
 
 macro_rules! shipped {
     ($directory:literal, $($name:literal)*) => {
@@ -64,8 +64,18 @@ client_ca = "tls/client-ca.pem"
 
 [internal]
 listen = "{internal}"
-"#
+{}"#,
+        process()
     )
+}
+
+/// Memory is locked where this user may lock it; a demonstration runs without.
+fn process() -> &'static str {
+    if may_lock_memory() {
+        ""
+    } else {
+        "\n[process]\nlock_memory = false # this user may not lock memory (ulimit -l); nothing here is worth stealing\n"
+    }
 }
 
 /// `courier.toml`; policies/courier/courier.toml.example explains the keys.
@@ -108,7 +118,8 @@ sender = "TS-CNS"
 [sms.receipts]
 listen = "{receipts}"
 key_file = "sms-receipts.key"
-"#
+{}"#,
+        process()
     )
 }
 
