@@ -46,11 +46,11 @@ Exit codes:
 pub struct Args {
     /// Configuration file (policies/courier/courier.toml.example documents every key).
     #[arg(long, value_name = "FILE")]
-    config: PathBuf,
+    pub config: PathBuf,
 
     /// Carry out what is due now, and end.
     #[arg(long)]
-    once: bool,
+    pub once: bool,
 }
 
 /// Why the courier ended, or did not start.

@@ -73,7 +73,7 @@ fn attempt(home: &Installation, command: &str, elsewhere: &Path, foreign_port: u
 }
 
 fn attempted(attempt: Attempt) -> Outcomes {
-    ask(child(&std::env::current_exe().unwrap(), &Task::Attempt(attempt)))
+    ask(child(None, &Task::Attempt(attempt)))
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,8 +6,10 @@ pub(crate) mod cards;
 pub(crate) mod demo;
 pub(crate) mod installation;
 pub(crate) mod kannel;
+pub(crate) mod memory;
 pub(crate) mod process;
 pub(crate) mod relay;
+pub(crate) mod users;
 
 pub(crate) use api::{Answer, Api, key};
 pub(crate) use cards::{Activated, Card};

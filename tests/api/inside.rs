@@ -32,6 +32,15 @@ pub(crate) enum Task {
     Attempt(Attempt),
     /// Reads the memory of a process: prints how many bytes of it, or why not.
     ReadMemory(i32),
+    /// Is `serve` or the courier, with the system's allocator.
+    Run {
+        /// Which.
+        command: String,
+        /// Its configuration.
+        config: PathBuf,
+    },
+    /// Does nothing until its standard input is closed.
+    Rest,
     /// Opens files: prints those that could be opened.
     Open(Vec<PathBuf>),
 }
@@ -59,9 +68,9 @@ pub(crate) struct Attempt {
 /// By what was tried: `done`, or the kind of error.
 pub(crate) type Outcomes = BTreeMap<String, String>;
 
-/// A child of this test binary with a task.
-pub(crate) fn child(program: &Path, task: &Task) -> Command {
-    let mut command = Command::new(program);
+/// A child of this test binary, or of a copy of it, with a task.
+pub(crate) fn child(copy: Option<&Path>, task: &Task) -> Command {
+    let mut command = Command::new(copy.map_or_else(|| std::env::current_exe().unwrap(), Path::to_owned));
     command.args(["--exact", "inside::child_process", "--nocapture", "--test-threads=1"]);
     command.env(TASK, serde_json::to_string(task).unwrap());
     command
@@ -91,6 +100,25 @@ fn child_process() {
         Task::Open(files) => {
             serde_json::to_string(&files.iter().filter(|file| fs::read(file).is_ok()).collect::<Vec<_>>())
         }
+        Task::Rest => {
+            std::io::read_to_string(std::io::stdin()).unwrap();
+            Ok(String::new())
+        }
+        Task::Run { command, config } => {
+            let ended = match command.as_str() {
+                "courier" => {
+                    let args = cli::courier::Args { config, once: false };
+                    cli::courier::enter(args).map_err(cli::Failure::from)
+                }
+                "serve" => {
+                    let args = cli::serve::Args { config, check: false };
+                    cli::serve::run(&args, &mut std::io::sink())
+                }
+                other => panic!("{other}"),
+            };
+            ended.unwrap_or_else(|failure| panic!("{failure}"));
+            Ok(String::new())
+        }
         Task::ReadMemory(pid) => serde_json::to_string(&said(read_memory(pid))),
     };
     println!("answer: {}", answer.unwrap());
@@ -117,7 +145,7 @@ fn said<T, E: Into<std::io::Error>>(result: Result<T, E>) -> String {
 impl Attempt {
     fn outcomes(&self) -> Outcomes {
         // A child of its own, so that nothing but the profile keeps it away. Ends with this process.
-        let neighbour = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        let mut neighbour = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
         let pid = Pid::from_child(&neighbour);
         let traced = unistd::Pid::from_raw(neighbour.id().try_into().unwrap());
         if self.is_confined {
@@ -175,6 +203,8 @@ impl Attempt {
         if let Some(port) = self.port {
             all.push(("connect as configured", said(TcpStream::connect(("127.0.0.1", port)))));
         }
+        drop(neighbour.stdin.take());
+        assert!(neighbour.wait().is_ok() != self.is_confined, "what it has not, it cannot wait for");
         all.into_iter().map(|(what, outcome)| (what.to_owned(), outcome)).collect()
     }
 

@@ -24,6 +24,7 @@ mod guesses;
 mod inside;
 mod internal;
 mod journey;
+mod memory;
 mod nothing_to_steal;
 mod outage;
 mod refused_start;

@@ -27,7 +27,7 @@ fn contains(bytes: &[u8], text: &str) -> bool {
 }
 
 /// The shipped template with parts of 20 digits.
-fn long_parts(home: &Installation) {
+pub(crate) fn long_parts(home: &Installation) {
     for template in ["default", "trento", "piemonte"] {
         let file = format!("templates/{template}.toml");
         let text = fs::read_to_string(home.path("authority/policies").join(&file)).unwrap();
