@@ -29,6 +29,9 @@ use sigillo::{
 use tempfile::TempDir;
 use toml::{Table, Value};
 
+#[path = "examples/units.rs"]
+mod units;
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }

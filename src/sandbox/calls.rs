@@ -63,6 +63,19 @@ pub const EXTRA: Calls = calls!(
     SYS_semget SYS_semop SYS_semtimedop SYS_setpriority SYS_shmat SYS_shmctl SYS_shmdt SYS_shmget
 );
 
+/// What a service manager's filter has to let through beside [`names`], for the start: the loader, the program that
+/// starts itself again, locking of memory, and what puts Landlock and this filter in force.
+pub const START: [&str; 8] = [
+    "arch_prctl",
+    "capget",
+    "execve",
+    "landlock_add_rule",
+    "landlock_create_ruleset",
+    "landlock_restrict_self",
+    "mlockall",
+    "seccomp",
+];
+
 /// Why the filter is not in force.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

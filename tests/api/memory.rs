@@ -66,6 +66,7 @@ async fn left(program: Program) -> Left {
         parts.extend(active.second_parts(&home).await.into_values());
     }
     assert_eq!(parts.len(), CARDS * 6);
+    home.disconnected().await;
     let wanted = Wanted::new(parts.iter().map(String::as_str));
     let left = Left {
         serve: Kept::new(home.serve.as_ref().unwrap(), &wanted),
@@ -120,6 +121,7 @@ async fn presented(home: &Installation, active: &[Activated]) -> Found {
         cips.push(cip);
     }
     drop(desk);
+    home.disconnected().await;
     search(home.serve.as_ref().unwrap(), &Wanted::new(cips.iter().map(|cip| &cip[20..])))
 }
 

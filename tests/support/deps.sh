@@ -13,6 +13,8 @@ have_module || missing="$missing softhsm2"
 command -v softhsm2-util >/dev/null 2>&1 || case "$missing" in *softhsm2*) ;; *) missing="$missing softhsm2" ;; esac
 /usr/bin/python3 -c 'import aiosmtpd' >/dev/null 2>&1 || missing="$missing python3-aiosmtpd"
 [ -x /usr/sbin/bearerbox ] && [ -x /usr/lib/kannel/test/fakesmsc ] || missing="$missing kannel kannel-extras"
+command -v systemd-analyze >/dev/null 2>&1 || missing="$missing systemd"
+command -v setpriv >/dev/null 2>&1 || missing="$missing util-linux"
 command -v cc >/dev/null 2>&1 || missing="$missing gcc libc6-dev"
 command -v curl >/dev/null 2>&1 || missing="$missing curl"
 [ -z "$missing" ] && exit 0
