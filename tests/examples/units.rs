@@ -147,3 +147,13 @@ fn systemd_takes_the_units_without_a_word() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && !said.contains(dir.path().to_str().unwrap()), "{said}");
 }
+
+/// The document names every call that can be added.
+#[test]
+fn the_calls_that_can_be_added_are_documented() {
+    let text = fs::read_to_string(root().join("hsm-config/README.md")).unwrap();
+    let section = text.split("`calls` from this list: ").nth(1).unwrap().split(". To find").next().unwrap();
+    let documented: Vec<_> = section.split(',').map(|name| name.trim().trim_matches('`')).collect();
+    let known: Vec<_> = calls::EXTRA.iter().map(|(name, _)| name.trim_start_matches("SYS_")).collect();
+    assert_eq!(documented, known);
+}
