@@ -9,13 +9,10 @@ use std::{
     sync::Arc,
 };
 
-use tokio::task::JoinSet;
-
 use crate::{
     fixture::{
         Activated, Installation, eventually,
         installation::Program,
-        key,
         memory::{Found, Wanted, search},
         process::Process,
         users::Side,
@@ -52,6 +49,7 @@ impl Kept {
     }
 }
 
+#[expect(clippy::print_stdout, reason = "what was found and not found belongs together")]
 async fn left(program: Program) -> Left {
     let mut home = Installation::new();
     long_parts(&home);
@@ -92,15 +90,7 @@ async fn left(program: Program) -> Left {
 /// Activates every card and waits until its delivery is over.
 async fn delivered(home: &Installation) -> Vec<Activated> {
     let desk = Arc::new(home.api("desk"));
-    let mut running = JoinSet::new();
-    for card in home.cards(CARDS).await {
-        let (desk, address) = (Arc::clone(&desk), format!("titolare-{}@esempio.it", card.team_number));
-        running.spawn(async move {
-            let body = card.activation(&address);
-            Activated::new(&card, &address, &desk.post("/v1/activations", Some(&key()), &body).await)
-        });
-    }
-    let active = running.join_all().await;
+    let active = home.many_activated(&desk, CARDS).await;
     for active in &active {
         let delivery = format!("/v1/deliveries/{}", active.delivery);
         eventually("the last report", async || {

@@ -4,9 +4,7 @@
 
 use std::{fs, path::Path, sync::Arc};
 
-use tokio::task::JoinSet;
-
-use crate::fixture::{Activated, Installation, demo::ALLOW_TEST_TEMPLATES, eventually, key};
+use crate::fixture::{Installation, demo::ALLOW_TEST_TEMPLATES, eventually};
 
 const CARDS: usize = 20;
 
@@ -53,15 +51,7 @@ async fn no_part_and_no_contact_is_anywhere() {
     home.start().await;
     home.start_courier();
     let desk = Arc::new(home.api("desk"));
-    let mut running = JoinSet::new();
-    for card in home.cards(CARDS).await {
-        let (desk, address) = (Arc::clone(&desk), format!("titolare-{}@esempio.it", card.team_number));
-        running.spawn(async move {
-            let body = card.activation(&address);
-            Activated::new(&card, &address, &desk.post("/v1/activations", Some(&key()), &body).await)
-        });
-    }
-    let active = running.join_all().await;
+    let active = home.many_activated(&desk, CARDS).await;
     let mut secrets = Vec::new();
     for active in &active {
         let second = active.second_parts(&home).await;
