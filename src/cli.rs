@@ -11,6 +11,9 @@ pub mod serve;
 mod client;
 mod toml_file;
 
+/// Exit code after which nothing of this process may run any more (`EX_TEMPFAIL` of sysexits.h).
+pub const MODULE_GIVEN_UP: u8 = 75;
+
 /// Why a command ended without doing what it was asked for.
 #[derive(Debug, thiserror::Error)]
 #[error("{text}")]
@@ -28,6 +31,17 @@ impl Failure {
     /// Anything else: exit code 1.
     pub fn failed(why: impl ToString) -> Self {
         Self { text: why.to_string(), code: 1 }
+    }
+
+    /// A call that does not come back from the HSM's module: exit code 75 (`EX_TEMPFAIL`). The process must end at
+    /// once, without what the system does at an orderly exit: the module would be closed under the call.
+    pub fn hung() -> Self {
+        Self {
+            text:
+                "a call did not come back from the HSM's module, which is given up: start this process again"
+                    .into(),
+            code: MODULE_GIVEN_UP,
+        }
     }
 
     fn with_code(why: impl ToString, code: u8) -> Self {

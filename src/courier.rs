@@ -27,7 +27,7 @@ use crate::{
         contact::{Channel, Contact, open_plaintext},
         id::{DeliveryId, LeaseId},
     },
-    hsm::{Hsm, State},
+    hsm::Hsm,
 };
 use judge::{Denied, Ended, Judge};
 use message::{Messages, Text};
@@ -193,9 +193,19 @@ impl<A: Authority, G: Gateway> Courier<A, G> {
         &self.gateway
     }
 
-    /// The token is gone for this process.
-    pub fn is_token_lost(&self) -> bool {
-        self.hsm.state() == State::Down
+    /// Whether the token can be asked now. Nothing is leased while it cannot.
+    pub fn has_token(&self) -> bool {
+        self.hsm.refuse_if_down().is_ok()
+    }
+
+    /// Whether the token is gone for this process.
+    pub fn is_token_given_up(&self) -> bool {
+        self.hsm.is_given_up()
+    }
+
+    /// Ready when the token is gone for this process.
+    pub async fn token_given_up(&self) {
+        self.hsm.given_up().await;
     }
 
     /// The courier's own memory has stopped: nothing may be sent any more by this process.

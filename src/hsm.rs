@@ -87,3 +87,22 @@ pub trait Token: Send {
     /// after its token is gone.
     fn probe(&mut self) -> Result<(), Error>;
 }
+
+/// Why a token was not opened again.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// Not now. A later opening may succeed, and does no harm.
+    #[error(transparent)]
+    Again(Error),
+    /// Not without a human: a PIN that was refused is never tried twice, and keys that are not those of the start are
+    /// never used.
+    #[error(transparent)]
+    Fatal(Error),
+}
+
+/// Where a pool gets its token back from after it was lost.
+pub trait Source: Send {
+    /// Opens the token with the same keys as before, logs in at most once, and passes every check of a start. Called
+    /// when nobody holds a token of an earlier opening. May block.
+    fn open(&mut self) -> Result<Vec<Box<dyn Token>>, OpenError>;
+}

@@ -83,10 +83,14 @@ fn ended(result: Result<(), Failure>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            let code = ExitCode::from(failure.exit_code());
+            let code = failure.exit_code();
             // Standard error is the last resort; if it is closed, the exit code still says it.
             match writeln!(io::stderr(), "sigillo: {failure}") {
-                Ok(()) | Err(_) => code,
+                Ok(()) | Err(_) if code == cli::MODULE_GIVEN_UP => {
+                    // At an orderly exit the module's own handlers would run under the call that hangs in it.
+                    signal_hook::low_level::exit(code.into())
+                }
+                Ok(()) | Err(_) => ExitCode::from(code),
             }
         }
     }

@@ -41,7 +41,9 @@ table! {
     CONNECTIONS_REFUSED: "sigillo_connections_refused_total" [] "Connections closed because all places were taken.";
     CONNECTIONS_TOTAL: "sigillo_connections_total" [] "Authenticated connections opened.";
     HANDSHAKES_FAILED: "sigillo_handshakes_failed_total" ["reason"] "TLS handshakes that failed.";
+    HSM_GIVEN_UP: "sigillo_hsm_given_up" [] "1 once a call did not come back from the HSM's module and the process is ending.";
     HSM_OPERATIONS: "sigillo_hsm_operations_total" ["key"] "HSM operations, by key role; to be reconciled with the audit log.";
+    HSM_RECOVERIES: "sigillo_hsm_recoveries_total" [] "Times that a lost HSM came back in this process.";
     HSM_STATE: "sigillo_hsm_state" ["state"] "1 for the state the HSM is in, 0 for the others.";
     REQUESTS: "sigillo_requests_total" ["route", "class"] "Requests answered, by route and class of status.";
     REQUEST_SECONDS: "sigillo_request_seconds" ["route"] "Time from a request's headers to its answer.";
@@ -54,9 +56,9 @@ table! {
 /// State of the HSM, as a label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HsmState {
-    /// Some sessions are lost.
+    /// It is late with an answer.
     Degraded,
-    /// No session works.
+    /// The token is lost.
     Down,
     /// All is well.
     Up,
@@ -87,7 +89,9 @@ pub struct Metrics {
     connections_refused: IntCounter,
     connections_total: IntCounter,
     handshakes_failed: IntCounterVec,
+    hsm_given_up: IntGauge,
     hsm_operations: IntCounterVec,
+    hsm_recoveries: IntCounter,
     hsm_state: IntGaugeVec,
     requests: IntCounterVec,
     request_seconds: HistogramVec,
@@ -109,7 +113,9 @@ impl Metrics {
             connections_refused: add(&registry, IntCounter::with_opts(options(CONNECTIONS_REFUSED))?)?,
             connections_total: add(&registry, IntCounter::with_opts(options(CONNECTIONS_TOTAL))?)?,
             handshakes_failed: counters(&registry, HANDSHAKES_FAILED)?,
+            hsm_given_up: add(&registry, IntGauge::with_opts(options(HSM_GIVEN_UP))?)?,
             hsm_operations: counters(&registry, HSM_OPERATIONS)?,
+            hsm_recoveries: add(&registry, IntCounter::with_opts(options(HSM_RECOVERIES))?)?,
             hsm_state: gauges(&registry, HSM_STATE)?,
             requests: counters(&registry, REQUESTS)?,
             request_seconds: durations(&registry, REQUEST_SECONDS)?,
@@ -182,6 +188,12 @@ impl Metrics {
     pub fn hsm_operations(&self, key: &'static str, total: u64) {
         let counter = self.hsm_operations.with_label_values(&[key]);
         counter.inc_by(total.saturating_sub(counter.get()));
+    }
+
+    /// How often the HSM was lost and came back since the start, and whether its module is given up.
+    pub fn hsm_supervised(&self, recoveries: u64, given_up: bool) {
+        self.hsm_recoveries.inc_by(recoveries.saturating_sub(self.hsm_recoveries.get()));
+        self.hsm_given_up.set(i64::from(given_up));
     }
 
     /// The HSM is in this state.

@@ -24,7 +24,7 @@ use crate::{
         sms::{Receipts, SmsGateway},
     },
     hsm::{
-        self, Hsm, Role, State,
+        self, Hsm, Role,
         pkcs11::{Device, StartError},
     },
     sandbox,
@@ -38,11 +38,14 @@ Example:
   sigillo courier --config policies/courier/courier.toml
 
 SIGTERM and SIGINT end it after the delivery in hand; what it has leased beside that is given back.
+A token that is lost is opened again in this process, with every check of the start and the same keys only; what was
+leased meanwhile is given back.
 
 Exit codes:
   0   told to stop; with --once: all that was due has been tried
   1   the token or the courier's store did not start or is lost; with --once: authority, token or a gateway did not work
-  64  the configuration, or a file that it names, is refused")]
+  64  the configuration, or a file that it names, is refused
+  75  a call did not come back from the token's module: to be started again")]
 pub struct Args {
     /// Configuration file (policies/courier/courier.toml.example documents every key).
     #[arg(long, value_name = "FILE")]
@@ -83,9 +86,9 @@ pub enum Error {
     /// Core dumps, swap, files, ports or system calls could not be given up.
     #[error(transparent)]
     Sandbox(#[from] sandbox::Error),
-    /// The token is lost; a new process may find it again.
-    #[error("the courier's token is lost")]
-    TokenLost,
+    /// A call did not come back from the token's module.
+    #[error(transparent)]
+    Hung(#[from] Failure),
     /// With `--once`: not everything that was due could be carried out.
     #[error("authority, token or a gateway did not work: the log says which")]
     Trouble,
@@ -101,14 +104,14 @@ impl Error {
             Self::Authority(_) | Self::Config(_) | Self::Hsm(StartError::Config(_)) | Self::WrongRole(_) => {
                 64
             }
+            Self::Hung(failure) => failure.exit_code(),
             Self::Durable(_)
             | Self::Environment(_)
             | Self::Hsm(StartError::Hsm(_))
             | Self::Io(_)
+            | Self::Sandbox(_)
             | Self::Store(_)
             | Self::StoreLost(_)
-            | Self::Sandbox(_)
-            | Self::TokenLost
             | Self::Trouble => 1,
         }
     }
@@ -224,15 +227,15 @@ async fn run(args: Args) -> Result<(), Error> {
     if let Some(receiving) = receiving {
         receiving.await.map_err(std::io::Error::other)?;
     }
-    let (is_lost, failure) = (hsm.state() == State::Down, store.failure());
+    let failure = store.failure();
     store.close().await;
-    hsm.close().await;
+    let has_let_go = hsm.close().await;
     tracing::info!(sent = tally.sent, "courier ended");
-    match (is_lost, failure, args.once && tally.trouble > 0) {
-        (true, ..) => Err(Error::TokenLost),
-        (false, Some(failure), _) => Err(Error::StoreLost(failure)),
-        (false, None, true) => Err(Error::Trouble),
-        (false, None, false) => Ok(()),
+    match (has_let_go, failure, args.once && tally.trouble > 0) {
+        (false, ..) => Err(Failure::hung().into()),
+        (true, Some(failure), _) => Err(Error::StoreLost(failure)),
+        (true, None, true) => Err(Error::Trouble),
+        (true, None, false) => Ok(()),
     }
 }
 
@@ -240,7 +243,8 @@ async fn run(args: Args) -> Result<(), Error> {
 async fn open(config: hsm::config::Config) -> Result<Hsm, Error> {
     let opened = tokio::task::spawn_blocking(move || -> Result<Hsm, StartError> {
         let device = Device::open(&config)?;
-        Ok(Hsm::start(device.tokens()?, config.limits)?)
+        let tokens = device.tokens()?;
+        Ok(Hsm::supervised(tokens, Box::new(device.into_source(&config)), config.limits)?)
     });
     Ok(opened.await.map_err(std::io::Error::other)??)
 }

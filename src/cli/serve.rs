@@ -39,7 +39,12 @@ Example:
 SIGTERM and SIGINT drain it: no new connection, requests in hand are finished, a last checkpoint is signed.
 SIGHUP loads its certificates and revocation lists again, for connections to come; policy changes need a restart.
 
-Exit codes: 0 told to stop; 1 HSM, store or a listener failed; 64 configuration or policy is refused.")]
+A token that is lost is opened again in this process, with every check of the start and the same keys only. A call
+that does not come back from the PKCS#11 module cannot be cancelled: after pool.give_up_ms the process ends with 75, to
+be started again.
+
+Exit codes: 0 told to stop; 1 HSM, store or a listener failed; 64 configuration or policy is refused; 75 a call did not
+come back from the HSM's module.")]
 pub struct Args {
     /// Configuration file (hsm-config/serve.toml.example documents every key).
     #[arg(long, value_name = "FILE")]
@@ -115,13 +120,13 @@ async fn serve(
     let (engine, reader) = store::sled::open(&config.store()).map_err(Failure::failed)?;
     let store = Store::start(engine, reader, store::Limits::default());
     let device = hsm::pkcs11::Device::open(hsm_config).map_err(Failure::failed)?;
-    let hsm =
-        Hsm::start(device.tokens().map_err(Failure::failed)?, hsm_config.limits).map_err(Failure::failed)?;
+    let tokens = device.tokens().map_err(Failure::failed)?;
+    let source = Box::new(device.into_source(hsm_config));
+    let hsm = Hsm::supervised(tokens, source, hsm_config.limits).map_err(Failure::failed)?;
     let result = serve_with(config, policy, files, &hsm, &store, signals).await;
     // Whatever the result: a module that is still at work while the process exits may crash it.
     store.close().await;
-    hsm.close().await;
-    result
+    if hsm.close().await { result } else { Err(Failure::hung()) }
 }
 
 async fn serve_with(
@@ -171,6 +176,7 @@ async fn serve_with(
     let failure = tokio::select! {
         () = signals.told_to_stop(&tls) => None,
         () = store.stopped() => store.failure().map(Failure::failed),
+        () = hsm.given_up() => Some(Failure::hung()),
     };
     tracing::info!("draining");
     stop.send_replace(true);

@@ -84,13 +84,15 @@ impl Tally {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Round {
     Idle,
+    NoToken,
     Stopped,
     Trouble,
     Worked,
 }
 
-/// Runs until `pace.until`, until `stop` becomes true (or its sender is gone), or until the token or the courier's
-/// memory is lost: only a new process finds them again. The delivery in hand is finished;
+/// Runs until `pace.until`, until `stop` becomes true (or its sender is gone), or until the token's module is given up or
+/// the courier's memory is lost: then only a new process finds them again. While the token is lost nothing is leased. The
+/// delivery in hand is finished;
 /// those leased with it are given back.
 pub async fn run<A: Authority, G: Gateway>(
     courier: &Courier<A, G>,
@@ -103,7 +105,7 @@ pub async fn run<A: Authority, G: Gateway>(
         let before = tally;
         let round =
             if *stop.borrow() { Round::Stopped } else { work(courier, pace, &stop, &mut tally).await };
-        if round == Round::Trouble {
+        if round == Round::Trouble || (round == Round::NoToken && pace.until == Until::Idle) {
             tally.trouble = tally.trouble.saturating_add(1);
         }
         if tally != before {
@@ -112,13 +114,14 @@ pub async fn run<A: Authority, G: Gateway>(
         // After each round, busy or not: an authority that never lets the courier rest cannot keep its log unsigned.
         courier.upkeep().await;
         let wait = match (round, pace.until) {
-            _ if courier.is_token_lost() || courier.is_memory_lost() => break,
-            (Round::Stopped, _) | (Round::Idle | Round::Trouble, Until::Idle) => break,
+            _ if courier.is_token_given_up() || courier.is_memory_lost() => break,
+            (Round::Stopped, _) | (Round::Idle | Round::NoToken | Round::Trouble, Until::Idle) => break,
             (Round::Worked, _) => {
                 pause = pace.poll;
                 continue;
             }
-            (Round::Idle, Until::Stopped) => {
+            // Nothing is asked of anybody meanwhile: no need to hold back.
+            (Round::Idle | Round::NoToken, Until::Stopped) => {
                 pause = pace.poll;
                 pause
             }
@@ -131,6 +134,7 @@ pub async fn run<A: Authority, G: Gateway>(
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
             _ = stop.wait_for(|stop| *stop) => break,
+            () = courier.token_given_up() => break,
         }
     }
     tally
@@ -143,6 +147,9 @@ async fn work<A: Authority, G: Gateway>(
     stop: &watch::Receiver<bool>,
     tally: &mut Tally,
 ) -> Round {
+    if !courier.has_token() {
+        return Round::NoToken;
+    }
     courier.notify().await;
     let taken = courier.moment();
     let leases = match courier.lease(pace.batch).await {

@@ -183,6 +183,7 @@ impl Config {
         let queue = number(raw.pool.queue, 1, 1_000_000, "pool.queue must be 1 to 1000000")?;
         let deadline = number(raw.pool.deadline_ms, 10, 60_000, "pool.deadline_ms must be 10 to 60000")?;
         let probe = number(raw.pool.probe_ms, 100, 60_000, "pool.probe_ms must be 100 to 60000")?;
+        let give_up = number(raw.pool.give_up_ms, 1000, 600_000, "pool.give_up_ms must be 1000 to 600000")?;
         let too_big = |_| Error::new(file, None, "number does not fit this machine");
         let mut environment = BTreeMap::new();
         for (name, value) in raw.environment {
@@ -209,6 +210,7 @@ impl Config {
                 queue: usize::try_from(queue).map_err(too_big)?,
                 deadline: Duration::from_millis(deadline),
                 probe_every: Duration::from_millis(probe),
+                give_up: Duration::from_millis(give_up),
             },
             pin,
             so_pin,
@@ -335,12 +337,19 @@ struct RawPool {
     queue: Spanned<u64>,
     deadline_ms: Spanned<u64>,
     probe_ms: Spanned<u64>,
+    give_up_ms: Spanned<u64>,
 }
 
 impl Default for RawPool {
     fn default() -> Self {
         let value = |number| Spanned::new(0..0, number);
-        Self { workers: value(2), queue: value(1024), deadline_ms: value(2000), probe_ms: value(1000) }
+        Self {
+            workers: value(2),
+            queue: value(1024),
+            deadline_ms: value(2000),
+            probe_ms: value(1000),
+            give_up_ms: value(15_000),
+        }
     }
 }
 

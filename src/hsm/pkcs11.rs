@@ -6,6 +6,7 @@
 mod keys;
 mod link;
 mod public;
+mod reopen;
 mod rv;
 mod selftest;
 mod spki;
@@ -26,6 +27,7 @@ use cryptoki::{
 pub use keys::{KeyClass, KeyName};
 pub use link::TokenFacts;
 pub(super) use public::rsa_from_pem;
+pub use reopen::Reopen;
 pub use selftest::{Check, Outcome};
 pub use survey::KeyReport;
 
@@ -36,7 +38,7 @@ use self::{
     worker::{Keys, Worker},
 };
 use super::{
-    Error, Token,
+    Error, Role, Token,
     config::{self, Config},
 };
 
@@ -59,6 +61,8 @@ pub struct Device {
     keys: Arc<Keys>,
     workers: usize,
     audit_public: Vec<u8>,
+    /// The courier's.
+    contact_public: Option<Vec<u8>>,
     reports: Vec<KeyReport>,
     checks: Vec<Check>,
     copies: usize,
@@ -82,17 +86,23 @@ impl Device {
     /// [`Error::Bug`] if the self-test fails.
     pub fn open(config: &Config) -> Result<Self, StartError> {
         let device = Self::open_untested(config)?;
-        selftest::verdict(&device.checks)?;
-        for check in &device.checks {
+        device.passed()?;
+        Ok(device)
+    }
+
+    /// Nothing if the self-test passed, which the log says.
+    fn passed(&self) -> Result<(), Error> {
+        selftest::verdict(&self.checks)?;
+        for check in &self.checks {
             tracing::info!(check = check.name, outcome = ?check.outcome, detail = check.detail, "HSM self-test");
         }
         tracing::info!(
-            token = device.link.facts.label,
-            serial = device.link.facts.serial,
-            session_copies = device.copies,
+            token = self.link.facts.label,
+            serial = self.link.facts.serial,
+            session_copies = self.copies,
             "HSM token in use"
         );
-        Ok(device)
+        Ok(())
     }
 
     /// As [`Device::open`], but answers the checks of the self-test even if one failed.
@@ -104,11 +114,20 @@ impl Device {
     }
 
     fn check(config: &Config, link: Arc<Link>) -> Result<Self, Error> {
+        let entries = link.with(|session| survey::survey(session, config))?;
+        Self::accept(config, link, entries)
+    }
+
+    /// Refuses keys that are not as they must be, and runs the self-test.
+    fn accept(config: &Config, link: Arc<Link>, entries: Vec<Entry>) -> Result<Self, Error> {
+        survey::verdict(&entries)?;
         let session =
             link.context.open_rw_session(link.slot).map_err(|error| rv::error("new session", &error))?;
-        let entries = survey::survey(&session, config)?;
-        survey::verdict(&entries)?;
         let audit_public = public::p256(&session, config.key_version)?;
+        let contact_public = match config.role {
+            Role::Authority => None,
+            Role::Courier => Some(public::rsa(&session, KeyName::Contact, config.key_version)?),
+        };
         let (keys, copies) = handles(&link, &session, config, &entries)?;
         drop(session);
         let keys = Arc::new(keys);
@@ -116,10 +135,19 @@ impl Device {
         let checks = selftest::run(&link, config, &keys, &audit_public, &mut worker);
         drop(worker);
         let reports = entries.into_iter().map(|entry| entry.report).collect();
-        Ok(Self { link, keys, workers: config.workers, audit_public, reports, checks, copies })
+        Ok(Self {
+            link,
+            keys,
+            workers: config.workers,
+            audit_public,
+            contact_public,
+            reports,
+            checks,
+            copies,
+        })
     }
 
-    /// As many workers as configured, for [`super::Hsm::start`].
+    /// As many workers as configured, for [`super::Hsm::supervised`].
     pub fn tokens(&self) -> Result<Vec<Box<dyn Token>>, Error> {
         let mut tokens: Vec<Box<dyn Token>> = Vec::new();
         for _ in 0..self.workers {

@@ -1,10 +1,13 @@
-//! The handle that the rest of the program holds: workers behind one bounded queue, a deadline for each call, and
-//! a probe of the token.
+//! The handle that the rest of the program holds: workers behind one bounded queue, a deadline for each call, a probe
+//! of the token, and a supervisor that brings a lost token back.
 //!
 //! Nothing here knows PKCS#11. A call that hangs in a module cannot be cancelled: its caller gets an answer at the
-//! deadline, its worker is gone until the module returns.
+//! deadline, its worker is gone until the module returns; if it does not, the process has to end
+//! ([`Hsm::given_up`]).
 
+mod machine;
 mod state;
+mod supervisor;
 mod worker;
 
 use std::{
@@ -15,13 +18,15 @@ use std::{
 use crossbeam_channel::{Sender, TrySendError, bounded};
 use tokio::sync::oneshot;
 
-pub use state::State;
+pub use machine::State;
 
 use self::{
+    machine::Event,
     state::Shared,
-    worker::{Job, Stop},
+    supervisor::{Opener, Supervisor},
+    worker::{Crew, Job, Stop},
 };
-use super::{Error, MacKey, Token};
+use super::{Error, MacKey, OpenError, Source, Token};
 use crate::secret::{Secret, SecretBytes};
 
 /// Sizes and times of a pool.
@@ -33,6 +38,8 @@ pub struct PoolLimits {
     pub deadline: Duration,
     /// Time between two probes of the token.
     pub probe_every: Duration,
+    /// A call that is inside the module for this long is given up, and the process with it.
+    pub give_up: Duration,
 }
 
 /// Most random bytes in one call.
@@ -52,41 +59,63 @@ struct Inner {
     deadline: Duration,
     /// Dropped to stop the threads.
     stop: Mutex<Option<Sender<Stop>>>,
-    /// One per thread; ends when the thread has let go of its token.
-    ended: Mutex<Vec<oneshot::Receiver<Stop>>>,
+    /// Ends when every thread has let go of its token.
+    ended: Mutex<Option<oneshot::Receiver<Stop>>>,
+}
+
+/// For tokens that nobody can open again.
+struct OpenedOnce;
+
+impl Source for OpenedOnce {
+    fn open(&mut self) -> Result<Vec<Box<dyn Token>>, OpenError> {
+        Err(OpenError::Fatal(Error::Unavailable("it can be opened once only".into())))
+    }
 }
 
 impl Hsm {
-    /// Starts one thread per token and one that asks for probes.
+    /// As [`Hsm::supervised`], for a token that is not opened again once it is lost.
+    ///
+    /// # Errors
+    /// As [`Hsm::supervised`].
+    pub fn start(tokens: Vec<Box<dyn Token>>, limits: PoolLimits) -> Result<Self, Error> {
+        Self::supervised(tokens, Box::new(OpenedOnce), limits)
+    }
+
+    /// Starts one thread per token, and a supervisor that opens the token anew from `source` when it is lost. The
+    /// source is asked only when all workers have let go of theirs, from a thread of its own.
     ///
     /// # Errors
     /// [`Error::Bug`] without a token, [`Error::Unavailable`] if the system gives no thread.
-    pub fn start(tokens: Vec<Box<dyn Token>>, limits: PoolLimits) -> Result<Self, Error> {
+    pub fn supervised(
+        tokens: Vec<Box<dyn Token>>,
+        source: Box<dyn Source>,
+        limits: PoolLimits,
+    ) -> Result<Self, Error> {
         if tokens.is_empty() {
             return Err(Error::Bug("a pool needs a token".into()));
         }
         let (jobs, waiting) = bounded(limits.queue);
         let (probes, asked) = bounded(tokens.len());
         let (stop, stopped) = bounded::<Stop>(0);
-        let shared = Arc::new(Shared::default());
-        let mut ended = Vec::new();
-        let no_thread = |error: std::io::Error| Error::Unavailable(format!("no thread: {error}"));
-        for token in tokens {
-            let (alive, end) = oneshot::channel();
-            ended.push(end);
-            let channels =
-                worker::Channels { jobs: waiting.clone(), probes: asked.clone(), stop: stopped.clone() };
-            let shared = Arc::clone(&shared);
-            std::thread::Builder::new()
-                .name("hsm-worker".into())
-                .spawn(move || worker::run(token, &channels, &shared, alive))
-                .map_err(no_thread)?;
-        }
-        let (timer, shared_timer) = (probes.clone(), Arc::clone(&shared));
+        let (wake, woken) = bounded(1);
+        let shared = Arc::new(Shared::new(limits.give_up, wake));
+        let supervisor = Supervisor {
+            crew: Crew::start(tokens, &waiting, &asked, &shared)?,
+            jobs: waiting,
+            asked,
+            probes: probes.clone(),
+            opener: Opener::start(source)?,
+            shared: Arc::clone(&shared),
+            probe_every: limits.probe_every,
+        };
+        let (alive, ended) = oneshot::channel();
         std::thread::Builder::new()
-            .name("hsm-probe".into())
-            .spawn(move || worker::ask_for_probes(&timer, &stopped, &shared_timer, limits.probe_every))
-            .map_err(no_thread)?;
+            .name("hsm-supervisor".into())
+            .spawn(move || {
+                supervisor.run(&stopped, &woken);
+                drop(alive);
+            })
+            .map_err(|error| Error::Unavailable(format!("no thread: {error}")))?;
         Ok(Self {
             inner: Arc::new(Inner {
                 jobs,
@@ -94,7 +123,7 @@ impl Hsm {
                 shared,
                 deadline: limits.deadline,
                 stop: Mutex::new(Some(stop)),
-                ended: Mutex::new(ended),
+                ended: Mutex::new(Some(ended)),
             }),
         })
     }
@@ -168,35 +197,57 @@ impl Hsm {
     /// To be called before a try is spent. Refuses while the token is lost, and while nothing has been heard of it
     /// since a deadline passed: a try spent then would be lost to the citizen.
     pub fn refuse_if_down(&self) -> Result<(), Error> {
-        match self.state() {
-            State::Up => Ok(()),
-            State::Degraded => Err(Error::Unavailable("the token has not answered in time".into())),
-            State::Down => Err(lost()),
+        match (self.inner.shared.lost(), self.state()) {
+            (Some(lost), _) => Err(lost),
+            (None, State::Degraded | State::Down) => {
+                Err(Error::Unavailable("the token has not answered in time".into()))
+            }
+            (None, State::Up) => Ok(()),
         }
     }
 
-    /// MAC operations sent to the token since the start, per key: for metrics, and to be reconciled with the
-    /// audit log.
+    /// How often the token was lost and came back since the start.
+    pub fn recoveries(&self) -> u64 {
+        self.inner.shared.recoveries()
+    }
+
+    /// Whether the module is given up: a call did not come back, and the process has to end.
+    pub fn is_given_up(&self) -> bool {
+        *self.inner.shared.given_up().borrow()
+    }
+
+    /// Ready when the module is given up.
+    pub async fn given_up(&self) {
+        let mut told = self.inner.shared.given_up();
+        // The sender lives as long as this handle.
+        if told.wait_for(|given_up| *given_up).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// MAC operations sent to the token since the start, per key, losses of the token notwithstanding: for metrics,
+    /// and to be reconciled with the audit log.
     pub fn counts(&self) -> Vec<(MacKey, u64)> {
         self.inner.shared.counts()
     }
 
     /// Stops: calls still waiting get [`Error::Unavailable`], workers let go of their tokens. Waits for them until
-    /// the deadline, no longer, since a hung module never returns.
-    pub async fn close(&self) {
+    /// the deadline, no longer, since a hung module never returns; whether all have let go.
+    pub async fn close(&self) -> bool {
         drop(self.inner.stop.lock().unwrap_or_else(PoisonError::into_inner).take());
-        let ended = std::mem::take(&mut *self.inner.ended.lock().unwrap_or_else(PoisonError::into_inner));
+        let ended = self.inner.ended.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(ended) = ended else { return true };
         let all = async {
-            for end in ended {
-                match end.await {
-                    Ok(never) => match never {},
-                    Err(_ended) => {}
-                }
+            match ended.await {
+                Ok(never) => match never {},
+                Err(_ended) => {}
             }
         };
-        if tokio::time::timeout(self.inner.deadline, all).await.is_err() {
+        let in_time = tokio::time::timeout(self.inner.deadline, all).await.is_ok();
+        if !in_time {
             tracing::warn!("an HSM worker is still inside the module and is left there");
         }
+        in_time
     }
 
     async fn call<T: Send + 'static>(
@@ -204,8 +255,8 @@ impl Hsm {
         work: impl FnOnce(&mut dyn Token) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         let shared = Arc::clone(&self.inner.shared);
-        if shared.state() == State::Down {
-            return Err(lost());
+        if let Some(lost) = shared.lost() {
+            return Err(lost);
         }
         let (reply, answer) = oneshot::channel();
         let job: Job = Box::new(move |token| {
@@ -213,7 +264,7 @@ impl Hsm {
             if reply.is_closed() {
                 return Ok(());
             }
-            let result = if shared.state() == State::Down { Err(lost()) } else { work(token) };
+            let result = shared.lost().map_or_else(|| work(token), Err);
             let fault = result.as_ref().err().cloned();
             // An answer that comes after the deadline has no reader, and is wiped here.
             drop(reply.send(result).err());
@@ -226,23 +277,19 @@ impl Hsm {
         }
         match tokio::time::timeout(self.inner.deadline, answer).await {
             Ok(Ok(result)) => result,
-            Ok(Err(_)) => Err(closed()),
+            Ok(Err(_)) => Err(self.inner.shared.lost().unwrap_or_else(closed)),
             Err(_) => {
-                if self.inner.shared.late() {
+                let ms = self.inner.deadline.as_millis();
+                if self.inner.shared.on(Event::Late, format_args!("a call had no answer within {ms} ms")) {
                     // Ask at once: a queue that was only long is back after one answer.
                     if self.inner.probes.try_send(()).is_err() {
                         tracing::debug!("an HSM probe is still waiting");
                     }
                 }
-                let ms = self.inner.deadline.as_millis();
                 Err(Error::Unavailable(format!("no answer within {ms} ms")))
             }
         }
     }
-}
-
-fn lost() -> Error {
-    Error::Unavailable("the token is lost; this process must be restarted".into())
 }
 
 fn closed() -> Error {

@@ -12,7 +12,7 @@ use aws_lc_rs::{
     signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair},
 };
 
-use super::{Error, MacKey, Role, Token};
+use super::{Error, MacKey, OpenError, Role, Source, Token};
 use crate::secret::{Secret, SecretBytes};
 
 /// A token whose workers share keys and faults.
@@ -38,11 +38,19 @@ struct Faults {
 #[derive(Debug, Default)]
 struct Now {
     held: bool,
+    /// Calls that are to hang, probes not counted.
+    to_hold: u64,
+    /// How often held calls were let go.
+    released: u64,
     lost: bool,
     down: bool,
     next: VecDeque<Error>,
     calls: u64,
     inside: usize,
+    /// Workers that hold the token.
+    held_by: usize,
+    openings: u64,
+    next_openings: VecDeque<OpenError>,
 }
 
 impl SoftHsm {
@@ -57,7 +65,30 @@ impl SoftHsm {
 
     /// As many workers as asked for.
     pub fn tokens(&self, workers: usize) -> Vec<Box<dyn Token>> {
+        let mut now = self.now();
+        now.held_by = now.held_by.saturating_add(workers);
+        drop(now);
         (0..workers).map(|_| -> Box<dyn Token> { Box::new(SoftToken { hsm: self.clone() }) }).collect()
+    }
+
+    /// What opens this token again: never while a worker holds it or while it is lost or down.
+    pub fn source(&self, workers: usize) -> Box<dyn Source> {
+        Box::new(SoftSource { hsm: self.clone(), workers })
+    }
+
+    /// The next openings fail with these errors, one each.
+    pub fn fail_openings(&self, errors: impl IntoIterator<Item = OpenError>) {
+        self.now().next_openings.extend(errors);
+    }
+
+    /// Openings that were tried by a source.
+    pub fn openings(&self) -> u64 {
+        self.now().openings
+    }
+
+    /// A lost token is where it was before; who held it still cannot use it.
+    pub fn find_token(&self) {
+        self.now().lost = false;
     }
 
     /// The audit key's public half: an uncompressed point of P-256, 65 bytes.
@@ -99,9 +130,17 @@ impl SoftHsm {
         self.now().held = true;
     }
 
+    /// One call hangs until [`SoftHsm::release`]; calls after it and probes do not.
+    pub fn hold_one(&self) {
+        self.now().to_hold = 1;
+    }
+
     /// Lets held calls go.
     pub fn release(&self) {
-        self.now().held = false;
+        let mut now = self.now();
+        now.held = false;
+        now.released = now.released.saturating_add(1);
+        drop(now);
         self.faults.moved.notify_all();
     }
 
@@ -135,6 +174,12 @@ impl SoftHsm {
 
     fn enter(&self) -> Result<(), Error> {
         let mut now = self.wait();
+        if let Some(others) = now.to_hold.checked_sub(1) {
+            now.to_hold = others;
+            let released = now.released;
+            let wait = |now: &mut Now| now.released == released;
+            now = self.faults.moved.wait_while(now, wait).unwrap_or_else(PoisonError::into_inner);
+        }
         now.calls = now.calls.saturating_add(1);
         if now.down {
             return Err(Error::Unavailable("software token is down".into()));
@@ -147,6 +192,37 @@ impl SoftHsm {
 #[derive(Debug)]
 struct SoftToken {
     hsm: SoftHsm,
+}
+
+impl Drop for SoftToken {
+    fn drop(&mut self) {
+        let mut now = self.hsm.now();
+        now.held_by = now.held_by.saturating_sub(1);
+    }
+}
+
+/// Opens a [`SoftHsm`] again.
+struct SoftSource {
+    hsm: SoftHsm,
+    workers: usize,
+}
+
+impl Source for SoftSource {
+    fn open(&mut self) -> Result<Vec<Box<dyn Token>>, OpenError> {
+        let mut now = self.hsm.wait();
+        now.openings = now.openings.saturating_add(1);
+        if now.held_by > 0 {
+            return Err(OpenError::Fatal(failed("opened while workers hold it")));
+        }
+        if let Some(error) = now.next_openings.pop_front() {
+            return Err(error);
+        }
+        if now.down || now.lost {
+            return Err(OpenError::Again(Error::Unavailable("software token is not there".into())));
+        }
+        drop(now);
+        Ok(self.hsm.tokens(self.workers))
+    }
 }
 
 fn failed(what: &str) -> Error {

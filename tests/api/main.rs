@@ -21,6 +21,7 @@ mod confined;
 mod crash;
 mod deliveries;
 mod guesses;
+mod hsm_loss;
 mod inside;
 mod internal;
 mod journey;

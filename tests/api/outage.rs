@@ -83,11 +83,11 @@ async fn a_lost_token_is_seen_and_no_try_is_spent_on_it() {
     });
     down.await;
 
-    // Back, and started again: it finds everything.
-    fs::rename(&away, &tokens).unwrap();
+    // Told to stop it ends, without a last checkpoint; started again with its token it finds everything.
     let serve = home.serve.as_mut().unwrap();
     serve.terminate();
     serve.wait().await;
+    fs::rename(&away, &tokens).unwrap();
     home.start().await;
     let desk = home.api("desk");
     let found = active.card.look_up(&desk).await;

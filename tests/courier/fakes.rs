@@ -273,9 +273,13 @@ fn world_with<G: Gateway>(
     soft: SoftHsm,
     memory: Memory,
 ) -> World<G> {
-    let pool =
-        PoolLimits { queue: 8, deadline: Duration::from_secs(60), probe_every: Duration::from_millis(20) };
-    let hsm = Hsm::start(soft.tokens(1), pool).unwrap();
+    let pool = PoolLimits {
+        queue: 8,
+        deadline: Duration::from_secs(60),
+        probe_every: Duration::from_millis(20),
+        give_up: Duration::from_secs(3600),
+    };
+    let hsm = Hsm::supervised(soft.tokens(1), soft.source(1), pool).unwrap();
     let sealer = ContactSealer::from_pem(soft.contact_public_pem().unwrap().as_bytes()).unwrap();
     let texts = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies/courier/messages");
     let messages = Messages::load(&texts).unwrap();

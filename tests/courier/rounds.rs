@@ -122,17 +122,42 @@ async fn stop_finishes_the_delivery_in_hand_and_gives_the_rest_back() {
     }
 }
 
-#[tokio::test]
-async fn a_lost_token_ends_the_loop() {
-    let w = world();
-    w.soft.lose_token();
-    while w.hsm.state() != State::Down {
+/// Waits for a state of the courier's token.
+async fn until(w: &World<RecordingGateway>, state: State) {
+    while w.hsm.state() != state {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+#[tokio::test]
+async fn without_a_token_nothing_is_leased() {
+    let w = world();
+    w.soft.lose_token();
+    until(&w, State::Down).await;
     w.script.lease(Ok(three(&w)));
-    let (_told, stop) = watch::channel(false);
-    let tally = run(&w.courier, FOREVER, stop).await;
-    assert_eq!((tally.sent, tally.retry, tally.trouble), (0, 3, 1));
+    assert_eq!(once(&w).await, Tally { trouble: 1, ..Tally::default() });
+    assert!(w.script.events().is_empty());
+}
+
+#[tokio::test]
+async fn the_loop_goes_on_when_a_lost_token_is_back() {
+    let w = world();
+    w.soft.lose_token();
+    until(&w, State::Down).await;
+    w.script.lease(Ok(three(&w)));
+    let (told, stop) = watch::channel(false);
+    w.script.at(move |event| {
+        if matches!(event, Event::Reported { lease, status: ReportStatus::Sent, .. } if *lease == LeaseId::new([103; 16])) {
+            told.send_replace(true);
+        }
+    });
+    let found = async {
+        until(&w, State::Down).await;
+        w.soft.find_token();
+    };
+    let (tally, ()) = tokio::join!(run(&w.courier, FOREVER, stop), found);
+    assert_eq!(tally, Tally { sent: 3, ..Tally::default() });
+    assert_eq!(w.hsm.recoveries(), 1);
 }
 
 #[tokio::test]

@@ -282,32 +282,64 @@ async fn pool_courier() {
     hsm.close().await;
 }
 
+/// Waits for a state of the pool.
+async fn until(hsm: &Hsm, state: State) {
+    let met = async {
+        while hsm.state() != state {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), met).await.unwrap();
+}
+
 async fn token_vanishes() {
-    let device = device();
-    let mut copy = device.tokens().unwrap().remove(0);
+    let device_before = device();
+    let mut copy = device_before.tokens().unwrap().remove(0);
     let before = copy.mac(MacKey::Print, b"a").unwrap();
     copy.probe().unwrap();
     let limits = PoolLimits { probe_every: Duration::from_millis(100), ..config().limits };
-    let hsm = Hsm::start(device.tokens().unwrap(), limits).unwrap();
+    let hsm = Hsm::start(device_before.tokens().unwrap(), limits).unwrap();
     hsm.mac(MacKey::Print, secret("a")).await.unwrap();
     tokio::time::sleep(Duration::from_millis(400)).await;
     assert_eq!(hsm.state(), State::Up);
 
     std::fs::rename("tokens-authority", "away").unwrap();
-    let down = async {
-        while hsm.state() != State::Down {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(5), down).await.unwrap(); // the probe notices
+    until(&hsm, State::Down).await; // the probe notices
     // The session copy still works, and the probe is what knows better.
     assert_eq!(copy.mac(MacKey::Print, b"a").unwrap().expose(), before.expose());
     assert!(matches!(copy.probe(), Err(Error::Unavailable(_))));
     assert!(matches!(hsm.refuse_if_down(), Err(Error::Unavailable(_))));
     assert!(matches!(hsm.mac(MacKey::Print, secret("a")).await, Err(Error::Unavailable(_))));
+    hsm.close().await;
+    drop((copy, device_before));
 
+    // With a source it comes back in this process.
+    std::fs::rename("away", "tokens-authority").unwrap();
+    let device = device();
+    let tokens = device.tokens().unwrap();
+    let hsm = Hsm::supervised(tokens, Box::new(device.into_source(&config())), limits).unwrap();
+    std::fs::rename("tokens-authority", "away").unwrap();
+    until(&hsm, State::Down).await;
+    std::fs::rename("away", "tokens-authority").unwrap();
+    until(&hsm, State::Up).await;
+    assert_eq!(hsm.mac(MacKey::Print, secret("a")).await.unwrap().expose(), before.expose());
+    assert_eq!((hsm.recoveries(), hsm.counts()[0].1), (1, 1));
+
+    // Another token with the same name comes instead: looked at once, and never again.
+    std::fs::rename("tokens-authority", "away").unwrap();
+    std::fs::rename("tokens-other", "tokens-authority").unwrap();
+    let refused = async {
+        loop {
+            match hsm.refuse_if_down() {
+                Err(error) if error.to_string().contains("is not the key of the start") => return,
+                Ok(()) | Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), refused).await.unwrap();
+    std::fs::rename("tokens-authority", "tokens-other").unwrap();
     std::fs::rename("away", "tokens-authority").unwrap();
     tokio::time::sleep(Duration::from_millis(400)).await;
-    assert_eq!(hsm.state(), State::Down, "down stays until the process starts again");
+    assert_eq!((hsm.state(), hsm.recoveries()), (State::Down, 1), "refused for good");
     hsm.close().await;
 }

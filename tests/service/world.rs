@@ -76,7 +76,7 @@ async fn serve(
 ) -> Result<Service, Error> {
     // No probe by time: a machine under load would be late with one, and the pool would refuse.
     let hour = Duration::from_secs(3600);
-    let pool = PoolLimits { queue: 512, deadline: hour, probe_every: hour };
+    let pool = PoolLimits { queue: 512, deadline: hour, probe_every: hour, give_up: hour };
     let (engine, reader) = ledger.watch(memory.open().unwrap());
     Service::start(Parts {
         clock: Arc::<ManualClock>::clone(clock),

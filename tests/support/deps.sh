@@ -17,6 +17,7 @@ command -v systemd-analyze >/dev/null 2>&1 || missing="$missing systemd"
 command -v setpriv >/dev/null 2>&1 || missing="$missing util-linux"
 command -v cc >/dev/null 2>&1 || missing="$missing gcc libc6-dev"
 command -v curl >/dev/null 2>&1 || missing="$missing curl"
+command -v pkcs11-tool >/dev/null 2>&1 || missing="$missing opensc"
 [ -z "$missing" ] && exit 0
 
 if ! command -v apt-get >/dev/null 2>&1; then

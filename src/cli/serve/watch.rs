@@ -33,6 +33,7 @@ pub(super) async fn gauges(hsm: Hsm, store: Store, metrics: Arc<Metrics>, stop: 
             hsm::State::Down => HsmState::Down,
             hsm::State::Up => HsmState::Up,
         });
+        metrics.hsm_supervised(hsm.recoveries(), hsm.is_given_up());
         for (key, count) in hsm.counts() {
             metrics.hsm_operations(key.label(), count);
         }

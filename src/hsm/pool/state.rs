@@ -1,69 +1,153 @@
-//! What is known of the token, and how often each key was used.
+//! What handle, workers and supervisor share: the machine, why it is where it is, and how often each key was used.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::SeqCst};
+use std::{
+    fmt,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
+    },
+    time::Duration,
+};
 
-use crate::hsm::MacKey;
+use crossbeam_channel::Sender;
+use tokio::sync::watch;
 
-/// What is known of the token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// A deadline passed or a probe is late, and nothing good has been heard since.
-    Degraded,
-    /// The token is lost. Stays so until the process starts again.
-    Down,
-    /// The last probe was good.
-    Up,
-}
+use super::machine::{Event, Machine, Phase, State};
+use crate::{
+    clock::{Clock as _, SystemClock},
+    hsm::{Error, MacKey},
+};
 
-const UP: u8 = 0;
-const DEGRADED: u8 = 1;
-const DOWN: u8 = 2;
-
-/// State shared by handle, workers and the probe's timer.
-#[derive(Debug, Default)]
+/// State shared by handle, workers and supervisor. It outlives every loss of the token, and the counts with it.
 pub(super) struct Shared {
-    state: AtomicU8,
-    /// A probe was answered since the timer last looked.
+    clock: SystemClock,
+    now: Mutex<Now>,
+    /// A probe was answered since the supervisor last looked.
     answered: AtomicBool,
+    given_up: watch::Sender<bool>,
+    recoveries: AtomicU64,
     print: AtomicU64,
     deliver: AtomicU64,
     verify: AtomicU64,
     index: AtomicU64,
     judge: AtomicU64,
+    /// Wakes the supervisor.
+    wake: Sender<()>,
+}
+
+struct Now {
+    machine: Machine,
+    /// Why the token is not up.
+    reason: String,
 }
 
 impl Shared {
+    pub(super) fn new(give_up: Duration, wake: Sender<()>) -> Self {
+        let clock = SystemClock::new();
+        let machine = Machine::new(clock.uptime(), give_up);
+        Self {
+            clock,
+            now: Mutex::new(Now { machine, reason: String::new() }),
+            answered: AtomicBool::new(false),
+            given_up: watch::Sender::new(false),
+            recoveries: AtomicU64::new(0),
+            print: AtomicU64::new(0),
+            deliver: AtomicU64::new(0),
+            verify: AtomicU64::new(0),
+            index: AtomicU64::new(0),
+            judge: AtomicU64::new(0),
+            wake,
+        }
+    }
+
+    /// Time since the pool started.
+    pub(super) fn uptime(&self) -> Duration {
+        self.clock.uptime()
+    }
+
+    fn now(&self) -> MutexGuard<'_, Now> {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn state(&self) -> State {
-        match self.state.load(SeqCst) {
-            UP => State::Up,
-            DEGRADED => State::Degraded,
-            _ => State::Down,
+        self.now().machine.state()
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        self.now().machine.phase()
+    }
+
+    /// Nothing while the token is not known to be lost.
+    pub(super) fn lost(&self) -> Option<Error> {
+        let now = self.now();
+        match now.machine.phase() {
+            Phase::Up { .. } | Phase::Degraded { .. } => None,
+            Phase::Leaving { .. } | Phase::Waiting { .. } | Phase::Opening { .. } => {
+                Some(Error::Unavailable(format!("the token is lost: {}", now.reason)))
+            }
+            Phase::Refused => Some(Error::Unavailable(format!(
+                "the token is refused until this process is started again: {}",
+                now.reason
+            ))),
+            Phase::GivenUp => Some(Error::Unavailable(format!("this process must end: {}", now.reason))),
         }
     }
 
-    /// A deadline passed or a probe is late; whether that is news.
-    pub(super) fn late(&self) -> bool {
-        self.state.compare_exchange(UP, DEGRADED, SeqCst, SeqCst).is_ok()
-    }
-
-    /// A probe was good. Does not bring back a lost token: its handles are dead until the module starts again.
-    /// This is the place where an in-process recovery will lift [`State::Down`].
-    pub(super) fn good(&self) {
-        self.answered.store(true, SeqCst);
-        if self.state.compare_exchange(DEGRADED, UP, SeqCst, SeqCst).is_ok() {
-            tracing::info!("the HSM answers in time again");
+    /// Takes a step for `why`; whether that is news. The one place that says so in the log.
+    pub(super) fn on(&self, event: Event, why: impl fmt::Display) -> bool {
+        let at = self.uptime();
+        let mut now = self.now();
+        if event == Event::Good {
+            self.answered.store(true, SeqCst);
         }
-    }
-
-    /// The token is lost; whether that is news.
-    pub(super) fn lost(&self) -> bool {
-        self.answered.store(true, SeqCst);
-        self.state.swap(DOWN, SeqCst) != DOWN
+        if !now.machine.on(event, at) {
+            return false;
+        }
+        let why = why.to_string();
+        if !why.is_empty() {
+            now.reason = why;
+        }
+        let reason = now.reason.as_str();
+        match now.machine.phase() {
+            Phase::Up { .. } if event == Event::Opened => {
+                self.recoveries.fetch_add(1, SeqCst);
+                tracing::info!("the HSM token is back: every check of the start was passed again");
+            }
+            Phase::Up { .. } => tracing::info!("the HSM answers in time again"),
+            Phase::Degraded { .. } => tracing::warn!(reason, "the HSM is late"),
+            Phase::Leaving { .. } => {
+                tracing::error!(reason, "HSM token lost: no more calls are sent to it");
+            }
+            Phase::Waiting { until, .. } => {
+                let pause_ms = until.saturating_sub(at).as_millis();
+                tracing::warn!(reason, pause_ms, "the HSM token is not in use");
+            }
+            Phase::Opening { .. } => tracing::info!("opening the HSM token again"),
+            Phase::Refused => {
+                tracing::error!(reason, "the HSM token is refused; it is not opened again in this process");
+            }
+            Phase::GivenUp => {
+                tracing::error!(reason, "the HSM module is given up: this process must end");
+                self.given_up.send_replace(true);
+            }
+        }
+        drop(now);
+        // A full channel means that it has been woken already.
+        let _woken_or_awake: Result<(), _> = self.wake.try_send(());
+        true
     }
 
     /// Whether a probe was answered since the last call.
     pub(super) fn take_answered(&self) -> bool {
         self.answered.swap(false, SeqCst)
+    }
+
+    pub(super) fn given_up(&self) -> watch::Receiver<bool> {
+        self.given_up.subscribe()
+    }
+
+    pub(super) fn recoveries(&self) -> u64 {
+        self.recoveries.load(SeqCst)
     }
 
     const fn counter(&self, key: MacKey) -> &AtomicU64 {
@@ -82,5 +166,11 @@ impl Shared {
 
     pub(super) fn counts(&self) -> Vec<(MacKey, u64)> {
         MacKey::ALL.into_iter().map(|key| (key, self.counter(key).load(SeqCst))).collect()
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("phase", &self.phase()).finish_non_exhaustive()
     }
 }

@@ -3,8 +3,14 @@
 use super::*;
 use crate::hsm::{Role, soft::SoftHsm};
 
-const LIMITS: PoolLimits =
-    PoolLimits { queue: 8, deadline: Duration::from_millis(300), probe_every: Duration::from_millis(50) };
+mod recovery;
+
+const LIMITS: PoolLimits = PoolLimits {
+    queue: 8,
+    deadline: Duration::from_millis(300),
+    probe_every: Duration::from_millis(50),
+    give_up: Duration::from_secs(3600),
+};
 /// No probe comes in between.
 const QUIET: PoolLimits = PoolLimits { probe_every: Duration::from_secs(3600), ..LIMITS };
 
@@ -219,10 +225,8 @@ async fn close_does_not_wait_for_a_hung_module() {
 #[tokio::test]
 async fn dropping_every_handle_ends_the_threads() {
     let (soft, hsm) = start(2, LIMITS);
-    let ended = std::mem::take(&mut *hsm.inner.ended.lock().unwrap());
+    let ended = hsm.inner.ended.lock().unwrap().take().unwrap();
     drop(hsm);
-    for end in ended {
-        tokio::time::timeout(Duration::from_secs(5), end).await.unwrap().unwrap_err();
-    }
+    tokio::time::timeout(Duration::from_secs(5), ended).await.unwrap().unwrap_err();
     drop(soft);
 }
