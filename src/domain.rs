@@ -10,6 +10,7 @@ pub mod encoding;
 pub mod fictional;
 pub mod id;
 mod luhn;
+pub mod operations;
 mod record;
 pub mod tax_code;
 pub mod team;

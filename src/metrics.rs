@@ -45,6 +45,7 @@ table! {
     HSM_OPERATIONS: "sigillo_hsm_operations_total" ["key"] "HSM operations, by key role; to be reconciled with the audit log.";
     HSM_RECOVERIES: "sigillo_hsm_recoveries_total" [] "Times that a lost HSM came back in this process.";
     HSM_STATE: "sigillo_hsm_state" ["state"] "1 for the state the HSM is in, 0 for the others.";
+    HSM_UNACCOUNTED: "sigillo_hsm_operations_unaccounted" ["key"] "Operations with a key of codes that no intent accounts for; anything but 0 is an alarm.";
     REQUESTS: "sigillo_requests_total" ["route", "class"] "Requests answered, by route and class of status.";
     REQUEST_SECONDS: "sigillo_request_seconds" ["route"] "Time from a request's headers to its answer.";
     STORE_COMMITS: "sigillo_store_commits_total" ["result"] "Commits, by result.";
@@ -93,6 +94,7 @@ pub struct Metrics {
     hsm_operations: IntCounterVec,
     hsm_recoveries: IntCounter,
     hsm_state: IntGaugeVec,
+    hsm_unaccounted: IntGaugeVec,
     requests: IntCounterVec,
     request_seconds: HistogramVec,
     store_commits: IntCounterVec,
@@ -117,6 +119,7 @@ impl Metrics {
             hsm_operations: counters(&registry, HSM_OPERATIONS)?,
             hsm_recoveries: add(&registry, IntCounter::with_opts(options(HSM_RECOVERIES))?)?,
             hsm_state: gauges(&registry, HSM_STATE)?,
+            hsm_unaccounted: gauges(&registry, HSM_UNACCOUNTED)?,
             requests: counters(&registry, REQUESTS)?,
             request_seconds: durations(&registry, REQUEST_SECONDS)?,
             store_commits: counters(&registry, STORE_COMMITS)?,
@@ -188,6 +191,11 @@ impl Metrics {
     pub fn hsm_operations(&self, key: &'static str, total: u64) {
         let counter = self.hsm_operations.with_label_values(&[key]);
         counter.inc_by(total.saturating_sub(counter.get()));
+    }
+
+    /// So many operations with the key of this role have no intent.
+    pub fn hsm_unaccounted(&self, key: &'static str, operations: u64) {
+        self.hsm_unaccounted.with_label_values(&[key]).set(i64::try_from(operations).unwrap_or(i64::MAX));
     }
 
     /// How often the HSM was lost and came back since the start, and whether its module is given up.

@@ -3,6 +3,7 @@
 //! Every operation takes a [`Permit`] for itself and goes through the same steps
 //! (`effects.rs`): decide, commit the intent, ask the HSM, commit the outcome, answer.
 
+mod accounts;
 mod activate;
 mod answer;
 mod audit;
@@ -52,6 +53,7 @@ use crate::{
 
 /// The authority: policy, keys, records and clock.
 pub struct Service {
+    accounted: accounts::Used,
     clock: Arc<dyn Clock>,
     dispatch: tokio::sync::Mutex<()>,
     frozen: frozen::Frozen,
@@ -100,6 +102,7 @@ impl Service {
         let Parts { clock, hsm, log, policy, sealer, store } = parts;
         let frozen = frozen::Frozen::load(&store, &policy)?;
         let service = Self {
+            accounted: accounts::Used::default(),
             clock,
             dispatch: tokio::sync::Mutex::new(()),
             frozen,

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::{BufReader, BufWriter, Write},
+    io::{BufRead as _, BufReader, BufWriter, Write},
     path::{Path, PathBuf},
 };
 
@@ -17,7 +17,10 @@ use super::{
 use crate::{
     api,
     client::ClientLimits,
-    domain::checkpoint::{self, Checkpoint},
+    domain::{
+        checkpoint::{self, Checkpoint},
+        operations::{Account, Bounds},
+    },
     store::{Space, durable, logged_event, sled},
 };
 
@@ -46,6 +49,17 @@ the file and vouched for by nothing: `verify` says so; the next start signs them
 
 Exit codes: 0 done; 1 no store there, in use, or damaged; 64 bad options.")]
     ExportStore(ExportStore),
+    /// Count the operations with the keys of codes that an export accounts for.
+    #[command(after_help = "\
+Example:
+  sigillo audit operations audit.ndjson
+
+Compare `since the last start` with sigillo_hsm_operations_total of that process, and the total with the counters of the
+HSM if it has any, less the checks of each start. More operations than the upper bound mean that a key was used without
+an intent. Verify the export first: this command looks at counts, not at signatures.
+
+Exit codes: 0 done; 1 the file cannot be read, or an outcome does not fit its intent; 64 bad options.")]
+    Operations(Counting),
     /// Verify an export offline: every link, every checkpoint, no event missing.
     #[command(after_help = "\
 Example:
@@ -97,11 +111,22 @@ pub struct Verify {
     file: PathBuf,
 }
 
+/// Arguments of `operations`.
+#[derive(Debug, clap::Args)]
+pub struct Counting {
+    /// Answer as one JSON object.
+    #[arg(long)]
+    json: bool,
+    /// The export.
+    file: PathBuf,
+}
+
 /// Runs the command and writes its answer to `out`.
 pub fn run(command: &Command, out: &mut impl Write) -> Result<(), Failure> {
     match command {
         Command::Export(args) => export(args, out),
         Command::ExportStore(args) => export_store(args, out),
+        Command::Operations(args) => operations(args, out),
         Command::Verify(args) => verify(args, out),
     }
 }
@@ -193,6 +218,48 @@ fn verify(args: &Verify, out: &mut impl Write) -> Result<(), Failure> {
         n => format!("{n} checkpoints kept elsewhere agree"),
     };
     writeln!(out, "log {log} holds: {seq} events, signed at {time}; {vouched}").map_err(Failure::failed)
+}
+
+fn operations(args: &Counting, out: &mut impl Write) -> Result<(), Failure> {
+    let at = |line: u64, e: &dyn std::fmt::Display| {
+        Failure::failed(format!("{}:{line}: {e}", args.file.display()))
+    };
+    let file =
+        File::open(&args.file).map_err(|e| Failure::failed(format!("{}: {e}", args.file.display())))?;
+    let mut account = Account::default();
+    for (number, line) in (1_u64..).zip(BufReader::new(file).lines()) {
+        let line = line.map_err(|e| at(number, &e))?;
+        let line: ExportLine<'_> = serde_json::from_str(&line).map_err(|e| at(number, &e))?;
+        if let Some(event) = line.event {
+            account.take(event.get()).map_err(|e| at(number, &e))?;
+        }
+    }
+    let (now, total) = (account.since_start(), account.total());
+    if args.json {
+        let answer = serde_json::json!({ "since_start": now, "total": total });
+        return writeln!(out, "{answer}").map_err(Failure::failed);
+    }
+    for (what, Bounds { least, most, unfinished }) in [("since the last start", now), ("total", total)] {
+        writeln!(
+            out,
+            "{what}: print {}, verify {}; {unfinished} intents without a count",
+            range(least.print, most.print),
+            range(least.verify, most.verify)
+        )
+        .map_err(Failure::failed)?;
+    }
+    Ok(())
+}
+
+/// A line of an export; a checkpoint has no event.
+#[derive(serde::Deserialize)]
+struct ExportLine<'a> {
+    #[serde(borrow)]
+    event: Option<&'a serde_json::value::RawValue>,
+}
+
+fn range(least: u64, most: u64) -> String {
+    if least == most { least.to_string() } else { format!("{least} to {most}") }
 }
 
 /// The text of a checkpoint, or of the API's answer that holds one.

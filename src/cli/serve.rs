@@ -167,7 +167,7 @@ async fn serve_with(
         let (service, stopped) = (Arc::clone(&service), stopped.clone());
         tokio::spawn(async move { service.upkeep(until(stopped)).await })
     };
-    let gauges = tokio::spawn(watch::gauges(hsm.clone(), store.clone(), metrics, until(stopped.clone())));
+    let gauges = tokio::spawn(watch::gauges(Arc::clone(&service), metrics, until(stopped.clone())));
     // The internal listener stays to the end, so that the drain can be watched.
     let (leave, left) = tokio::sync::watch::channel(false);
     let inside = tokio::spawn(internal.serve(until(left)));

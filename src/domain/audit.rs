@@ -71,6 +71,9 @@ pub enum Kind {
     /// The log itself was read.
     #[serde(rename = "audit.read")]
     AuditRead,
+    /// Keys of codes were used without an intent.
+    #[serde(rename = "operations.unaccounted")]
+    OperationsUnaccounted,
     /// The service started with the policy set named.
     #[serde(rename = "service.started")]
     ServiceStarted,

@@ -4,9 +4,9 @@
 
 use aws_lc_rs::rand;
 
-use super::{Error, Service, running::Runs};
+use super::{Error, Service, accounts::Used, running::Runs};
 use crate::{
-    domain::tries::Ticket,
+    domain::{operations::Operations, tries::Ticket},
     hsm::MacKey,
     secret::{Secret, SecretBytes},
     store::{Outcome, Unit},
@@ -17,6 +17,7 @@ use crate::{
 #[must_use = "an intent is followed by an outcome"]
 pub(super) struct Intended {
     ticket: Option<Ticket>,
+    used: Used,
     /// Held to the end of the outcome's commit.
     #[expect(dead_code, reason = "says that the request runs, for as long as it is there")]
     runs: Option<Runs>,
@@ -32,6 +33,11 @@ impl Intended {
     pub(super) const fn ticket(&self) -> Option<Ticket> {
         self.ticket
     }
+
+    /// The operations with the keys of codes that it was used for so far, for the event of the outcome.
+    pub(super) fn operations(&self) -> Operations {
+        self.used.read()
+    }
 }
 
 /// The unit was not applied: this operation of it did not find what it expects.
@@ -43,7 +49,7 @@ impl Service {
     pub(super) async fn intend(&self, unit: Unit) -> Result<Result<Intended, Guard>, Error> {
         self.hsm.refuse_if_down()?;
         Ok(match self.store.submit(unit).await? {
-            Outcome::Applied { ticket, .. } => Ok(Intended { ticket, runs: None }),
+            Outcome::Applied { ticket, .. } => Ok(Intended { ticket, used: Used::default(), runs: None }),
             Outcome::Refused { op } => Err(Guard(op)),
         })
     }
@@ -51,9 +57,16 @@ impl Service {
     /// Asks the keys of codes. An error here leaves the try spent and the idempotency key without an outcome.
     pub(super) async fn ask(
         &self,
-        _after: &Intended,
+        after: &Intended,
         calls: Vec<(MacKey, SecretBytes)>,
     ) -> Result<Vec<Secret<32>>, Error> {
+        // Counted before they are sent: the pool's count never runs ahead of what is accounted for.
+        for (key, _) in &calls {
+            if !after.used.count(*key) {
+                return Err(Error::Bug("more operations than an intent entitles to".into()));
+            }
+            self.accounted.count(*key);
+        }
         Ok(self.hsm.macs(calls).await?)
     }
 

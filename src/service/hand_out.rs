@@ -141,9 +141,16 @@ impl Service {
                 event(Kind::DeliveryQueued, Outcome::Done)
             })?;
         unit.ops.extend(key.answer(Remembered { card: id, codes, delivery, control: control.clone() })?);
+        let operations = intended.operations().to_string();
+        if let Some(done) = unit.events.first_mut() {
+            done.detail.push(("operations", operations.clone()));
+        }
         match self.conclude(intended, unit).await? {
             Ok(()) => Ok(HandedOut { first_parts, delivery, control }),
-            Err(Guard(_)) => Err(self.gave_way(key, event(kind, Outcome::Refused)).await?),
+            Err(Guard(_)) => {
+                let refused = event(kind, Outcome::Refused).with("operations", operations);
+                Err(self.gave_way(key, refused).await?)
+            }
         }
     }
 

@@ -61,6 +61,9 @@ impl Service {
                     }
                 }
             }
+            if let Err(e) = self.reconcile().await {
+                tracing::error!("use of keys without an intent is not in the log yet: {e}");
+            }
             if now.saturating_sub(forgot) >= FORGET_EVERY {
                 forgot = now;
                 if let Err(e) = self.forget_expired().await {

@@ -141,9 +141,34 @@ async fn a_token_that_goes_and_comes_back_under_guesses_costs_nothing_and_no_res
     let recoveries = format!("sigillo_hsm_recoveries_total {}\n", rounds(2));
     eventually("the metric", async || home.internal("/metrics").await.1.contains(&recoveries).then_some(()))
         .await;
+    println!("{}", operations_are_accounted_for(&home).await);
     let serve = home.serve.as_mut().unwrap();
     serve.terminate();
     assert_eq!(serve.wait().await, Some(0), "{}", serve.said());
+}
+
+/// What the process says that it sent to its keys of codes lies within what the exported log accounts for.
+async fn operations_are_accounted_for(home: &Installation) -> String {
+    home.sigillo_as("auditor", &["audit", "export"], &["--out", "audit.ndjson"]).ended(0);
+    let counted = home.sigillo(&["audit", "operations", "--json", "audit.ndjson"]).ended(0);
+    let account: Value = serde_json::from_str(&counted.out).unwrap();
+    // Idle by now, and the metrics are copied twice a second.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let metrics = home.internal("/metrics").await.1;
+    let metric = |name: &str| -> u64 {
+        metrics.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().parse().unwrap()
+    };
+    let mut seen = String::new();
+    for key in ["print", "verify"] {
+        let sent = metric(&format!("sigillo_hsm_operations_total{{key=\"{key}\"}}"));
+        let bound = |which: &str| account["since_start"][which][key].as_u64().unwrap();
+        seen +=
+            &format!("{key}: {sent} sent, the log accounts for {} to {}\n", bound("least"), bound("most"));
+        assert!((bound("least")..=bound("most")).contains(&sent), "{key}: {sent}, {account}");
+        assert!(sent > 0);
+        assert_eq!(metric(&format!("sigillo_hsm_operations_unaccounted{{key=\"{key}\"}}")), 0);
+    }
+    seen
 }
 
 /// While the token is away nothing at all is written, whoever asks.

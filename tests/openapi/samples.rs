@@ -31,7 +31,7 @@ pub(crate) const CARD_STATES: [State; 3] = [
     State::Active { activated_at_ms: 1 },
     State::Revoked { activated_at_ms: None, revoked_at_ms: 1, reason: Reason::Lost },
 ];
-pub(crate) const KINDS: [Kind; 22] = [
+pub(crate) const KINDS: [Kind; 23] = [
     Kind::ContactNotified,
     Kind::CourierStarted,
     Kind::LeaseAdmitted,
@@ -49,6 +49,7 @@ pub(crate) const KINDS: [Kind; 22] = [
     Kind::DeliveryLookedUp,
     Kind::DeliveryQueued,
     Kind::DeliveryReported,
+    Kind::OperationsUnaccounted,
     Kind::RequestRefused,
     Kind::RequestReplayed,
     Kind::ServiceStarted,
@@ -96,7 +97,10 @@ const fn _lists_are_complete(
         Kind::LeaseEnded | Kind::LeaseRefused | Kind::LeaseWaiting => {}
         Kind::CodesReprinted | Kind::DeliveryCancelled | Kind::DeliveryLeased | Kind::DeliveryLookedUp => {}
         Kind::DeliveryQueued | Kind::DeliveryReported | Kind::RequestRefused | Kind::RequestReplayed => {}
-        Kind::ServiceStarted | Kind::VerificationDecided | Kind::VerificationSpent => {}
+        Kind::OperationsUnaccounted
+        | Kind::ServiceStarted
+        | Kind::VerificationDecided
+        | Kind::VerificationSpent => {}
     }
     match outcome {
         Outcome::Accepted | Outcome::Done | Outcome::Intent | Outcome::Refused | Outcome::Rejected => {}

@@ -10,6 +10,7 @@
     reason = "a panic is how a test fails"
 )]
 
+mod accounts;
 mod audit;
 mod deliveries;
 mod ends;

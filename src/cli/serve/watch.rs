@@ -5,9 +5,10 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::watch::Receiver;
 
 use crate::{
-    hsm::{self, Hsm},
+    hsm::{self, Hsm, MacKey},
     http::internal::Readiness,
     metrics::{HsmState, Metrics},
+    service::Service,
     store::Store,
 };
 
@@ -25,7 +26,8 @@ pub(super) fn readiness(hsm: Hsm, store: Store, stopped: Receiver<bool>) -> Arc<
 }
 
 /// Copies the numbers of HSM and store into the metrics until `stop`.
-pub(super) async fn gauges(hsm: Hsm, store: Store, metrics: Arc<Metrics>, stop: impl Future<Output = ()>) {
+pub(super) async fn gauges(service: Arc<Service>, metrics: Arc<Metrics>, stop: impl Future<Output = ()>) {
+    let (hsm, store) = (service.hsm(), service.store());
     let mut stop = std::pin::pin!(stop);
     loop {
         metrics.hsm_state(match hsm.state() {
@@ -36,6 +38,10 @@ pub(super) async fn gauges(hsm: Hsm, store: Store, metrics: Arc<Metrics>, stop: 
         metrics.hsm_supervised(hsm.recoveries(), hsm.is_given_up());
         for (key, count) in hsm.counts() {
             metrics.hsm_operations(key.label(), count);
+        }
+        let unaccounted = service.unaccounted();
+        for (key, count) in [(MacKey::Print, unaccounted.print), (MacKey::Verify, unaccounted.verify)] {
+            metrics.hsm_unaccounted(key.label(), count);
         }
         let stats = store.stats();
         metrics.store(stats.commits, stats.units, stats.failed, stats.queued);
