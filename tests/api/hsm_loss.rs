@@ -226,3 +226,58 @@ fn delete_key(home: &Installation, label: &str) {
         .unwrap();
     assert!(deleted.status.success(), "{deleted:?}");
 }
+
+/// The module hangs in a read that never ends. 503 meanwhile without a try spent, then the process ends by itself with
+/// the code that tells the service manager to start it again; nothing that was acknowledged is gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_module_that_hangs_is_given_up_and_the_process_ends() {
+    let mut home = Installation::new();
+    home.edit("authority/hsm.toml", "[pin]\n", "[pool]\ngive_up_ms = 3000\n\n[pin]\n");
+    home.start().await;
+    let desk = home.api("desk");
+    let active = home.activated(&desk).await;
+    let token = fs::read_dir(home.path("authority/tokens")).unwrap().next().unwrap().unwrap().path();
+    let (generation, aside) = (token.join("generation"), token.join("generation-aside"));
+    // SoftHSM reads this file before it looks at an object; to open a pipe without a writer blocks.
+    fs::rename(&generation, &aside).unwrap();
+    assert!(Command::new("mkfifo").arg(&generation).status().unwrap().success());
+    let clock = SystemClock::new();
+    until(&home, "not ready: HSM degraded\n").await;
+    let degraded = clock.uptime();
+    desk.change("/v1/verifications", &active.card.guess("12345678")).await.problem(503, "unavailable");
+    let serve = home.serve.as_mut().unwrap();
+    assert_eq!(serve.wait().await, Some(75), "{}", serve.said());
+    println!("degraded after {degraded:?}, ended after {:?}", clock.uptime());
+    assert!(serve.said().contains("the HSM module is given up"), "{}", serve.said());
+
+    fs::remove_file(&generation).unwrap();
+    fs::rename(&aside, &generation).unwrap();
+    home.start().await;
+    let desk = home.api("desk");
+    assert_eq!(tries_left(&desk, &active).await, 5);
+    assert_eq!(active.card.verify(&desk, "12345678").await.0, "rejected");
+}
+
+/// The courier's token goes and comes back: what was activated meanwhile is sent by the same process.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_courier_whose_token_comes_back_goes_on() {
+    let mut home = Installation::delivering().await;
+    let desk = home.api("desk");
+    let before = home.activated(&desk).await;
+    assert_eq!(before.cip(&home).await.len(), 8);
+    let (tokens, away) = (home.path("courier/tokens"), home.path("courier/tokens-away"));
+    fs::rename(&tokens, &away).unwrap();
+    let courier = home.courier.as_ref().unwrap();
+    eventually("a courier that sees it", async || courier.said().contains("HSM token lost").then_some(()))
+        .await;
+    let meanwhile = home.activated(&desk).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(home.mails(&meanwhile.address).is_empty());
+    fs::rename(&away, &tokens).unwrap();
+    let cip = meanwhile.cip(&home).await;
+    assert_eq!(meanwhile.card.verify(&desk, &cip).await.0, "accepted");
+    let courier = home.courier.as_mut().unwrap();
+    assert!(courier.said().contains("the HSM token is back"), "{}", courier.said());
+    courier.terminate();
+    assert_eq!(courier.wait().await, Some(0), "{}", courier.said());
+}
