@@ -3,11 +3,11 @@
 //! Paths are relative to the file. It holds no secret, only where the secrets are. An unknown key, a value out of
 //! range or a password that others can read is refused with file, line and reason.
 
+mod profile;
 mod sms;
 mod smtp;
 
 use std::{
-    net::IpAddr,
     ops::{Range, RangeInclusive},
     path::{Path, PathBuf},
     sync::Arc,
@@ -32,7 +32,7 @@ use crate::{
     domain::contact::Channel,
     files::{FileError, read_private, read_public},
     http::ListenError,
-    sandbox::{self, Profile},
+    sandbox,
     tls::TlsClientFiles,
 };
 use sms::{RawSms, Sms};
@@ -43,10 +43,6 @@ const SKEW: Duration = Duration::from_secs(2);
 
 /// Longest password, in bytes.
 const MAX_PASSWORD: u64 = 1024;
-
-/// Where systems keep the authorities that they trust.
-const SYSTEM_AUTHORITIES: [&str; 4] =
-    ["/etc/ssl/certs", "/etc/pki/tls", "/etc/pki/ca-trust", "/usr/share/ca-certificates"];
 
 /// Longest bundle of authorities, in bytes.
 const MAX_BUNDLE: u64 = 1 << 20;
@@ -201,25 +197,6 @@ impl Config {
             smtp: raw.smtp.map(|smtp| smtp.check(&source, base)).transpose()?,
             sms: raw.sms.map(|sms| sms.check(&source, base)).transpose()?,
         })
-    }
-
-    /// What the courier needs of the system beside its token and the code templates that its policy names.
-    pub fn profile(&self) -> Profile {
-        let tls = &self.authority_tls;
-        let files = [&tls.server_ca, &tls.certificate, &tls.key, &self.policy];
-        let mut read = sandbox::paths::beside(files.into_iter().map(PathBuf::as_path));
-        read.extend([&self.hsm, &self.messages].map(Clone::clone));
-        let (host, port) = host_and_port(&self.authority);
-        let own = Profile {
-            read,
-            list: sandbox::directories(&self.state.directory),
-            write: vec![self.state.directory.clone()],
-            connect: vec![port],
-            resolve: is_name(host),
-            ..Profile::default()
-        };
-        let gateways = self.smtp.iter().map(Smtp::profile).chain(self.sms.iter().map(Sms::profile));
-        gateways.fold(own, Profile::and)
     }
 
     /// The courier's own policy, with a text for whatever it allows and for the notice.
@@ -412,30 +389,6 @@ fn default_poll() -> Spanned<u64> {
 
 fn default_timeout() -> Spanned<u64> {
     Spanned::new(0..0, 10_000)
-}
-
-/// Host and port of an `https://` URL without a path; an IPv6 address without its brackets.
-fn host_and_port(url: &str) -> (&str, u16) {
-    let authority = url.strip_prefix("https://").unwrap_or(url);
-    let (host, port) = match authority.rsplit_once(':') {
-        Some((host, port)) if !port.ends_with(']') => (host, port.parse().unwrap_or(443)),
-        Some(_) | None => (authority, 443),
-    };
-    (host.trim_start_matches('[').trim_end_matches(']'), port)
-}
-
-/// Whether a host has to be looked up.
-fn is_name(host: &str) -> bool {
-    host.parse::<IpAddr>().is_err()
-}
-
-/// The profile of a gateway: its password and authorities, its port, perhaps its name.
-fn gateway(host: &str, port: u16, password: &Path, ca_file: Option<&Path>) -> Profile {
-    let mut read = sandbox::paths::beside([password].into_iter().chain(ca_file));
-    if ca_file.is_none() {
-        read.extend(SYSTEM_AUTHORITIES.map(PathBuf::from));
-    }
-    Profile { read, connect: vec![port], resolve: is_name(host), ..Profile::default() }
 }
 
 #[cfg(test)]

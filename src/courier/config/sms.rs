@@ -13,7 +13,7 @@ use serde::Deserialize;
 use tokio_rustls::TlsConnector;
 use toml::Spanned;
 
-use super::{BadConfig, Source, default_timeout, gateway, one_line, trusting};
+use super::{BadConfig, Source, default_timeout, one_line, profile::connection, trusting};
 use crate::{
     courier::sms::{Account, Receipts, secret_header},
     domain::contact::{Channel, Contact},
@@ -166,19 +166,16 @@ impl RawReceipts {
 }
 
 impl Sms {
-    /// What the gateway and the listener for its receipts need of the system.
+    /// What it needs of the system.
     pub(super) fn profile(&self) -> Profile {
-        let ca_file = match &self.transport {
-            Transport::Loopback => None,
-            Transport::Tls(_, file) => Some(file.as_path()),
-        };
-        let own = gateway(&self.host, self.port, &self.password_file, ca_file);
-        let receipts = self.receipts.as_ref().map(|listen| Profile {
-            read: sandbox::paths::beside([listen.key_file.as_path()]),
-            bind: vec![listen.address.port()],
-            ..Profile::default()
-        });
-        receipts.into_iter().fold(own, Profile::and)
+        let mut read = sandbox::directories(&self.password_file);
+        if let Transport::Tls(_, ca) = &self.transport {
+            read.extend(sandbox::directories(ca));
+        }
+        let receipts = self.receipts.as_ref();
+        read.extend(receipts.into_iter().flat_map(|listen| sandbox::directories(&listen.key_file)));
+        let bind = receipts.map(|listen| listen.address.port()).into_iter().collect();
+        Profile { read, bind, ..connection(&self.host, self.port) }
     }
 
     /// The account, with its password and authorities read.

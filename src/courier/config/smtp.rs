@@ -14,14 +14,18 @@ use rustls::pki_types::ServerName;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{BadConfig, Source, default_timeout, gateway, one_line, trusting};
+use super::{
+    BadConfig, Source, default_timeout, one_line,
+    profile::{authorities, connection},
+    trusting,
+};
 use crate::{
     clock::Clock,
     courier::{
         mail::MailGateway,
         smtp::{Relay, Start},
     },
-    sandbox::Profile,
+    sandbox::{self, Profile},
 };
 
 /// The checked section.
@@ -86,9 +90,11 @@ impl RawSmtp {
 }
 
 impl Smtp {
-    /// What the relay needs of the system.
+    /// What it needs of the system.
     pub(super) fn profile(&self) -> Profile {
-        gateway(&self.host, self.port, &self.password_file, self.ca_file.as_deref())
+        let mut read = sandbox::directories(&self.password_file);
+        read.extend(authorities(self.ca_file.as_ref()));
+        Profile { read, ..connection(&self.host, self.port) }
     }
 
     /// The relay, with its password and authorities read.

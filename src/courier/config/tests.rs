@@ -133,22 +133,3 @@ fn a_password_for_all_to_read_is_refused() {
         std::fs::remove_file(&password).unwrap();
     }
 }
-
-#[test]
-fn ports_and_names_are_those_of_the_configuration() {
-    for (url, host, port) in [
-        ("https://authority.example.it:8443", "authority.example.it", 8443),
-        ("https://authority.example.it", "authority.example.it", 443),
-        ("https://[::1]:8443", "::1", 8443),
-        ("https://[::1]", "::1", 443),
-    ] {
-        assert_eq!(host_and_port(url), (host, port), "{url}");
-    }
-    let profile = |text: &str| Config::parse(Path::new("/etc/c.toml"), text).unwrap().profile();
-    let named = profile(EXAMPLE);
-    assert!(named.resolve);
-    assert_eq!((named.connect, named.bind), (vec![8443, 587, 13013], vec![13099]));
-    assert_eq!(named.write, [Path::new("/etc/state")]);
-    let addresses = EXAMPLE.replace("relay.example.it", "::1").replace("authority.example.it", "127.0.0.1");
-    assert!(!profile(&addresses).resolve);
-}
