@@ -8,6 +8,7 @@ pub mod date;
 pub mod derive;
 pub mod encoding;
 pub mod fictional;
+pub mod going_back;
 pub mod id;
 mod luhn;
 pub mod operations;

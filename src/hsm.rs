@@ -69,6 +69,44 @@ pub fn tag_matches(mac: &Secret<32>, stored: &[u8]) -> bool {
     <&[u8; 32]>::try_from(stored).is_ok_and(|stored| mac.ct_eq(stored).into())
 }
 
+/// The two places of a token where a signed checkpoint is kept (I13). They are written in turn, so that a write cut
+/// short never takes the newest one away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The first.
+    A,
+    /// The second.
+    B,
+}
+
+impl Place {
+    /// Both, in the order of [`Token::read_marks`].
+    pub const ALL: [Self; 2] = [Self::A, Self::B];
+
+    /// Its name on the token.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::A => "checkpoint-a",
+            Self::B => "checkpoint-b",
+        }
+    }
+
+    /// The other one.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::A => Self::B,
+            Self::B => Self::A,
+        }
+    }
+}
+
+/// What both places hold, by [`Place::ALL`]; nothing where there is no object, an empty text in one that is new.
+pub type Marks = [Option<Vec<u8>>; 2];
+
+/// Longest text of a [`Place`], in bytes.
+pub const MARK_MAX: usize = 4096;
+
 /// One worker's view of a token. Calls block; none retries, none logs in again.
 pub trait Token: Send {
     /// HMAC-SHA-256 of `message` under `key`: always 32 bytes, or an error.
@@ -86,6 +124,13 @@ pub trait Token: Send {
     /// Asks for the token objects behind the keys in use, not for session copies: a copy goes on working
     /// after its token is gone.
     fn probe(&mut self) -> Result<(), Error>;
+
+    /// What is kept at both places, whether or not anybody has signed it.
+    fn read_marks(&mut self) -> Result<Marks, Error>;
+
+    /// Keeps `mark`, 1 to [`MARK_MAX`] bytes, at a place, in place of what was there. After an error the place may
+    /// hold the old text, the new one, a part of one, or nothing.
+    fn write_mark(&mut self, place: Place, mark: &[u8]) -> Result<(), Error>;
 }
 
 /// Why a token was not opened again.

@@ -37,6 +37,7 @@ macro_rules! table {
 
 table! {
     BUILD: "sigillo_build_info" ["version"] "1, for the version that runs.";
+    CHECKPOINT_BEHIND: "sigillo_checkpoint_behind_events" [] "Events that no checkpoint in the token vouches for yet.";
     CONNECTIONS: "sigillo_connections_open" [] "Authenticated connections now open.";
     CONNECTIONS_REFUSED: "sigillo_connections_refused_total" [] "Connections closed because all places were taken.";
     CONNECTIONS_TOTAL: "sigillo_connections_total" [] "Authenticated connections opened.";
@@ -86,6 +87,7 @@ pub struct MetricsError(#[from] prometheus::Error);
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
+    checkpoint_behind: IntGauge,
     connections: IntGauge,
     connections_refused: IntCounter,
     connections_total: IntCounter,
@@ -111,6 +113,7 @@ impl Metrics {
     pub fn new() -> Result<Self, MetricsError> {
         let registry = Registry::new();
         let metrics = Self {
+            checkpoint_behind: add(&registry, IntGauge::with_opts(options(CHECKPOINT_BEHIND))?)?,
             connections: add(&registry, IntGauge::with_opts(options(CONNECTIONS))?)?,
             connections_refused: add(&registry, IntCounter::with_opts(options(CONNECTIONS_REFUSED))?)?,
             connections_total: add(&registry, IntCounter::with_opts(options(CONNECTIONS_TOTAL))?)?,
@@ -209,6 +212,11 @@ impl Metrics {
         for other in HsmState::ALL {
             self.hsm_state.with_label_values(&[other.as_str()]).set(i64::from(other == state));
         }
+    }
+
+    /// So many events have no checkpoint in the token yet.
+    pub fn unmarked(&self, events: u64) {
+        self.checkpoint_behind.set(i64::try_from(events).unwrap_or(i64::MAX));
     }
 
     /// What the store has done since the start: batches, units in them, batches that failed; and units that wait now.

@@ -16,6 +16,7 @@ mod hand_out;
 mod idempotency;
 mod leases;
 mod look_up;
+mod marks;
 mod operator;
 mod records;
 mod register;
@@ -59,6 +60,7 @@ pub struct Service {
     frozen: frozen::Frozen,
     hsm: Hsm,
     log: String,
+    marks: marks::Marks,
     policy: RwLock<Arc<Policy>>,
     running: running::Running,
     sealer: ContactSealer,
@@ -67,6 +69,8 @@ pub struct Service {
 
 /// What a service needs to start.
 pub struct Parts {
+    /// The audit key's public half, for the checkpoints that were kept.
+    pub audit_key: Vec<u8>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// The authority's token.
@@ -97,9 +101,10 @@ pub struct Call<A> {
 
 impl Service {
     /// Puts the parts together, and refuses a policy that contradicts what the store holds: a template in use must
-    /// be there, unchanged. Makes the decoy counters that are missing.
+    /// be there, unchanged; and a store or policy set older than the checkpoint in the token (I13). Makes the decoy
+    /// counters that are missing.
     pub async fn start(parts: Parts) -> Result<Self, Error> {
-        let Parts { clock, hsm, log, policy, sealer, store } = parts;
+        let Parts { audit_key, clock, hsm, log, policy, sealer, store } = parts;
         let frozen = frozen::Frozen::load(&store, &policy)?;
         let service = Self {
             accounted: accounts::Used::default(),
@@ -108,11 +113,13 @@ impl Service {
             frozen,
             hsm,
             log,
+            marks: marks::Marks::new(audit_key),
             policy: RwLock::new(policy),
             running: running::Running::default(),
             sealer,
             store,
         };
+        service.refuse_going_back().await?;
         service.make_decoys().await?;
         service.record_start().await?;
         Ok(service)

@@ -206,11 +206,10 @@ fn verify(args: &Verify, out: &mut impl Write) -> Result<(), Failure> {
     let result =
         checkpoint::verify_export(BufReader::new(progress.wrap_read(file)), &key, &witnesses, |_| ());
     progress.finish_and_clear();
-    let Checkpoint { log, head, policy, time } = result.map_err(Failure::failed)?;
+    let Checkpoint { log, head, policy, sequence: _, recoveries, time } = result.map_err(Failure::failed)?;
     let seq = head.seq;
     if args.json {
-        let answer =
-            serde_json::json!({ "holds": true, "log": log, "events": seq, "policy": policy, "time": time });
+        let answer = serde_json::json!({ "holds": true, "log": log, "events": seq, "policy": policy, "recoveries": recoveries, "time": time });
         return writeln!(out, "{answer}").map_err(Failure::failed);
     }
     let vouched = match witnesses.len() {

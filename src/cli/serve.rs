@@ -120,10 +120,11 @@ async fn serve(
     let (engine, reader) = store::sled::open(&config.store()).map_err(Failure::failed)?;
     let store = Store::start(engine, reader, store::Limits::default());
     let device = hsm::pkcs11::Device::open(hsm_config).map_err(Failure::failed)?;
+    let audit_key = device.audit_public_key().to_vec();
     let tokens = device.tokens().map_err(Failure::failed)?;
     let source = Box::new(device.into_source(hsm_config));
     let hsm = Hsm::supervised(tokens, source, hsm_config.limits).map_err(Failure::failed)?;
-    let result = serve_with(config, policy, files, &hsm, &store, signals).await;
+    let result = serve_with(config, policy, files, audit_key, &hsm, &store, signals).await;
     // Whatever the result: a module that is still at work while the process exits may crash it.
     store.close().await;
     if hsm.close().await { result } else { Err(Failure::hung()) }
@@ -133,12 +134,14 @@ async fn serve_with(
     config: Config,
     policy: Policy,
     files: Files,
+    audit_key: Vec<u8>,
     hsm: &Hsm,
     store: &Store,
     mut signals: Signals,
 ) -> Result<(), Failure> {
     let Files { clock, sealer, tls } = files;
     let parts = Parts {
+        audit_key,
         clock: Arc::clone(&clock),
         hsm: hsm.clone(),
         log: config.log.clone(),

@@ -1,7 +1,7 @@
 //! Checkpoints of the audit log: text, signature, and the offline check of an export against them.
 //!
-//! A checkpoint is eight lines, the last one the ECDSA P-256 signature (`r || s`, hexadecimal) of the SHA-256 of the
-//! seven before it, each with its line feed.
+//! A checkpoint is lines of text, the last one the ECDSA P-256 signature (`r || s`, hexadecimal) of the SHA-256 of those
+//! before it, each with its line feed. Those of version 1 have no `sequence` and no `recoveries`: both count as 0.
 
 use std::io::{self, BufRead};
 
@@ -11,12 +11,34 @@ use serde_json::value::RawValue;
 
 use super::audit::{Head, time_text};
 
-const FIRST: &str = "sigillo audit checkpoint v1";
+const FIRST: &str = "sigillo audit checkpoint v2";
+const FIRST_OF_V1: &str = "sigillo audit checkpoint v1";
+
+/// What a checkpoint says.
+#[derive(Clone, Copy, Debug)]
+pub struct Claim<'a> {
+    /// The log's name.
+    pub log: &'a str,
+    /// Where the chain is.
+    pub head: Head,
+    /// Digest of the policy set in force, hexadecimal.
+    pub policy: &'a str,
+    /// The set's sequence number.
+    pub sequence: u64,
+    /// How often officers have brought the log back from an older store.
+    pub recoveries: u64,
+    /// Milliseconds since 1970 UTC.
+    pub at_ms: u64,
+}
 
 /// The text that is signed.
-pub fn text(log: &str, seq: u64, hash: &[u8; 32], policy: &str, at_ms: u64) -> String {
-    let (hash, at) = (hex::encode(hash), time_text(at_ms));
-    format!("{FIRST}\nlog {log}\nseq {seq}\nhash {hash}\npolicy {policy}\ntime {at}\n")
+pub fn text(claim: &Claim<'_>) -> String {
+    let Claim { log, head: Head { seq, hash }, policy, sequence, recoveries, at_ms } = claim;
+    let (hash, at) = (hex::encode(hash), time_text(*at_ms));
+    format!(
+        "{FIRST}\nlog {log}\nseq {seq}\nhash {hash}\npolicy {policy}\nsequence {sequence}\nrecoveries {recoveries}\n\
+         time {at}\n"
+    )
 }
 
 /// What the token signs.
@@ -96,19 +118,30 @@ pub struct Checkpoint {
     pub head: Head,
     /// Policy set in force, hexadecimal.
     pub policy: String,
+    /// Its sequence number.
+    pub sequence: u64,
+    /// How often officers had brought the log back from an older store.
+    pub recoveries: u64,
     /// When, RFC 3339.
     pub time: String,
 }
 
 impl Checkpoint {
+    /// Tells the newer of two checkpoints of one log: a recovery goes before any event of the branch that it ended.
+    pub const fn age(&self) -> (u64, u64) {
+        (self.recoveries, self.head.seq)
+    }
+
     /// Reads a checkpoint and checks its signature against a P-256 key (`SubjectPublicKeyInfo`, DER).
     pub fn open(text: &str, public_key: &[u8]) -> Result<Self, Broken> {
         let at = text.find("signature ").ok_or(Broken::NotACheckpoint("no signature"))?;
         let (body, last) = text.split_at(at);
         let mut lines = body.lines();
-        if lines.next() != Some(FIRST) {
-            return Err(Broken::NotACheckpoint("first line"));
-        }
+        let counted = match lines.next() {
+            Some(FIRST) => true,
+            Some(FIRST_OF_V1) => false,
+            Some(_) | None => return Err(Broken::NotACheckpoint("first line")),
+        };
         let mut field = |name: &'static str| {
             let line = lines.next().ok_or(Broken::NotACheckpoint(name))?;
             let value = line.strip_prefix(name).and_then(|rest| rest.strip_prefix(' '));
@@ -118,14 +151,23 @@ impl Checkpoint {
         let seq = field("seq")?.parse().map_err(|_| Broken::NotACheckpoint("seq"))?;
         let mut hash = [0; 32];
         hex::decode_to_slice(field("hash")?, &mut hash).map_err(|_| Broken::NotACheckpoint("hash"))?;
-        let (policy, time) = (field("policy")?.to_owned(), field("time")?.to_owned());
+        let policy = field("policy")?.to_owned();
+        let mut count = |name: &'static str| match counted {
+            true => field(name)?.parse().map_err(|_| Broken::NotACheckpoint(name)),
+            false => Ok(0),
+        };
+        let (sequence, recoveries) = (count("sequence")?, count("recoveries")?);
+        let time = field("time")?.to_owned();
+        if lines.next().is_some() {
+            return Err(Broken::NotACheckpoint("more lines than it has"));
+        }
         let mut bytes = [0; 64];
         let hexadecimal = last.strip_prefix("signature ").unwrap_or_default().trim_end_matches('\n');
         hex::decode_to_slice(hexadecimal, &mut bytes).map_err(|_| Broken::NotACheckpoint("signature"))?;
         signature::UnparsedPublicKey::new(&signature::ECDSA_P256_SHA256_FIXED, public_key)
             .verify(body.as_bytes(), &bytes)
             .map_err(|_| Broken::Signature(seq))?;
-        Ok(Self { log, head: Head { seq, hash }, policy, time })
+        Ok(Self { log, head: Head { seq, hash }, policy, sequence, recoveries, time })
     }
 }
 

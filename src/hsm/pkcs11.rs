@@ -5,6 +5,7 @@
 
 mod keys;
 mod link;
+mod marks;
 mod public;
 mod reopen;
 mod rv;

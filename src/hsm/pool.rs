@@ -6,6 +6,7 @@
 //! ([`Hsm::given_up`]).
 
 mod machine;
+mod marks;
 mod state;
 mod supervisor;
 mod worker;

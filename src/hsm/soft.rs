@@ -12,7 +12,7 @@ use aws_lc_rs::{
     signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair},
 };
 
-use super::{Error, MacKey, OpenError, Role, Source, Token};
+use super::{Error, MacKey, Marks, OpenError, Place, Role, Source, Token};
 use crate::secret::{Secret, SecretBytes};
 
 /// A token whose workers share keys and faults.
@@ -27,6 +27,7 @@ pub struct SoftHsm {
 struct Keys {
     audit: EcdsaKeyPair,
     contact: OnceLock<PrivateDecryptingKey>,
+    marks: Mutex<Marks>,
 }
 
 #[derive(Debug, Default)]
@@ -44,6 +45,7 @@ struct Now {
     released: u64,
     lost: bool,
     down: bool,
+    marks_refused: bool,
     next: VecDeque<Error>,
     calls: u64,
     inside: usize,
@@ -60,7 +62,15 @@ impl SoftHsm {
     /// [`Error::Bug`] if the cryptographic library cannot make a key.
     pub fn new(role: Role) -> Result<Self, Error> {
         let audit = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).map_err(|_| failed("EC key"))?;
-        Ok(Self { role, keys: Arc::new(Keys { audit, contact: OnceLock::new() }), faults: Arc::default() })
+        Ok(Self {
+            role,
+            keys: Arc::new(Keys {
+                audit,
+                contact: OnceLock::new(),
+                marks: Mutex::new([Some(Vec::new()), Some(Vec::new())]),
+            }),
+            faults: Arc::default(),
+        })
     }
 
     /// As many workers as asked for.
@@ -118,6 +128,25 @@ impl SoftHsm {
     /// Every call and every probe fails, until `false`.
     pub fn set_down(&self, down: bool) {
         self.now().down = down;
+    }
+
+    /// Marks are not written and what was there stays, until `false`.
+    pub fn refuse_marks(&self, refuse: bool) {
+        self.now().marks_refused = refuse;
+    }
+
+    /// What is kept at both places.
+    pub fn marks(&self) -> Marks {
+        self.keys.marks.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Overwrites a place, or takes it away, behind everybody's back.
+    pub fn tamper_mark(&self, place: Place, mark: Option<Vec<u8>>) {
+        let [a, b] = &mut *self.keys.marks.lock().unwrap_or_else(PoisonError::into_inner);
+        match place {
+            Place::A => *a = mark,
+            Place::B => *b = mark,
+        }
     }
 
     /// The token vanishes and session copies go on working, as seen on SoftHSM: calls succeed, probes fail.
@@ -277,5 +306,19 @@ impl Token for SoftToken {
     fn probe(&mut self) -> Result<(), Error> {
         let now = self.hsm.wait();
         if now.down || now.lost { Err(Error::Unavailable("software token is lost".into())) } else { Ok(()) }
+    }
+
+    fn read_marks(&mut self) -> Result<Marks, Error> {
+        self.hsm.enter()?;
+        Ok(self.hsm.marks())
+    }
+
+    fn write_mark(&mut self, place: Place, mark: &[u8]) -> Result<(), Error> {
+        self.hsm.enter()?;
+        if self.hsm.now().marks_refused {
+            return Err(Error::Unavailable("software token takes no mark".into()));
+        }
+        self.hsm.tamper_mark(place, Some(mark.to_vec()));
+        Ok(())
     }
 }

@@ -10,6 +10,7 @@ use crate::domain::{card::Reason, contact::Channel, team::Region, template::Temp
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawParameters {
+    sequence: u64,
     verification: RawVerification,
     idempotency: RawIdempotency,
     delivery: RawDelivery,
@@ -91,6 +92,8 @@ impl DeliveryRules {
 /// The validated parameters.
 #[derive(Debug)]
 pub struct Parameters {
+    /// Number of the set: it grows with every change and never goes back.
+    pub sequence: u64,
     /// How a C.I.P. is verified.
     pub verification: VerificationRules,
     /// How second parts are delivered.
@@ -183,7 +186,8 @@ fn revocation_reasons(list: Vec<String>) -> Result<Vec<String>, String> {
 impl RawParameters {
     /// Checks every number; the error is a sentence without the file's name.
     pub(super) fn validate(self) -> Result<Parameters, String> {
-        let Self { verification: v, idempotency, delivery: d, reprint, revocation, templates } = self;
+        let Self { sequence, verification: v, idempotency, delivery: d, reprint, revocation, templates } =
+            self;
         let id = |text: &str| text.parse::<TemplateId>().map_err(|e| format!("template \"{text}\": {e}"));
         let mut by_region = BTreeMap::new();
         for (region, template) in &templates.region {
@@ -192,6 +196,7 @@ impl RawParameters {
         }
         let decoys = within("verification.decoys", v.decoys.into(), 16, 1_048_576)?;
         Ok(Parameters {
+            sequence: within("sequence", sequence, 1, u64::MAX)?,
             verification: VerificationRules {
                 tick: Duration::from_millis(within("verification.tick_ms", v.tick_ms, 1, 1000)?),
                 accepted_for_ms: within("verification.accepted_for_s", v.accepted_for_s, 10, 3600)?

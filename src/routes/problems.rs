@@ -27,6 +27,10 @@ pub(super) fn of(error: &Error, request: RequestId) -> Problem {
                 .field(format!("$.{field}"))
                 .detail(*detail)
         }
+        Error::GoneBack(_) | Error::NoMark(_) => {
+            tracing::error!(%request, %error, "unavailable");
+            Problem::unavailable()
+        }
         Error::InProgress => Problem::new(
             StatusCode::CONFLICT,
             "in_progress",

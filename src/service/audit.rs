@@ -1,19 +1,13 @@
-//! The log's own operations: signed checkpoints and export.
+//! The log's own operations: export.
 
 use serde::Serialize;
 
 use super::{Call, Error, Service};
 use crate::{
-    domain::{
-        audit::{Head, Kind, Outcome},
-        checkpoint,
-    },
+    domain::audit::{Kind, Outcome},
     policy::act,
-    store::{Expect, Op, Space, Unit},
+    store::Space,
 };
-
-/// Where the newest checkpoint is kept in the store.
-const LATEST: &[u8] = b"latest";
 
 /// One event of an export.
 #[derive(Debug, Serialize)]
@@ -30,19 +24,6 @@ pub(super) fn parse_stored(value: &[u8]) -> Result<(&[u8; 32], &[u8]), Error> {
 }
 
 impl Service {
-    /// Signs where the chain is now, and keeps it as the newest checkpoint. Answers it with its event number.
-    pub async fn checkpoint(&self) -> Result<(String, u64), Error> {
-        let Head { seq, hash } = self.store.head();
-        let text = checkpoint::text(&self.log, seq, &hash, self.policy().digest(), self.clock.now_ms());
-        let signature = self.hsm.sign(checkpoint::digest(&text)).await?;
-        let signed = checkpoint::signed(&text, &signature);
-        let value = signed.clone().into_bytes();
-        let put = Op::Put { space: Space::Checkpoint, key: LATEST.into(), value, expect: Expect::Any };
-        let unit = Unit { ops: vec![put], events: Vec::new() };
-        self.commit(unit).await?.map_err(|g| Error::Bug(format!("checkpoint: {g:?}")))?;
-        Ok((signed, seq))
-    }
-
     /// The newest checkpoint, signed now. Reading the log is an event of the log.
     pub async fn read_checkpoint(&self, call: &Call<act::ReadAudit>) -> Result<(String, u64), Error> {
         self.record(self.event(call, Kind::AuditRead, Outcome::Done)).await?;

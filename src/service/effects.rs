@@ -45,9 +45,11 @@ impl Intended {
 pub(super) struct Guard(pub(super) usize);
 
 impl Service {
-    /// Commits an intent. An HSM known to be down refuses here, before a try is spent.
+    /// Commits an intent. An HSM known to be down, or one that takes no checkpoints, refuses here, before a try is
+    /// spent.
     pub(super) async fn intend(&self, unit: Unit) -> Result<Result<Intended, Guard>, Error> {
         self.hsm.refuse_if_down()?;
+        self.refuse_if_unmarked()?;
         Ok(match self.store.submit(unit).await? {
             Outcome::Applied { ticket, .. } => Ok(Intended { ticket, used: Used::default(), runs: None }),
             Outcome::Refused { op } => Err(Guard(op)),

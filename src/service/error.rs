@@ -1,6 +1,9 @@
 //! Why an operation did not answer with its result.
 
-use crate::{domain::card::Refusal, hsm, store};
+use crate::{
+    domain::{card::Refusal, going_back::GoneBack},
+    hsm, store,
+};
 
 /// Closed: the transport maps each to one problem, without a wildcard.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +24,12 @@ pub enum Error {
         /// A sentence that does not repeat the value.
         detail: &'static str,
     },
+    /// The store or the policy set is older than a checkpoint that was kept outside it.
+    #[error(
+        "{0}. Nothing was changed. The way back from a restored store is a recovery by officers: `sigillo recover plan \
+         --help`"
+    )]
+    GoneBack(#[from] GoneBack),
     /// The first request with this idempotency key is still running.
     #[error("the first request with this idempotency key is still running")]
     InProgress,
@@ -30,6 +39,11 @@ pub enum Error {
     /// The idempotency key was used for another request.
     #[error("idempotency key used for another request")]
     KeyReused,
+    /// The token does not say how old the store may be.
+    #[error(
+        "the token vouches for no checkpoint: {0}. Nothing was changed. See `sigillo recover plan --help`"
+    )]
+    NoMark(String),
     /// No such thing, or not for this caller: indistinguishable.
     #[error("{0} not found")]
     NotFound(What),

@@ -104,6 +104,7 @@ impl Service {
         call: &Call<act::Register>,
         lines: &[Line],
     ) -> Result<Vec<LineOutcome>, Error> {
+        self.refuse_if_unmarked()?;
         let mut messages = Vec::with_capacity(lines.len().saturating_mul(3));
         for line in lines {
             let former = line.former.as_ref().map_or(&line.team, Former::team);

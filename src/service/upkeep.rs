@@ -13,7 +13,7 @@ const STEP: usize = 512;
 /// A checkpoint is signed when this many events have come since the last one, or after [`CHECKPOINT_EVERY`].
 const CHECKPOINT_EVENTS: u64 = 1000;
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+const LOOK_EVERY: Duration = Duration::from_millis(25);
 const FORGET_EVERY: Duration = Duration::from_secs(60);
 
 impl Service {

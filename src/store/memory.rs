@@ -53,6 +53,13 @@ impl Memory {
         Self::default()
     }
 
+    /// Another memory with the same records, as a copy of a disk.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        let records = guard(&self.0.records).clone();
+        Self(Arc::new(Shared { records: Mutex::new(records), ..Shared::default() }))
+    }
+
     /// Opens it, as often as one likes, and proves the end of its audit log.
     pub fn open(&self) -> Result<Opened, Error> {
         {

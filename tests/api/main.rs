@@ -20,6 +20,7 @@ mod callers;
 mod confined;
 mod crash;
 mod deliveries;
+mod going_back;
 mod guesses;
 mod hsm_loss;
 mod inside;

@@ -108,7 +108,7 @@ fn a_bad_configuration_is_refused_with_file_line_and_reason() {
             "policies/authority.toml",
             "tick_ms = 20",
             "tick_ms = \"x\"",
-            &["authority.toml, line 6", "invalid type"],
+            &["authority.toml, line 10", "invalid type"],
         ),
         (
             "policies/authority.toml",

@@ -18,6 +18,7 @@ mod faults;
 mod faults_courier;
 mod faults_hsm;
 mod former;
+mod going_back;
 mod guesses;
 mod idempotency;
 mod journey;

@@ -77,15 +77,28 @@ impl Rules {
         let text = fs::read_to_string(self.path(name)).unwrap();
         assert_eq!(text.matches(from).count(), 1, "{name}: {from}");
         fs::write(self.path(name), text.replace(from, to)).unwrap();
+        self.next();
     }
 
     pub(crate) fn append(&self, name: &str, text: &str) {
         let before = fs::read_to_string(self.path(name)).unwrap();
         fs::write(self.path(name), before + text).unwrap();
+        self.next();
     }
 
     pub(crate) fn template(&self, name: &str, text: &str) {
         fs::write(self.path(&format!("templates/{name}.toml")), text).unwrap();
+        self.next();
+    }
+
+    /// A changed set has the next number.
+    fn next(&self) {
+        let text = fs::read_to_string(self.path("authority.toml")).unwrap();
+        let at = text.find("sequence = ").unwrap() + "sequence = ".len();
+        let (before, rest) = text.split_at(at);
+        let (number, after) = rest.split_once('\n').unwrap();
+        let next = number.parse::<u64>().unwrap() + 1;
+        fs::write(self.path("authority.toml"), format!("{before}{next}\n{after}")).unwrap();
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use sigillo::{
     domain::audit::Head,
-    hsm::{self, MacKey, Token},
+    hsm::{self, MacKey, Marks, Place, Token},
     secret::{Secret, SecretBytes},
     store::{self, Engine, Found, Opened, Outcome, Reader, Space, Unit, Versioned},
 };
@@ -167,5 +167,13 @@ impl Token for WatchedToken {
 
     fn probe(&mut self) -> Result<(), hsm::Error> {
         self.0.probe()
+    }
+
+    fn read_marks(&mut self) -> Result<Marks, hsm::Error> {
+        self.0.read_marks()
+    }
+
+    fn write_mark(&mut self, place: Place, mark: &[u8]) -> Result<(), hsm::Error> {
+        self.0.write_mark(place, mark)
     }
 }

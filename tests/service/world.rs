@@ -79,6 +79,7 @@ async fn serve(
     let pool = PoolLimits { queue: 512, deadline: hour, probe_every: hour, give_up: hour };
     let (engine, reader) = ledger.watch(memory.open().unwrap());
     Service::start(Parts {
+        audit_key: token.audit_public_key().to_vec(),
         clock: Arc::<ManualClock>::clone(clock),
         hsm: Hsm::start(hands.watch(token.tokens(1)), pool).unwrap(),
         log: "test".into(),

@@ -44,6 +44,7 @@ pub(super) async fn gauges(service: Arc<Service>, metrics: Arc<Metrics>, stop: i
             metrics.hsm_unaccounted(key.label(), count);
         }
         let stats = store.stats();
+        metrics.unmarked(service.unmarked());
         metrics.store(stats.commits, stats.units, stats.failed, stats.queued);
         tokio::select! {
             () = &mut stop => return,

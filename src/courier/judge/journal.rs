@@ -4,8 +4,8 @@ use super::Judge;
 use crate::{
     api::courier::Lease,
     domain::{
-        audit::{Event, Head, Kind, Outcome},
-        checkpoint,
+        audit::{Event, Kind, Outcome},
+        checkpoint::{self, Claim},
         id::RequestId,
     },
     store::{self, Expect, Op, Space, Unit},
@@ -63,7 +63,8 @@ impl Judge {
     /// Signs where the chain is now, if it has grown since the last checkpoint. Without a token or a store it stays
     /// as it was, and the log says so.
     pub(super) async fn checkpoint(&self) {
-        let Head { seq, hash } = self.store.head();
+        let head = self.store.head();
+        let seq = head.seq;
         match self.store.get(Space::Checkpoint, LATEST) {
             Ok(Some(last)) if checkpoint::sequence(&String::from_utf8_lossy(&last.value)) == Some(seq) => {
                 return;
@@ -74,7 +75,14 @@ impl Judge {
                 return;
             }
         }
-        let text = checkpoint::text(LOG, seq, &hash, &self.policy.digest, self.clock.now_ms());
+        let text = checkpoint::text(&Claim {
+            log: LOG,
+            head,
+            policy: &self.policy.digest,
+            sequence: 0, // its policy has none
+            recoveries: 0,
+            at_ms: self.clock.now_ms(),
+        });
         let signed = match self.hsm.sign(checkpoint::digest(&text)).await {
             Ok(signature) => checkpoint::signed(&text, &signature),
             Err(error) => {

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use cryptoki::{error::Error as P11, mechanism::Mechanism, object::ObjectHandle, session::Session};
 use zeroize::{Zeroize, Zeroizing};
 
-use super::{Error, keys::KeyName, link::Link, rv, survey, templates};
+use super::{Error, keys::KeyName, link::Link, marks, rv, survey, templates};
 use crate::{
-    hsm::{MacKey, Role, Token},
+    hsm::{MacKey, Marks, Place, Role, Token},
     secret::{Secret, SecretBytes},
 };
 
@@ -141,6 +141,16 @@ impl Token for Worker {
             }
             Ok(())
         })
+    }
+
+    fn read_marks(&mut self) -> Result<Marks, Error> {
+        self.run(|session, _| marks::read(session))
+    }
+
+    /// On a session of its own, since it must be a read-write one.
+    fn write_mark(&mut self, place: Place, mark: &[u8]) -> Result<(), Error> {
+        let session = self.link.context.open_rw_session(self.link.slot);
+        marks::write(&session.map_err(|error| rv::error("new session", &error))?, place, mark)
     }
 }
 

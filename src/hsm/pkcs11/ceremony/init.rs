@@ -21,7 +21,7 @@ use crate::hsm::{
         KeyReport, TokenFacts,
         keys::Kind,
         link::Link,
-        public, rv,
+        marks, public, rv,
         spki::{self, RsaPublic},
         survey, templates,
     },
@@ -132,6 +132,10 @@ fn make_all(
         if let Err(cause) = step {
             return Err(half_way(session, config, plan, index, cause));
         }
+    }
+    if config.role == Role::Authority {
+        progress("making the places for checkpoints");
+        marks::make(session).map_err(|error| half_way(session, config, plan, plan.len(), error.into()))?;
     }
     progress("looking at the keys");
     let mut reports = survey::survey(session, config)

@@ -1,0 +1,183 @@
+//! Whether a store and a policy set are as new as a checkpoint that was kept outside them (I13).
+//!
+//! It compares and says why not. It must never take "nothing is known" for "all is well": that is for the caller, who
+//! knows whether the store is new.
+
+use super::{audit::Head, checkpoint::Checkpoint};
+
+/// A store and a policy set, as they are about to be used.
+#[derive(Clone, Copy, Debug)]
+pub struct Now<'a> {
+    /// The log's name in the configuration.
+    pub log: &'a str,
+    /// End of the store's log.
+    pub head: Head,
+    /// Recoveries that the store knows of.
+    pub recoveries: u64,
+    /// Digest of the policy set, hexadecimal.
+    pub policy: &'a str,
+    /// The set's sequence number.
+    pub sequence: u64,
+}
+
+/// What went back, or took another way.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GoneBack {
+    /// The store has another event where the checkpoint stands.
+    #[error(
+        "the store has another history than the checkpoint of event {seq} ({hash}, signed at {time}): it is another copy \
+         that went its own way"
+    )]
+    Forked {
+        /// The checkpoint's event.
+        seq: u64,
+        /// The checkpoint's hash, hexadecimal.
+        hash: String,
+        /// When the checkpoint was signed.
+        time: String,
+    },
+    /// The store ends before the checkpoint.
+    #[error(
+        "the store is older than the newest checkpoint: its log ends at event {end} ({end_hash}), the checkpoint is of \
+         event {seq} ({hash}, signed at {time}). Tries, revocations and verifications since then are missing in it"
+    )]
+    Older {
+        /// The store's last event.
+        end: u64,
+        /// Its hash, hexadecimal.
+        end_hash: String,
+        /// The checkpoint's event.
+        seq: u64,
+        /// The checkpoint's hash, hexadecimal.
+        hash: String,
+        /// When the checkpoint was signed.
+        time: String,
+    },
+    /// The checkpoint is of another log.
+    #[error("the checkpoint is of log \"{known}\", the configuration names log \"{log}\"")]
+    OtherLog {
+        /// The configuration's name.
+        log: String,
+        /// The checkpoint's.
+        known: String,
+    },
+    /// The same sequence number stands for two policy sets.
+    #[error(
+        "the policy set is not the one that was in force ({known}), and its sequence number is still {sequence}: a set \
+         that is changed gets the next number in authority.toml"
+    )]
+    PolicyChanged {
+        /// The number of both.
+        sequence: u64,
+        /// Digest in the checkpoint.
+        known: String,
+    },
+    /// The policy set is older than the one that was in force.
+    #[error(
+        "the policy set has sequence number {sequence}, number {known} was in force: an older set is not taken"
+    )]
+    PolicyOlder {
+        /// The set's number.
+        sequence: u64,
+        /// The checkpoint's.
+        known: u64,
+    },
+    /// Officers brought the log back more often than the store knows, or less often.
+    #[error(
+        "the store knows of {recoveries} recoveries, the newest checkpoint of {known}: it is a copy from before a recovery, \
+         or a recovery has not come to its end"
+    )]
+    Recovered {
+        /// The store's number.
+        recoveries: u64,
+        /// The checkpoint's.
+        known: u64,
+    },
+}
+
+/// Compares with the newest checkpoint that is known. `hash_at` is the store's chain hash at the checkpoint's event;
+/// nothing where its log ends before that.
+pub fn compare(known: &Checkpoint, now: &Now<'_>, hash_at: Option<[u8; 32]>) -> Result<(), GoneBack> {
+    compare_store(known, now, hash_at)?;
+    compare_policy(known, now)
+}
+
+/// As [`compare`], the store alone.
+pub fn compare_store(known: &Checkpoint, now: &Now<'_>, hash_at: Option<[u8; 32]>) -> Result<(), GoneBack> {
+    if known.log != now.log {
+        return Err(GoneBack::OtherLog { log: now.log.to_owned(), known: known.log.clone() });
+    }
+    let (seq, hash, time) = (known.head.seq, hex::encode(known.head.hash), known.time.clone());
+    if known.recoveries != now.recoveries {
+        return Err(GoneBack::Recovered { recoveries: now.recoveries, known: known.recoveries });
+    }
+    if now.head.seq < seq {
+        let (end, end_hash) = (now.head.seq, hex::encode(now.head.hash));
+        return Err(GoneBack::Older { end, end_hash, seq, hash, time });
+    }
+    if hash_at != Some(known.head.hash) {
+        return Err(GoneBack::Forked { seq, hash, time });
+    }
+    Ok(())
+}
+
+/// As [`compare`], the policy set alone.
+pub fn compare_policy(known: &Checkpoint, now: &Now<'_>) -> Result<(), GoneBack> {
+    if now.sequence < known.sequence {
+        return Err(GoneBack::PolicyOlder { sequence: now.sequence, known: known.sequence });
+    }
+    if now.sequence == known.sequence && now.policy != known.policy {
+        return Err(GoneBack::PolicyChanged { sequence: now.sequence, known: known.policy.clone() });
+    }
+    Ok(())
+}
+
+/// The newest of these texts that the key has signed. Texts that it has not signed, or only in part, are passed over:
+/// a write that a crash cut short leaves such a one.
+pub fn newest<'a>(texts: impl IntoIterator<Item = &'a str>, public_key: &[u8]) -> Option<Checkpoint> {
+    let opened = texts.into_iter().filter_map(|text| Checkpoint::open(text, public_key).ok());
+    opened.max_by_key(Checkpoint::age)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn known(seq: u64, hash: u8) -> Checkpoint {
+        Checkpoint {
+            log: "demo".into(),
+            head: Head { seq, hash: [hash; 32] },
+            policy: "aa".into(),
+            sequence: 3,
+            recoveries: 1,
+            time: "2026-01-01T00:00:00.000Z".into(),
+        }
+    }
+
+    fn now(seq: u64) -> Now<'static> {
+        Now { log: "demo", head: Head { seq, hash: [9; 32] }, recoveries: 1, policy: "aa", sequence: 3 }
+    }
+
+    #[test]
+    fn as_new_or_newer_passes_and_nothing_else() {
+        let known = known(7, 7);
+        assert_eq!(compare(&known, &now(7), Some([7; 32])), Ok(()));
+        assert_eq!(compare(&known, &now(90), Some([7; 32])), Ok(()));
+        let said = |now: &Now<'_>, at| compare(&known, now, at).unwrap_err();
+        assert!(matches!(said(&now(6), None), GoneBack::Older { end: 6, seq: 7, .. }));
+        assert!(matches!(said(&now(7), Some([8; 32])), GoneBack::Forked { seq: 7, .. }));
+        assert!(matches!(said(&now(9), None), GoneBack::Forked { .. }));
+        let other = Now { log: "other", ..now(7) };
+        assert!(matches!(said(&other, Some([7; 32])), GoneBack::OtherLog { .. }));
+        for recoveries in [0, 2] {
+            let other = Now { recoveries, ..now(7) };
+            assert!(matches!(said(&other, Some([7; 32])), GoneBack::Recovered { known: 1, .. }));
+        }
+        let older = Now { sequence: 2, ..now(7) };
+        assert!(matches!(said(&older, Some([7; 32])), GoneBack::PolicyOlder { sequence: 2, known: 3 }));
+        let changed = Now { policy: "bb", ..now(7) };
+        assert!(matches!(said(&changed, Some([7; 32])), GoneBack::PolicyChanged { sequence: 3, .. }));
+        let next = Now { policy: "bb", sequence: 4, ..now(7) };
+        assert_eq!(compare(&known, &next, Some([7; 32])), Ok(()));
+    }
+}

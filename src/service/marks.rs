@@ -1,0 +1,179 @@
+//! No going back (I13): the newest checkpoint is kept in the token too, and a store or policy set older than that is
+//! refused at the start.
+//!
+//! A mark is never ahead of what is durable. Where the token takes none any more, nothing is spent.
+
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use super::{Error, Service};
+use crate::{
+    domain::{
+        audit::Head,
+        checkpoint::{self, Checkpoint, Claim},
+        going_back::{self, Now},
+    },
+    hsm::Place,
+    store::{Expect, Op, Space, Unit, logged_event},
+};
+
+/// Where the newest checkpoint is kept in the store.
+const LATEST: &[u8] = b"latest";
+/// Where the store counts recoveries: 8 bytes, missing before the first one.
+const RECOVERIES: &[u8] = b"recoveries";
+/// For so long the token may take no mark before nothing is spent any more.
+const MOST_FAILING: Duration = Duration::from_secs(10);
+/// So many events may be without a mark before nothing is spent any more, whatever the time.
+const MOST_BEHIND: u64 = 20_000;
+
+/// What is known of the marks in the token.
+pub(super) struct Marks {
+    audit_key: Vec<u8>,
+    /// The place to write next: not the one that holds the newest mark. Held while one is signed and written, so that
+    /// no older one is written after a newer one.
+    turn: tokio::sync::Mutex<Place>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Event of the newest mark.
+    seq: u64,
+    /// Time of the first failed attempt since the last good one.
+    failing: Option<Duration>,
+}
+
+impl Marks {
+    pub(super) fn new(audit_key: Vec<u8>) -> Self {
+        Self { audit_key, turn: tokio::sync::Mutex::new(Place::A), state: Mutex::default() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the token holds: the newest mark and its place; nothing on a token that never had one.
+    fn newest(&self, marks: &crate::hsm::Marks) -> Result<Option<(Checkpoint, Place)>, Error> {
+        let mut newest: Option<(Checkpoint, Place)> = None;
+        for (place, text) in Place::ALL.into_iter().zip(marks) {
+            let text = text.as_deref().and_then(|bytes| std::str::from_utf8(bytes).ok());
+            if let Some(found) = going_back::newest(text, &self.audit_key)
+                && newest.as_ref().is_none_or(|(known, _)| known.age() < found.age())
+            {
+                newest = Some((found, place));
+            }
+        }
+        if newest.is_none() && marks.iter().flatten().any(|text| !text.is_empty()) {
+            return Err(Error::NoMark("what it keeps as checkpoints was not signed by its audit key".into()));
+        }
+        if marks.iter().all(Option::is_none) {
+            return Err(Error::NoMark(
+                "it has no places for them: it was not made by `sigillo hsm init`, or they were removed"
+                    .into(),
+            ));
+        }
+        Ok(newest)
+    }
+}
+
+impl Service {
+    /// Refuses a store or a policy set older than the checkpoint in the token. A new store on a token that never had
+    /// one gets its first mark now, so that there is one before there is an event.
+    pub(super) async fn refuse_going_back(&self) -> Result<(), Error> {
+        let head = self.store.head();
+        let policy = self.policy();
+        let Some((known, place)) = self.marks.newest(&self.hsm.read_marks().await?)? else {
+            if head != Head::EMPTY {
+                return Err(Error::NoMark("it never had a checkpoint, and the store has a history".into()));
+            }
+            self.checkpoint().await?;
+            return Ok(());
+        };
+        let now = Now {
+            log: &self.log,
+            head,
+            recoveries: self.recoveries()?,
+            policy: policy.digest(),
+            sequence: policy.parameters().sequence,
+        };
+        going_back::compare(&known, &now, self.hash_at(known.head.seq)?)?;
+        *self.marks.turn.lock().await = place.other();
+        self.marks.state().seq = known.head.seq;
+        Ok(())
+    }
+
+    /// The chain's hash at an event; nothing where the store has no such event.
+    pub(super) fn hash_at(&self, seq: u64) -> Result<Option<[u8; 32]>, Error> {
+        if seq == 0 {
+            return Ok(Some(Head::EMPTY.hash));
+        }
+        let found = self.store.get(Space::Event, &seq.to_be_bytes())?;
+        Ok(found.and_then(|event| logged_event(&event.value).map(|(hash, _)| *hash)))
+    }
+
+    /// How often officers have brought this log back.
+    pub(super) fn recoveries(&self) -> Result<u64, Error> {
+        let Some(found) = self.store.get(Space::Checkpoint, RECOVERIES)? else { return Ok(0) };
+        let bytes = found.value.as_slice().try_into();
+        bytes.map(u64::from_be_bytes).map_err(|_| Error::Bug("the count of recoveries is damaged".into()))
+    }
+
+    /// Signs where the chain is now, and keeps it as the newest checkpoint in the store and in the token. Answers it
+    /// with its event number.
+    pub async fn checkpoint(&self) -> Result<(String, u64), Error> {
+        let mut turn = self.marks.turn.lock().await;
+        let head = self.store.head();
+        let kept = self.sign_and_keep(head, *turn).await;
+        let mut state = self.marks.state();
+        match &kept {
+            Ok(_) => {
+                *turn = turn.other();
+                *state = State { seq: head.seq, failing: None };
+            }
+            Err(_) => {
+                state.failing.get_or_insert_with(|| self.clock.uptime());
+            }
+        }
+        kept.map(|text| (text, head.seq))
+    }
+
+    async fn sign_and_keep(&self, head: Head, place: Place) -> Result<String, Error> {
+        let policy = self.policy();
+        let text = checkpoint::text(&Claim {
+            log: &self.log,
+            head,
+            policy: policy.digest(),
+            sequence: policy.parameters().sequence,
+            recoveries: self.recoveries()?,
+            at_ms: self.clock.now_ms(),
+        });
+        let signature = self.hsm.sign(checkpoint::digest(&text)).await?;
+        let signed = checkpoint::signed(&text, &signature);
+        let value = signed.clone().into_bytes();
+        let put = Op::Put { space: Space::Checkpoint, key: LATEST.into(), value, expect: Expect::Any };
+        let unit = Unit { ops: vec![put], events: Vec::new() };
+        self.commit(unit).await?.map_err(|g| Error::Bug(format!("checkpoint: {g:?}")))?;
+        self.hsm.write_mark(place, signed.clone().into_bytes()).await?;
+        Ok(signed)
+    }
+
+    /// Refuses what must not be given back by an older store, while too much of it is without a mark in the token.
+    pub(super) fn refuse_if_unmarked(&self) -> Result<(), Error> {
+        let state = self.marks.state();
+        let failing = state.failing.map_or(Duration::ZERO, |since| self.clock.uptime().saturating_sub(since));
+        if failing > MOST_FAILING || self.store.head().seq.saturating_sub(state.seq) > MOST_BEHIND {
+            return Err(Error::Unavailable(
+                "the token takes no checkpoint: nothing is spent meanwhile".into(),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Events that no mark in the token vouches for yet.
+    pub fn unmarked(&self) -> u64 {
+        let marked = self.marks.state().seq;
+        self.store.head().seq.saturating_sub(marked)
+    }
+}
