@@ -5,10 +5,12 @@ pub mod cards;
 pub mod courier;
 pub mod hsm;
 pub mod init;
+pub mod recover;
 pub mod reexec;
 pub mod serve;
 
 mod client;
+mod offline;
 mod toml_file;
 
 /// Exit code after which nothing of this process may run any more (`EX_TEMPFAIL` of sysexits.h).

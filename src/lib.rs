@@ -14,6 +14,7 @@ pub mod files;
 pub mod hsm;
 pub mod http;
 pub mod metrics;
+pub mod officer_key;
 pub mod pki;
 pub mod policy;
 pub mod routes;

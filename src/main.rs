@@ -42,6 +42,9 @@ enum Command {
     #[command(subcommand)]
     Hsm(cli::hsm::Command),
     Init(cli::init::Args),
+    /// The way back from an older store, by order of the security officers.
+    #[command(subcommand)]
+    Recover(cli::recover::Command),
     Serve(cli::serve::Args),
 }
 
@@ -75,6 +78,7 @@ fn main() -> ExitCode {
         Command::Courier(args) => cli::courier::enter(args).map_err(Failure::from),
         Command::Hsm(command) => cli::hsm::run(&command, &mut out).map_err(Failure::from),
         Command::Init(args) => cli::init::run(&args, &mut out),
+        Command::Recover(command) => cli::recover::run(&command, &mut out),
         Command::Serve(args) => cli::serve::run(&args, &mut out),
     })
 }

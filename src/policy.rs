@@ -6,6 +6,7 @@
 
 mod callers;
 mod load;
+mod officers;
 mod parameters;
 mod permit;
 
@@ -13,10 +14,12 @@ use std::{collections::BTreeMap, sync::Arc};
 
 pub use callers::Caller;
 pub use load::BadPolicy;
+pub(crate) use officers::officer_key;
 pub use parameters::{DeliveryRules, Parameters, VerificationRules};
 pub use permit::{Act, Action, Permit, act};
 
 use crate::domain::{
+    officers::Officers,
     team::Region,
     template::{Template, TemplateId},
 };
@@ -25,6 +28,7 @@ use crate::domain::{
 #[derive(Debug)]
 pub struct Policy {
     callers: Vec<Caller>,
+    officers: Officers,
     parameters: Parameters,
     templates: BTreeMap<TemplateId, Template>,
     digest: Arc<str>,
@@ -34,6 +38,11 @@ impl Policy {
     /// SHA-256 of the set, 64 hexadecimal digits.
     pub const fn digest(&self) -> &Arc<str> {
         &self.digest
+    }
+
+    /// The security officers.
+    pub const fn officers(&self) -> &Officers {
+        &self.officers
     }
 
     /// Limits and periods.

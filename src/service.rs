@@ -19,6 +19,7 @@ mod look_up;
 mod marks;
 mod operator;
 mod records;
+mod recover;
 mod register;
 mod reports;
 mod reprint;
@@ -37,6 +38,7 @@ pub use hand_out::HandedOut;
 pub use leases::LeasedDelivery;
 pub use look_up::{CardData, CardNumber};
 pub use operator::Operator;
+pub use recover::{Recovered, Standing};
 pub use register::{Former, Line, LineOutcome};
 pub use reports::Outcome as DeliveryOutcome;
 pub use reprint::ReprintRequest;
@@ -104,9 +106,17 @@ impl Service {
     /// be there, unchanged; and a store or policy set older than the checkpoint in the token (I13). Makes the decoy
     /// counters that are missing.
     pub async fn start(parts: Parts) -> Result<Self, Error> {
+        let service = Self::assemble(parts)?;
+        service.refuse_going_back().await?;
+        service.make_decoys().await?;
+        service.record_start().await?;
+        Ok(service)
+    }
+
+    fn assemble(parts: Parts) -> Result<Self, Error> {
         let Parts { audit_key, clock, hsm, log, policy, sealer, store } = parts;
         let frozen = frozen::Frozen::load(&store, &policy)?;
-        let service = Self {
+        Ok(Self {
             accounted: accounts::Used::default(),
             clock,
             dispatch: tokio::sync::Mutex::new(()),
@@ -118,11 +128,7 @@ impl Service {
             running: running::Running::default(),
             sealer,
             store,
-        };
-        service.refuse_going_back().await?;
-        service.make_decoys().await?;
-        service.record_start().await?;
-        Ok(service)
+        })
     }
 
     /// The policy set in force.

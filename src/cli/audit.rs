@@ -18,7 +18,7 @@ use crate::{
     api,
     client::ClientLimits,
     domain::{
-        checkpoint::{self, Checkpoint},
+        checkpoint::{self, Checkpoint, Verified},
         operations::{Account, Bounds},
     },
     store::{Space, durable, logged_event, sled},
@@ -204,18 +204,24 @@ fn verify(args: &Verify, out: &mut impl Write) -> Result<(), Failure> {
     let style = ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes}").map_err(Failure::failed)?;
     let progress = ProgressBar::new(size).with_style(style);
     let result =
-        checkpoint::verify_export(BufReader::new(progress.wrap_read(file)), &key, &witnesses, |_| ());
+        checkpoint::verify_export(BufReader::new(progress.wrap_read(file)), &key, &witnesses, |_, _| ());
     progress.finish_and_clear();
-    let Checkpoint { log, head, policy, sequence: _, recoveries, time } = result.map_err(Failure::failed)?;
+    let Verified { newest, lost } = result.map_err(Failure::failed)?;
+    let Checkpoint { log, head, policy, sequence: _, recoveries, time } = newest;
     let seq = head.seq;
     if args.json {
-        let answer = serde_json::json!({ "holds": true, "log": log, "events": seq, "policy": policy, "recoveries": recoveries, "time": time });
+        let answer = serde_json::json!({ "holds": true, "log": log, "events": seq, "policy": policy, "recoveries": recoveries, "lost": lost.len(), "time": time });
         return writeln!(out, "{answer}").map_err(Failure::failed);
     }
-    let vouched = match witnesses.len() {
+    let vouched = match witnesses.len().saturating_sub(lost.len()) {
         0 => "no checkpoint kept elsewhere was given, so a cut-off end would not show".to_owned(),
         n => format!("{n} checkpoints kept elsewhere agree"),
     };
+    for checkpoint in &lost {
+        let (seq, time) = (checkpoint.head.seq, &checkpoint.time);
+        writeln!(out, "the checkpoint of event {seq}, signed at {time}, is of a branch that officers ended by a recovery")
+            .map_err(Failure::failed)?;
+    }
     writeln!(out, "log {log} holds: {seq} events, signed at {time}; {vouched}").map_err(Failure::failed)
 }
 
@@ -262,7 +268,7 @@ fn range(least: u64, most: u64) -> String {
 }
 
 /// The text of a checkpoint, or of the API's answer that holds one.
-fn checkpoint_text(text: String) -> String {
+pub(super) fn checkpoint_text(text: String) -> String {
     serde_json::from_str::<api::codes::Checkpoint>(&text).map_or(text, |answer| answer.checkpoint)
 }
 

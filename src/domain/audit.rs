@@ -7,12 +7,12 @@
 use std::fmt;
 
 use aws_lc_rs::digest;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{id::RequestId, tries::Ticket};
 
 /// What an event is about. The text is part of the log's format: it never changes, it is only added to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
     /// A card became usable and its first parts were handed out, or that was refused.
     #[serde(rename = "card.activated")]
@@ -23,6 +23,9 @@ pub enum Kind {
     /// A produced card entered the register.
     #[serde(rename = "card.registered")]
     CardRegistered,
+    /// A recovery locked a card's C.I.P., and did with the card what `changes` says.
+    #[serde(rename = "card.recovered")]
+    CardRecovered,
     /// A card was revoked for good.
     #[serde(rename = "card.revoked")]
     CardRevoked,
@@ -74,6 +77,12 @@ pub enum Kind {
     /// Keys of codes were used without an intent.
     #[serde(rename = "operations.unaccounted")]
     OperationsUnaccounted,
+    /// Officers brought the log back from an older store: what was between `from_seq` and `lost_seq` is not in it.
+    #[serde(rename = "store.recovered")]
+    StoreRecovered,
+    /// The whole store was read, encrypted to the officers.
+    #[serde(rename = "store.backed_up")]
+    StoreBackedUp,
     /// The service started with the policy set named.
     #[serde(rename = "service.started")]
     ServiceStarted,
@@ -86,7 +95,7 @@ pub enum Kind {
 }
 
 /// How it ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// The presented code is right, the card active, and a try was left.
@@ -162,6 +171,11 @@ pub fn time_text(at_ms: u64) -> String {
         .ok()
         .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok())
         .map_or_else(|| "out-of-range".into(), |t| format!("{t:.3}"))
+}
+
+/// The inverse of [`time_text`].
+pub fn time_ms(text: &str) -> Option<u64> {
+    text.parse::<jiff::Timestamp>().ok().and_then(|at| u64::try_from(at.as_millisecond()).ok())
 }
 
 /// A place in the chain: sequence number of the last event and the hash up to it.

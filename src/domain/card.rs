@@ -58,6 +58,11 @@ pub enum State {
         /// Milliseconds since 1970 UTC.
         activated_at_ms: u64,
     },
+    /// After a recovery without evidence: nobody knows what became of it since. It can only be replaced by another card.
+    Held {
+        /// Milliseconds since 1970 UTC; nothing if it was not known to be active.
+        activated_at_ms: Option<u64>,
+    },
     /// Out of use for good.
     Revoked {
         /// Milliseconds since 1970 UTC; nothing if it never was active.
@@ -70,11 +75,12 @@ pub enum State {
 }
 
 impl State {
-    /// `registered`, `active` or `revoked`.
+    /// `registered`, `active`, `held` or `revoked`.
     pub const fn text(&self) -> &'static str {
         match self {
             Self::Registered => "registered",
             Self::Active { .. } => "active",
+            Self::Held { .. } => "held",
             Self::Revoked { .. } => "revoked",
         }
     }
@@ -163,6 +169,7 @@ impl Card {
         match self.state {
             State::Registered => Err(Refusal::CardNotActive),
             State::Active { .. } => Ok(()),
+            State::Held { .. } => Err(Refusal::CardHeld),
             State::Revoked { .. } => Err(Refusal::CardRevoked),
         }
     }
@@ -181,6 +188,7 @@ impl Card {
                 Ok(Self { state, first_tag, ..self.clone() })
             }
             State::Active { .. } => Err(Refusal::CardAlreadyActive),
+            State::Held { .. } => Err(Refusal::CardHeld),
             State::Revoked { .. } => Err(Refusal::CardRevoked),
         }
     }
@@ -190,10 +198,32 @@ impl Card {
         let activated_at_ms = match self.state {
             State::Registered => None,
             State::Active { activated_at_ms } => Some(activated_at_ms),
+            State::Held { activated_at_ms } => activated_at_ms,
             State::Revoked { .. } => return Err(Refusal::CardRevoked),
         };
         let state = State::Revoked { activated_at_ms, revoked_at_ms: now_ms, reason };
         Ok(Self { state, ..self.clone() })
+    }
+
+    /// Takes it out of every use but its replacement, when nobody knows what became of it. A revoked card stays so.
+    #[must_use]
+    pub fn hold(&self) -> Self {
+        let activated_at_ms = match self.state {
+            State::Registered => None,
+            State::Active { activated_at_ms } => Some(activated_at_ms),
+            State::Held { .. } | State::Revoked { .. } => return self.clone(),
+        };
+        Self { state: State::Held { activated_at_ms }, ..self.clone() }
+    }
+
+    /// Repeats an activation that evidence tells of. Its first parts were handed out then; they are not handed out by
+    /// this, and the C.I.P. has no tags, so that it is never right. A card that is not merely registered stays as it is.
+    #[must_use]
+    pub fn activated_before(&self, at_ms: u64) -> Self {
+        match self.state {
+            State::Registered => Self { state: State::Active { activated_at_ms: at_ms }, ..self.clone() },
+            State::Active { .. } | State::Held { .. } | State::Revoked { .. } => self.clone(),
+        }
     }
 
     /// Keeps the tag of the second part of the C.I.P., as the courier hands it back. The same tag again changes
@@ -230,7 +260,7 @@ impl Card {
     /// Destroys the salt and the tags of a revoked card, when its retention time is over.
     pub fn destroy_salt(&self) -> Result<Self, Refusal> {
         match self.state {
-            State::Registered | State::Active { .. } => Err(Refusal::CardNotRevoked),
+            State::Registered | State::Active { .. } | State::Held { .. } => Err(Refusal::CardNotRevoked),
             State::Revoked { .. } => {
                 Ok(Self { salt: None, first_tag: None, second_tag: None, ..self.clone() })
             }

@@ -184,20 +184,66 @@ struct Line<'a> {
 #[derive(Deserialize)]
 struct Numbered {
     seq: u64,
+    kind: Option<String>,
+    from_seq: Option<String>,
+    lost_seq: Option<String>,
+    lost_hash: Option<String>,
+    recoveries: Option<String>,
+}
+
+/// A branch of the log that a recovery by officers ended, as its event says.
+struct Ended {
+    /// Recoveries with this one.
+    recoveries: u64,
+    /// Last event that both branches have.
+    from_seq: u64,
+    /// Newest checkpoint of the lost branch that was known.
+    lost: Head,
+}
+
+impl Ended {
+    fn read(event: &Numbered) -> Option<Self> {
+        let mut hash = [0; 32];
+        hex::decode_to_slice(event.lost_hash.as_deref()?, &mut hash).ok()?;
+        let number = |text: &Option<String>| text.as_deref()?.parse().ok();
+        Some(Self {
+            recoveries: number(&event.recoveries)?,
+            from_seq: number(&event.from_seq)?,
+            lost: Head { seq: number(&event.lost_seq)?, hash },
+        })
+    }
+
+    /// Whether this checkpoint is of the branch that it ended, up to what was known of it.
+    fn covers(&self, checkpoint: &Checkpoint) -> bool {
+        let (head, lost) = (&checkpoint.head, &self.lost);
+        self.recoveries == checkpoint.recoveries.saturating_add(1)
+            && head.seq > self.from_seq
+            && (head.seq < lost.seq || head == lost)
+    }
+}
+
+/// An export that holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verified {
+    /// The newest checkpoint, which covers every event.
+    pub newest: Checkpoint,
+    /// Those of the witnesses that are of a branch which officers ended by a recovery: the log says so itself.
+    pub lost: Vec<Checkpoint>,
 }
 
 /// Checks an export from event 1 on: every link of the chain, every checkpoint in it and those of `witnesses`. Needs
-/// nothing but the export and the public key. Answers the newest checkpoint, which covers every event.
+/// nothing but the export and the public key. `seen` is told of every event that is linked; what it was told counts only if
+/// the whole export holds.
 pub fn verify_export(
     export: impl BufRead,
     public_key: &[u8],
     witnesses: &[String],
-    mut progress: impl FnMut(u64),
-) -> Result<Checkpoint, Broken> {
-    let mut pending: Vec<Checkpoint> = Vec::new();
-    for witness in witnesses {
-        pending.push(Checkpoint::open(witness, public_key)?);
-    }
+    mut seen: impl FnMut(&Head, &str),
+) -> Result<Verified, Broken> {
+    let mut witnesses: Vec<Checkpoint> =
+        witnesses.iter().map(|text| Checkpoint::open(text, public_key)).collect::<Result<_, _>>()?;
+    let mut inside: Vec<Checkpoint> = Vec::new();
+    let (mut astray, mut ended) = (Vec::new(), Vec::new());
     let mut newest: Option<Checkpoint> = None;
     let mut head = Head::EMPTY;
     for (number, line) in (1_u64..).zip(export.lines()) {
@@ -206,33 +252,59 @@ pub fn verify_export(
         let parsed: Line<'_> = serde_json::from_str(&line).map_err(|e| bad(e.to_string()))?;
         match (parsed.hash, parsed.event, parsed.checkpoint) {
             (Some(hash), Some(event), None) => {
-                head = link(&head, hash, event.get(), number)?;
-                settle(&mut pending, &mut newest, &head)?;
-                progress(head.seq);
+                let numbered;
+                (head, numbered) = link(&head, hash, event.get(), number)?;
+                if numbered.kind.as_deref() == Some("store.recovered") {
+                    let recovery = Ended::read(&numbered);
+                    ended.push(recovery.ok_or_else(|| bad("a recovery that cannot be read".into()))?);
+                }
+                seen(&head, event.get());
             }
             (None, None, Some(text)) => {
                 let checkpoint = Checkpoint::open(&text, public_key)?;
                 if checkpoint.head.seq < head.seq {
                     return Err(bad("a checkpoint stands right after the event that it vouches for".into()));
                 }
-                pending.push(checkpoint);
-                settle(&mut pending, &mut newest, &head)?;
+                inside.push(checkpoint);
             }
             _ => return Err(bad("neither an event with its hash nor a checkpoint".into())),
         }
+        for checkpoint in inside.extract_if(.., |c| c.head.seq == head.seq) {
+            settle(checkpoint, &mut newest, &head)?;
+        }
+        for checkpoint in witnesses.extract_if(.., |c| c.head.seq == head.seq) {
+            if checkpoint.head == head {
+                settle(checkpoint, &mut newest, &head)?;
+            } else {
+                astray.push(checkpoint);
+            }
+        }
     }
-    if let Some(ahead) = pending.iter().map(|c| c.head.seq).max() {
+    if let Some(ahead) = inside.iter().map(|c| c.head.seq).max() {
         return Err(Broken::Truncated { vouched: ahead, end: head.seq });
     }
+    let covered = |checkpoint: &Checkpoint| ended.iter().any(|recovery| recovery.covers(checkpoint));
+    if let Some(other) = astray.iter().find(|checkpoint| !covered(checkpoint)) {
+        return Err(Broken::History(other.head.seq));
+    }
+    if let Some(ahead) = witnesses.iter().find(|checkpoint| !covered(checkpoint)) {
+        return Err(Broken::Truncated { vouched: ahead.head.seq, end: head.seq });
+    }
+    astray.extend(witnesses);
     match newest {
-        Some(checkpoint) if checkpoint.head == head => Ok(checkpoint),
+        Some(newest) if newest.head == head => {
+            if let Some(other) = astray.iter().find(|lost| lost.log != newest.log) {
+                return Err(Broken::OtherLog { log: newest.log, other: other.log.clone() });
+            }
+            Ok(Verified { newest, lost: astray })
+        }
         Some(checkpoint) => Err(Broken::NotCovered(head.seq.saturating_sub(checkpoint.head.seq))),
         None => Err(Broken::NotCovered(head.seq)),
     }
 }
 
 /// One link: the event's own number and its hash must follow from the head before it.
-fn link(head: &Head, hash: &str, event: &str, line: u64) -> Result<Head, Broken> {
+fn link(head: &Head, hash: &str, event: &str, line: u64) -> Result<(Head, Numbered), Broken> {
     let broken = || Broken::Chain(head.seq.saturating_add(1));
     let numbered: Numbered =
         serde_json::from_str(event).map_err(|e| Broken::NotAnExport { line, reason: e.to_string() })?;
@@ -240,19 +312,17 @@ fn link(head: &Head, hash: &str, event: &str, line: u64) -> Result<Head, Broken>
     if numbered.seq != next.seq || hash != hex::encode(next.hash) {
         return Err(broken());
     }
-    Ok(next)
+    Ok((next, numbered))
 }
 
-/// Compares the checkpoints at this place with the chain.
-fn settle(pending: &mut Vec<Checkpoint>, newest: &mut Option<Checkpoint>, head: &Head) -> Result<(), Broken> {
-    for checkpoint in pending.extract_if(.., |c| c.head.seq == head.seq) {
-        if checkpoint.head != *head {
-            return Err(Broken::History(head.seq));
-        }
-        if let Some(Checkpoint { log, .. }) = newest.as_ref().filter(|known| known.log != checkpoint.log) {
-            return Err(Broken::OtherLog { log: log.clone(), other: checkpoint.log });
-        }
-        *newest = Some(checkpoint);
+/// Compares a checkpoint at this place with the chain.
+fn settle(checkpoint: Checkpoint, newest: &mut Option<Checkpoint>, head: &Head) -> Result<(), Broken> {
+    if checkpoint.head != *head {
+        return Err(Broken::History(head.seq));
     }
+    if let Some(Checkpoint { log, .. }) = newest.as_ref().filter(|known| known.log != checkpoint.log) {
+        return Err(Broken::OtherLog { log: log.clone(), other: checkpoint.log });
+    }
+    *newest = Some(checkpoint);
     Ok(())
 }

@@ -86,6 +86,15 @@ impl Tries {
         self
     }
 
+    /// Leaves no try, after a recovery: at least the tries that are known to have been spent, and as many more as lock
+    /// it. Again, it changes nothing.
+    #[must_use]
+    pub fn lock(mut self, spent_at_least: u32) -> Self {
+        let locks = self.forgiven.saturating_add(self.limits.in_a_row);
+        self.spent = self.spent.max(spent_at_least).max(locks);
+        self
+    }
+
     /// Bytes of [`Tries::encode`].
     pub const SIZE: usize = 25;
     const FORMAT: u8 = 1;
@@ -189,6 +198,21 @@ mod tests {
         assert_eq!(Tries::decode(&bad), None);
         assert_eq!(Tries::decode(&tries.encode()[..24]), None);
         assert_eq!(Tries::decode(&[]), None);
+    }
+
+    #[test]
+    fn a_lock_leaves_no_try_and_gives_none_back() {
+        let mut tries = card(5, 100);
+        let ticket = spend(&mut tries).unwrap();
+        tries = tries.forgive(ticket);
+        spend(&mut tries);
+        for (at_least, spent) in [(0, 6), (3, 6), (40, 40)] {
+            let locked = tries.lock(at_least);
+            assert_eq!((locked.left(), locked.spent, locked.forgiven), (0, spent, 1));
+            assert_eq!(locked.lock(at_least), locked);
+            assert_eq!(Tries::decode(&locked.encode()), Some(locked));
+            assert_eq!(locked.spend().1, None);
+        }
     }
 
     #[test]

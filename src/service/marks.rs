@@ -16,13 +16,14 @@ use crate::{
         going_back::{self, Now},
     },
     hsm::Place,
+    policy::Policy,
     store::{Expect, Op, Space, Unit, logged_event},
 };
 
 /// Where the newest checkpoint is kept in the store.
 const LATEST: &[u8] = b"latest";
 /// Where the store counts recoveries: 8 bytes, missing before the first one.
-const RECOVERIES: &[u8] = b"recoveries";
+pub(super) const RECOVERIES: &[u8] = b"recoveries";
 /// For so long the token may take no mark before nothing is spent any more.
 const MOST_FAILING: Duration = Duration::from_secs(10);
 /// So many events may be without a mark before nothing is spent any more, whatever the time.
@@ -54,8 +55,19 @@ impl Marks {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The next mark does not go to the place of the newest one.
+    pub(super) async fn spare(&self, place: Place, seq: u64) {
+        *self.turn.lock().await = place.other();
+        self.state().seq = seq;
+    }
+
+    /// The newest of these texts that the audit key has signed.
+    pub(super) fn newest_of(&self, texts: &[String]) -> Option<Checkpoint> {
+        going_back::newest(texts.iter().map(String::as_str), &self.audit_key)
+    }
+
     /// What the token holds: the newest mark and its place; nothing on a token that never had one.
-    fn newest(&self, marks: &crate::hsm::Marks) -> Result<Option<(Checkpoint, Place)>, Error> {
+    pub(super) fn newest(&self, marks: &crate::hsm::Marks) -> Result<Option<(Checkpoint, Place)>, Error> {
         let mut newest: Option<(Checkpoint, Place)> = None;
         for (place, text) in Place::ALL.into_iter().zip(marks) {
             let text = text.as_deref().and_then(|bytes| std::str::from_utf8(bytes).ok());
@@ -91,17 +103,21 @@ impl Service {
             self.checkpoint().await?;
             return Ok(());
         };
-        let now = Now {
+        let now = self.now(&policy)?;
+        going_back::compare(&known, &now, self.hash_at(known.head.seq)?)?;
+        self.marks.spare(place, known.head.seq).await;
+        Ok(())
+    }
+
+    /// Where store and policy set stand.
+    pub(super) fn now<'a>(&'a self, policy: &'a Policy) -> Result<Now<'a>, Error> {
+        Ok(Now {
             log: &self.log,
-            head,
+            head: self.store.head(),
             recoveries: self.recoveries()?,
             policy: policy.digest(),
             sequence: policy.parameters().sequence,
-        };
-        going_back::compare(&known, &now, self.hash_at(known.head.seq)?)?;
-        *self.marks.turn.lock().await = place.other();
-        self.marks.state().seq = known.head.seq;
-        Ok(())
+        })
     }
 
     /// The chain's hash at an event; nothing where the store has no such event.

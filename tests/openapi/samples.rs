@@ -26,12 +26,13 @@ use sigillo::{
 /// Object schemas without a type of their own: events have members by kind, and the export's line is written only.
 pub(crate) const NOT_WIRE_TYPES: [&str; 2] = ["AuditEvent", "AuditLine"];
 
-pub(crate) const CARD_STATES: [State; 3] = [
+pub(crate) const CARD_STATES: [State; 4] = [
     State::Registered,
     State::Active { activated_at_ms: 1 },
+    State::Held { activated_at_ms: None },
     State::Revoked { activated_at_ms: None, revoked_at_ms: 1, reason: Reason::Lost },
 ];
-pub(crate) const KINDS: [Kind; 23] = [
+pub(crate) const KINDS: [Kind; 26] = [
     Kind::ContactNotified,
     Kind::CourierStarted,
     Kind::LeaseAdmitted,
@@ -41,6 +42,7 @@ pub(crate) const KINDS: [Kind; 23] = [
     Kind::AuditRead,
     Kind::CardActivated,
     Kind::CardLookedUp,
+    Kind::CardRecovered,
     Kind::CardRegistered,
     Kind::CardRevoked,
     Kind::CodesReprinted,
@@ -53,6 +55,8 @@ pub(crate) const KINDS: [Kind; 23] = [
     Kind::RequestRefused,
     Kind::RequestReplayed,
     Kind::ServiceStarted,
+    Kind::StoreBackedUp,
+    Kind::StoreRecovered,
     Kind::VerificationDecided,
     Kind::VerificationSpent,
 ];
@@ -91,12 +95,14 @@ const fn _lists_are_complete(
         Kind::AuditRead
         | Kind::CardActivated
         | Kind::CardLookedUp
+        | Kind::CardRecovered
         | Kind::CardRegistered
         | Kind::CardRevoked => {}
         Kind::ContactNotified | Kind::CourierStarted | Kind::LeaseAdmitted => {}
         Kind::LeaseEnded | Kind::LeaseRefused | Kind::LeaseWaiting => {}
         Kind::CodesReprinted | Kind::DeliveryCancelled | Kind::DeliveryLeased | Kind::DeliveryLookedUp => {}
         Kind::DeliveryQueued | Kind::DeliveryReported | Kind::RequestRefused | Kind::RequestReplayed => {}
+        Kind::StoreBackedUp | Kind::StoreRecovered => {}
         Kind::OperationsUnaccounted
         | Kind::ServiceStarted
         | Kind::VerificationDecided
@@ -114,7 +120,7 @@ const fn _lists_are_complete(
         Action::Register | Action::Reprint | Action::Revoke | Action::Verify => {}
     }
     match state {
-        State::Registered | State::Active { .. } | State::Revoked { .. } => {}
+        State::Registered | State::Active { .. } | State::Held { .. } | State::Revoked { .. } => {}
     }
 }
 
@@ -286,7 +292,7 @@ fn codes() -> Vec<Sample> {
         reason,
         queued_at: TIME.into(),
     };
-    let checkpoint = Checkpoint { checkpoint: "sigillo audit checkpoint v1\n".into() };
+    let checkpoint = Checkpoint { checkpoint: "sigillo audit checkpoint v2\n".into() };
     // It is read only, never written.
     let verify = json!({ "team_number": TEAM, "code": "48215907", "purpose": "revocation" });
     vec![

@@ -52,10 +52,11 @@ impl Export {
     fn verify(&self, witnesses: &[String]) -> Result<Checkpoint, Broken> {
         let text: String = self.lines.iter().map(|line| format!("{line}\n")).collect();
         let mut last = 0;
-        verify_export(text.as_bytes(), &self.key, witnesses, |seq| {
-            assert_eq!(seq, last + 1);
-            last = seq;
+        verify_export(text.as_bytes(), &self.key, witnesses, |head, _| {
+            assert_eq!(head.seq, last + 1);
+            last = head.seq;
         })
+        .map(|verified| verified.newest)
     }
 
     /// These lines, with the checkpoint at their end.

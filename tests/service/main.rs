@@ -25,6 +25,7 @@ mod journey;
 mod own_card;
 mod people;
 mod post;
+mod recover;
 mod registration;
 mod reprints;
 mod revocations;

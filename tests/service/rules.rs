@@ -48,7 +48,7 @@ impl Rules {
         let rules = Self(tempfile::tempdir().unwrap());
         let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies");
         fs::create_dir(rules.0.path().join("templates")).unwrap();
-        for name in ["authority.toml", "callers.toml"] {
+        for name in ["authority.toml", "callers.toml", "officers.toml"] {
             fs::copy(shipped.join(name), rules.path(name)).unwrap();
         }
         for entry in fs::read_dir(shipped.join("templates")).unwrap() {

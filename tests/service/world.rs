@@ -66,19 +66,19 @@ pub(crate) fn mac(role: Role, key: MacKey, message: &[u8]) -> Secret<32> {
     token.tokens(1).remove(0).mac(key, message).unwrap()
 }
 
-/// What a new process does with what outlives it.
-async fn serve(
+/// What a new process finds.
+fn parts(
     memory: &Memory,
     clock: &Arc<ManualClock>,
     rules: &Rules,
     token: &SoftHsm,
     (hands, ledger): (&Arc<Hands>, &Arc<Ledger>),
-) -> Result<Service, Error> {
+) -> Parts {
     // No probe by time: a machine under load would be late with one, and the pool would refuse.
     let hour = Duration::from_secs(3600);
     let pool = PoolLimits { queue: 512, deadline: hour, probe_every: hour, give_up: hour };
     let (engine, reader) = ledger.watch(memory.open().unwrap());
-    Service::start(Parts {
+    Parts {
         audit_key: token.audit_public_key().to_vec(),
         clock: Arc::<ManualClock>::clone(clock),
         hsm: Hsm::start(hands.watch(token.tokens(1)), pool).unwrap(),
@@ -86,8 +86,18 @@ async fn serve(
         policy: rules.load(),
         sealer: ContactSealer::from_pem(courier_token().contact_public_pem().unwrap().as_bytes()).unwrap(),
         store: Store::start(engine, reader, Limits::default()),
-    })
-    .await
+    }
+}
+
+/// What a new process does with what outlives it.
+async fn serve(
+    memory: &Memory,
+    clock: &Arc<ManualClock>,
+    rules: &Rules,
+    token: &SoftHsm,
+    watches: (&Arc<Hands>, &Arc<Ledger>),
+) -> Result<Service, Error> {
+    Service::start(parts(memory, clock, rules, token, watches)).await
 }
 
 impl World {
@@ -131,6 +141,14 @@ impl World {
             client.moves_to(&self.service);
         }
         Ok(())
+    }
+
+    /// Ends the service; answers what the next process finds.
+    pub(crate) async fn parts(&self) -> Parts {
+        self.service.store().close().await;
+        self.service.hsm().close().await;
+        self.hands.clear();
+        parts(&self.memory, &self.clock, &self.rules, &self.token, (&self.hands, &self.ledger))
     }
 
     pub(crate) async fn restart(&mut self) {

@@ -99,6 +99,7 @@ struct Pki {
     desk: Issued,
     courier: Issued,
     auditor: Issued,
+    officers: Vec<Issued>,
 }
 
 struct Demo<'a> {
@@ -131,6 +132,7 @@ impl Demo<'_> {
             "courier/templates",
             "clients",
             "kannel",
+            "officers",
             "smtp",
             "smtp/mail",
         ] {
@@ -187,7 +189,11 @@ impl Demo<'_> {
             .write(&self.at("authority/tls"), "server")
             .map_err(Failure::failed)?;
         server(&["localhost"], self.args.smtp)?.write(&self.at("smtp"), "server").map_err(Failure::failed)?;
+        let officers = make("Demo CA officers")?;
+        let officer =
+            |n: &str| officers.client(&format!("Security officer {n}"), validity).map_err(Failure::failed);
         let pki = Pki {
+            officers: ["1", "2", "3"].into_iter().map(officer).collect::<Result<_, _>>()?,
             bureau: client("Card bureau")?,
             desk: client("Counter front end")?,
             courier: client("Courier")?,
@@ -200,6 +206,9 @@ impl Demo<'_> {
             (&pki.courier, "courier/tls", "courier"),
         ] {
             issued.write(&self.at(directory), name).map_err(Failure::failed)?;
+        }
+        for (n, issued) in (1..).zip(&pki.officers) {
+            issued.write(&self.at("officers"), &format!("officer-{n}")).map_err(Failure::failed)?;
         }
         self.write("authority/tls/client-ca.pem", clients.pem(), 0o644)?;
         for path in ["courier/tls/ca.pem", "courier/tls/relay-ca.pem", "clients/ca.pem"] {
@@ -219,7 +228,9 @@ impl Demo<'_> {
             ("courier", print(&pki.courier)),
             ("auditor", print(&pki.auditor)),
         ])?;
-        self.write("authority/policies/callers.toml", callers, 0o644)
+        self.write("authority/policies/callers.toml", callers, 0o644)?;
+        let certificates: Vec<String> = pki.officers.iter().map(Issued::certificate_pem).collect();
+        self.write("authority/policies/officers.toml", files::officers(&certificates), 0o644)
     }
 
     /// Runs this program: each token needs a process of its own, since a PKCS#11 module is configured once.

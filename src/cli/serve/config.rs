@@ -141,7 +141,7 @@ impl Config {
     }
 
     /// The policy set. Templates for tests are refused unless `test_templates` says otherwise.
-    pub(super) fn policy(&self) -> Result<Policy, Failure> {
+    pub(in crate::cli) fn policy(&self) -> Result<Policy, Failure> {
         if self.test_templates {
             tracing::warn!("test_templates = true: this is not an installation for citizens' cards");
             return Policy::load_with_test_templates(&self.policies).map_err(Failure::config);
@@ -149,7 +149,7 @@ impl Config {
         Policy::load(&self.policies).map_err(Failure::config)
     }
 
-    pub(super) fn contact_key(&self) -> Result<Vec<u8>, Failure> {
+    pub(in crate::cli) fn contact_key(&self) -> Result<Vec<u8>, Failure> {
         files::read_public(&self.contact_key, 1 << 16)
             .map_err(|e| Failure::config(format!("contact_key: {e}")))
     }

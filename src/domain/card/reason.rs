@@ -73,6 +73,9 @@ pub enum Refusal {
     /// Its last day has passed.
     #[error("the card has expired")]
     CardExpired,
+    /// A recovery took it out of use: it can only be replaced.
+    #[error("the card is held after a recovery")]
+    CardHeld,
     /// It has not been activated.
     #[error("the card is not active")]
     CardNotActive,
@@ -99,6 +102,7 @@ impl Refusal {
         match self {
             Self::CardAlreadyActive => "card_already_active",
             Self::CardExpired => "card_expired",
+            Self::CardHeld => "card_held",
             Self::CardNotActive => "card_not_active",
             Self::CardNotRevoked => "card_not_revoked",
             Self::CardRevoked => "card_revoked",

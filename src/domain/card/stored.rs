@@ -25,6 +25,7 @@ impl Card {
             State::Revoked { activated_at_ms, revoked_at_ms, reason } => {
                 (2, activated_at_ms, Some(revoked_at_ms), Some(reason))
             }
+            State::Held { activated_at_ms } => (3, activated_at_ms, None, None),
         };
         let (link, former) = match &r.predecessor {
             None => (0, None),
@@ -70,7 +71,9 @@ impl Card {
         let was_active = match state {
             State::Registered => false,
             State::Active { .. } => true,
-            State::Revoked { activated_at_ms, .. } => activated_at_ms.is_some(),
+            State::Held { activated_at_ms } | State::Revoked { activated_at_ms, .. } => {
+                activated_at_ms.is_some()
+            }
         };
         let holds_together = from.is_done()
             && generations.cip.min(generations.pin).min(generations.puk) >= 1
@@ -152,6 +155,7 @@ fn state(from: &mut Reader<'_>) -> Option<State> {
             let reason = Reason::ALL.into_iter().find(|reason| reason.number() == number)?;
             Some(State::Revoked { activated_at_ms, revoked_at_ms, reason })
         }
+        (3, activated_at_ms, None, 0) => Some(State::Held { activated_at_ms }),
         _ => None,
     }
 }

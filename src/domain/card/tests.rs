@@ -139,9 +139,36 @@ fn refusals_have_codes() {
 #[test]
 fn states_have_texts() {
     assert_eq!(
-        [registered(), active(), revoked()].map(|card| card.state().text()),
-        ["registered", "active", "revoked"]
+        [registered(), active(), active().hold(), revoked()].map(|card| card.state().text()),
+        ["registered", "active", "held", "revoked"]
     );
+}
+
+#[test]
+fn a_held_card_can_only_be_revoked() {
+    for card in [registered(), active()] {
+        let held = card.hold();
+        assert_eq!(Card::decode(&held.encode()), Some(held.clone()));
+        assert_eq!(held.hold(), held);
+        assert_eq!(held.activated_before(1), held);
+        assert_eq!(held.activate(NOW, today(), None), Err(Refusal::CardHeld));
+        assert_eq!(held.check_in_use(today()), Err(Refusal::CardHeld));
+        assert_eq!(held.set_second_tag(1, SECOND), Err(Refusal::CardHeld));
+        assert_eq!(held.destroy_salt(), Err(Refusal::CardNotRevoked));
+        assert!(matches!(held.revoke(Reason::Replaced, NOW).unwrap().state(), State::Revoked { .. }));
+    }
+    assert_eq!(revoked().hold(), revoked(), "a revoked card is not made alive by being held");
+}
+
+#[test]
+fn an_activation_that_is_repeated_brings_no_tag() {
+    let card = registered().activated_before(5);
+    assert_eq!(card.state(), State::Active { activated_at_ms: 5 });
+    assert_eq!((card.cip_first_tag(), card.cip_second_tag()), (None, None));
+    assert_eq!(Card::decode(&card.encode()), Some(card));
+    for other in [active(), revoked()] {
+        assert_eq!(other.activated_before(5), other);
+    }
 }
 
 #[test]
@@ -179,7 +206,7 @@ fn contradictions_are_damage() {
         ("template's letter", 57, b'i'),
         ("predecessor", 89, 3),
         ("no predecessor, with an id", 89, 0),
-        ("state", 114, 3),
+        ("state", 114, 4),
         ("registered, but activated", 114, 0),
         ("revoked, but when", 114, 2),
         ("active without a time", 115, 0),

@@ -45,6 +45,17 @@ pub(super) fn callers(certificates: &[(&str, String)]) -> Result<String, Failure
     Ok(text)
 }
 
+/// Three officers, of whom two must sign.
+pub(super) fn officers(certificates: &[String]) -> String {
+    let mut text = "needed = 2\n".to_owned();
+    for (n, certificate) in (1..).zip(certificates) {
+        let table =
+            format!("\n[[officer]]\nname = \"officer-{n}\"\ncertificate = \"\"\"\n{certificate}\"\"\"\n");
+        text.push_str(&table);
+    }
+    text
+}
+
 /// `serve.toml`; hsm-config/serve.toml.example explains the keys.
 pub(super) fn serve(listen: SocketAddr, internal: SocketAddr) -> String {
     format!(
