@@ -1,12 +1,14 @@
 //! The command line: one file per command.
 
 pub mod audit;
+pub mod backup;
 pub mod cards;
 pub mod courier;
 pub mod hsm;
 pub mod init;
 pub mod recover;
 pub mod reexec;
+pub mod restore;
 pub mod serve;
 
 mod client;

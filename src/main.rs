@@ -34,6 +34,7 @@ enum Command {
     /// The audit log: export, and verification offline.
     #[command(subcommand)]
     Audit(cli::audit::Command),
+    Backup(cli::backup::Args),
     /// Produced cards: registration from a file.
     #[command(subcommand)]
     Cards(cli::cards::Command),
@@ -45,6 +46,7 @@ enum Command {
     /// The way back from an older store, by order of the security officers.
     #[command(subcommand)]
     Recover(cli::recover::Command),
+    Restore(cli::restore::Args),
     Serve(cli::serve::Args),
 }
 
@@ -74,11 +76,13 @@ fn main() -> ExitCode {
     let mut out = io::stdout().lock();
     ended(match command {
         Command::Audit(command) => cli::audit::run(&command, &mut out),
+        Command::Backup(args) => cli::backup::run(&args, &mut out),
         Command::Cards(command) => cli::cards::run(&command, &mut out),
         Command::Courier(args) => cli::courier::enter(args).map_err(Failure::from),
         Command::Hsm(command) => cli::hsm::run(&command, &mut out).map_err(Failure::from),
         Command::Init(args) => cli::init::run(&args, &mut out),
         Command::Recover(command) => cli::recover::run(&command, &mut out),
+        Command::Restore(args) => cli::restore::run(&args, &mut out),
         Command::Serve(args) => cli::serve::run(&args, &mut out),
     })
 }

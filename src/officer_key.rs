@@ -65,6 +65,11 @@ impl Holder {
         Ok(Self { fingerprint: fingerprint(block.contents()), public, private })
     }
 
+    #[cfg(test)]
+    pub(crate) const fn for_tests(fingerprint: [u8; 32], public: OfficerKey, private: Vec<u8>) -> Self {
+        Self { fingerprint, public, private: SecretBytes::new(private) }
+    }
+
     /// SHA-256 of the certificate.
     pub const fn fingerprint(&self) -> &[u8; 32] {
         &self.fingerprint
@@ -73,6 +78,11 @@ impl Holder {
     /// The key in the certificate.
     pub const fn public(&self) -> &OfficerKey {
         &self.public
+    }
+
+    /// The private key, PKCS#8, for the one computation that needs it.
+    pub(crate) const fn private(&self) -> &SecretBytes {
+        &self.private
     }
 
     /// Signs a text of this kind, and proves that the certificate answers for it.

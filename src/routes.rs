@@ -1,6 +1,7 @@
 //! The API: which path is which operation, and who may ask for it. Thin: everything that matters is in `service`.
 
 mod audit;
+mod backup;
 mod cards;
 mod codes;
 mod courier;
@@ -74,6 +75,8 @@ routes! {
     AuditCheckpoint = "audit_checkpoint" "GET" "/v1/audit/checkpoint";
     /// The audit log.
     AuditEvents = "audit_events" "GET" "/v1/audit/events";
+    /// The whole store, encrypted to the officers.
+    Backup = "backup" "GET" "/v1/backup";
     /// The description of all this.
     OpenApi = "openapi" "GET" "/v1/openapi.json";
 }
@@ -156,6 +159,7 @@ impl App {
             Route::Activations => self.activate(arrived).await,
             Route::AuditCheckpoint => self.checkpoint(arrived).await,
             Route::AuditEvents => self.events(arrived).await,
+            Route::Backup => self.back_up(arrived).await,
             Route::Cards => self.register(arrived).await,
             Route::Deliveries => self.delivery(arrived, id).await,
             Route::Leases => self.lease(arrived).await,

@@ -9,6 +9,7 @@
 mod overlay;
 mod record;
 mod shell;
+mod snapshot;
 
 pub mod durable;
 #[cfg(feature = "testing")]
@@ -17,6 +18,7 @@ pub mod sled;
 
 pub use record::{EVENT_TEXT_MAX, KEY_MAX, UNIT_MAX, VALUE_MAX, logged_event};
 pub use shell::{Limits, Stats, Store};
+pub use snapshot::{Entry, Snapshot};
 
 use std::sync::Arc;
 
@@ -65,6 +67,27 @@ pub enum Space {
     Tries = b'n',
     /// Verification id -> what was decided, for whom.
     Verification = b'v',
+}
+
+impl Space {
+    /// Every space, in the order of its bytes.
+    pub const ALL: [Self; 15] = [
+        Self::Card,
+        Self::Delivery,
+        Self::Event,
+        Self::CfCard,
+        Self::Idem,
+        Self::Checkpoint,
+        Self::CardDelivery,
+        Self::Meta,
+        Self::Tries,
+        Self::Template,
+        Self::Due,
+        Self::TeamCard,
+        Self::Cursor,
+        Self::Verification,
+        Self::Expiry,
+    ];
 }
 
 /// What a guarded operation expects to find.
@@ -208,4 +231,7 @@ pub trait Engine: Send {
 
     /// The chain's head after the last commit.
     fn head(&self) -> Head;
+
+    /// The records as they are now, to be read while later batches are committed.
+    fn snapshot(&mut self) -> Snapshot;
 }

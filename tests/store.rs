@@ -23,3 +23,6 @@ mod rounds;
 #[cfg(test)]
 #[path = "store/setup.rs"]
 mod setup;
+#[cfg(test)]
+#[path = "store/snapshot.rs"]
+mod snapshot;

@@ -272,7 +272,7 @@ pub(super) fn checkpoint_text(text: String) -> String {
     serde_json::from_str::<api::codes::Checkpoint>(&text).map_or(text, |answer| answer.checkpoint)
 }
 
-fn public_key(path: &Path) -> Result<Vec<u8>, Failure> {
+pub(super) fn public_key(path: &Path) -> Result<Vec<u8>, Failure> {
     let der = SubjectPublicKeyInfoDer::from_pem_file(path);
     der.map(|der| der.to_vec()).map_err(|e| Failure::config(format!("{}: {e}", path.display())))
 }

@@ -43,6 +43,8 @@ pub trait Act {
 actions! {
     /// `POST /v1/activations`
     Activate = "activate"
+    /// `GET /v1/backup`
+    Backup = "backup"
     /// `POST /v1/courier/leases` and reports
     Courier = "courier"
     /// `POST /v1/cards/lookup`

@@ -155,7 +155,8 @@ impl Service {
         kept.map(|text| (text, head.seq))
     }
 
-    async fn sign_and_keep(&self, head: Head, place: Place) -> Result<String, Error> {
+    /// A signed checkpoint of this place in the chain.
+    pub(super) async fn sign_head(&self, head: Head) -> Result<String, Error> {
         let policy = self.policy();
         let text = checkpoint::text(&Claim {
             log: &self.log,
@@ -166,7 +167,11 @@ impl Service {
             at_ms: self.clock.now_ms(),
         });
         let signature = self.hsm.sign(checkpoint::digest(&text)).await?;
-        let signed = checkpoint::signed(&text, &signature);
+        Ok(checkpoint::signed(&text, &signature))
+    }
+
+    async fn sign_and_keep(&self, head: Head, place: Place) -> Result<String, Error> {
+        let signed = self.sign_head(head).await?;
         let value = signed.clone().into_bytes();
         let put = Op::Put { space: Space::Checkpoint, key: LATEST.into(), value, expect: Expect::Any };
         let unit = Unit { ops: vec![put], events: Vec::new() };

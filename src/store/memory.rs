@@ -7,7 +7,10 @@ use std::{
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
 };
 
-use super::{Engine, Error, Found, Opened, Outcome, Reader, Space, Unit, Versioned, overlay, record};
+use super::{
+    Engine, Error, Found, Opened, Outcome, Reader, Snapshot, Space, Unit, Versioned, overlay, record,
+    snapshot::Snapshots,
+};
 use crate::domain::audit::Head;
 
 /// How a commit goes wrong.
@@ -70,7 +73,10 @@ impl Memory {
             }
         }
         let position = record::position(self)?;
-        Ok((Box::new(MemoryEngine { memory: self.clone(), position }), Arc::new(self.clone())))
+        Ok((
+            Box::new(MemoryEngine { memory: self.clone(), position, snapshots: Snapshots::default() }),
+            Arc::new(self.clone()),
+        ))
     }
 
     /// The `nth` commit from now has this fault; 1 is the next one.
@@ -156,12 +162,14 @@ impl Reader for Memory {
 struct MemoryEngine {
     memory: Memory,
     position: record::Position,
+    snapshots: Snapshots,
 }
 
 impl MemoryEngine {
     fn apply(&mut self, units: &[Unit]) -> Result<Vec<Outcome>, Error> {
         let batch = overlay::evaluate(units, &self.memory, self.position)?;
         let mut records = guard(&self.memory.0.records);
+        self.snapshots.keep(&batch.writes, |key| Ok(records.get(key).cloned()))?;
         for (key, value) in batch.writes {
             match value {
                 Some(value) => records.insert(key, value),
@@ -189,5 +197,9 @@ impl Engine for MemoryEngine {
 
     fn head(&self) -> Head {
         self.position.head
+    }
+
+    fn snapshot(&mut self) -> Snapshot {
+        self.snapshots.begin(Arc::new(self.memory.clone()), self.position.head)
     }
 }

@@ -55,6 +55,22 @@ pub(super) fn stored_value(unit: u64, record: &[u8]) -> Vec<u8> {
     [unit.to_be_bytes().as_slice(), record].concat()
 }
 
+/// Greater than every stored key of a space: keys are at most [`KEY_MAX`] long.
+pub(super) fn end_of(space: Space) -> Vec<u8> {
+    stored_key(space, &[0xff; KEY_MAX])
+}
+
+/// Whether a stored key is an event's.
+pub(super) fn is_event(key: &[u8]) -> bool {
+    key.first() == Some(&space_byte(Space::Event))
+}
+
+/// The number of an event by its stored key.
+pub(super) fn event_number(key: &[u8]) -> Option<u64> {
+    let (_, number) = key.split_first().filter(|_| is_event(key))?;
+    number.try_into().ok().map(u64::from_be_bytes)
+}
+
 /// Splits a stored value.
 pub(super) fn versioned(stored: &[u8]) -> Result<Versioned, Error> {
     let (version, value) =

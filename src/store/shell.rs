@@ -10,8 +10,8 @@ use std::sync::{Arc, PoisonError};
 use crossbeam_channel::{Sender, TrySendError};
 use tokio::sync::{oneshot, watch};
 
-use self::writer::{Counters, Job, Queue, Reply, Shared, State};
-use super::{Engine, Error, Found, Outcome, Reader, Space, Unit, Versioned, record};
+use self::writer::{Asked, Counters, Job, Queue, Reply, Shared, State};
+use super::{Engine, Error, Found, Outcome, Reader, Snapshot, Space, Unit, Versioned, record};
 use crate::domain::audit::Head;
 
 /// How much the shell takes.
@@ -86,11 +86,19 @@ impl Store {
     pub async fn submit(&self, unit: Unit) -> Result<Outcome, Error> {
         record::check(&unit)?;
         let (reply, answer) = oneshot::channel();
-        self.enqueue(Job { unit, reply: Reply::new(reply) })?;
+        self.enqueue(Asked::Commit(Job { unit, reply: Reply::new(reply) }))?;
         answer.await.unwrap_or_else(|_| Err(Error::Unknown("the writer gave no answer".into())))
     }
 
-    fn enqueue(&self, job: Job) -> Result<(), Error> {
+    /// The records as they are after every commit that was acknowledged before this call, and before some later one:
+    /// to be read while others are committed.
+    pub async fn snapshot(&self) -> Result<Snapshot, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.enqueue(Asked::Snapshot(reply))?;
+        answer.await.map_err(|_| writer::stopped())
+    }
+
+    fn enqueue(&self, job: Asked) -> Result<(), Error> {
         if let Some(cause) = self.0.shared.failure() {
             return Err(writer::stopped_after(&cause));
         }

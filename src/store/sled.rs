@@ -5,13 +5,20 @@
 //! collects garbage), directories synced once created. It must never commit after a failed write.
 
 mod open;
+mod restore;
 
 use std::{fs::File, path::PathBuf, sync::Arc};
 
 use ::sled::{Batch, Db};
 
-pub use self::open::{Config, Missing, OpenError, open};
-use super::{Engine, Error, Found, Outcome, Reader, Space, Unit, Versioned, overlay, record};
+pub use self::{
+    open::{Config, Missing, OpenError, open},
+    restore::Restore,
+};
+use super::{
+    Engine, Error, Found, Outcome, Reader, Snapshot, Space, Unit, Versioned, overlay, record,
+    snapshot::Snapshots,
+};
 use crate::domain::audit::Head;
 
 const MIB: u64 = 1 << 20;
@@ -63,6 +70,7 @@ struct SledEngine {
     dir: PathBuf,
     reserve: u64,
     position: record::Position,
+    snapshots: Snapshots,
     /// Set by the first failed write: what the page cache holds after it says nothing about the disk.
     failed: Option<String>,
 }
@@ -103,6 +111,10 @@ impl Engine for SledEngine {
         self.check_space()?;
         let batch = overlay::evaluate(units, &*self.reader, self.position)?;
         if !batch.writes.is_empty() {
+            let db = &self.reader.db;
+            self.snapshots.keep(&batch.writes, |key| {
+                Ok(db.get(key).map_err(unreadable)?.map(|value| value.to_vec()))
+            })?;
             self.write(batch.writes).map_err(|cause| {
                 self.failed = Some(cause.clone());
                 Error::Unknown(cause)
@@ -114,5 +126,10 @@ impl Engine for SledEngine {
 
     fn head(&self) -> Head {
         self.position.head
+    }
+
+    fn snapshot(&mut self) -> Snapshot {
+        let reader = Arc::<SledReader>::clone(&self.reader);
+        self.snapshots.begin(reader, self.position.head)
     }
 }

@@ -29,6 +29,7 @@ mod journey;
 mod memory;
 mod nothing_to_steal;
 mod outage;
+mod recover;
 mod refused_start;
 #[path = "../support/rounds.rs"]
 mod rounds;

@@ -71,8 +71,9 @@ pub(crate) const REPORT_STATUSES: [ReportStatus; 7] = [
     ReportStatus::Sent,
     ReportStatus::Waiting,
 ];
-pub(crate) const ACTIONS: [Action; 9] = [
+pub(crate) const ACTIONS: [Action; 10] = [
     Action::Activate,
+    Action::Backup,
     Action::Courier,
     Action::LookUp,
     Action::ReadAudit,
@@ -116,7 +117,12 @@ const fn _lists_are_complete(
         ReportStatus::Retry | ReportStatus::Returned | ReportStatus::Sent | ReportStatus::Waiting => {}
     }
     match action {
-        Action::Activate | Action::Courier | Action::LookUp | Action::ReadAudit | Action::ReadDelivery => {}
+        Action::Activate
+        | Action::Backup
+        | Action::Courier
+        | Action::LookUp
+        | Action::ReadAudit
+        | Action::ReadDelivery => {}
         Action::Register | Action::Reprint | Action::Revoke | Action::Verify => {}
     }
     match state {

@@ -6,7 +6,7 @@ use sigillo::{
     domain::audit::Head,
     hsm::{self, MacKey, Marks, Place, Token},
     secret::{Secret, SecretBytes},
-    store::{self, Engine, Found, Opened, Outcome, Reader, Space, Unit, Versioned},
+    store::{self, Engine, Found, Opened, Outcome, Reader, Snapshot, Space, Unit, Versioned},
 };
 
 /// What a store was asked.
@@ -70,6 +70,10 @@ impl Engine for WatchedEngine {
 
     fn head(&self) -> Head {
         self.0.head()
+    }
+
+    fn snapshot(&mut self) -> Snapshot {
+        self.0.snapshot()
     }
 }
 

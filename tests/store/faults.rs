@@ -224,6 +224,10 @@ impl Engine for Watched {
     fn head(&self) -> sigillo::domain::audit::Head {
         self.0.head()
     }
+
+    fn snapshot(&mut self) -> sigillo::store::Snapshot {
+        self.0.snapshot()
+    }
 }
 
 impl Drop for Watched {

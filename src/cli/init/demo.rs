@@ -99,6 +99,7 @@ struct Pki {
     desk: Issued,
     courier: Issued,
     auditor: Issued,
+    backup: Issued,
     officers: Vec<Issued>,
 }
 
@@ -198,11 +199,13 @@ impl Demo<'_> {
             desk: client("Counter front end")?,
             courier: client("Courier")?,
             auditor: client("Auditor")?,
+            backup: client("Backup")?,
         };
         for (issued, directory, name) in [
             (&pki.bureau, "clients", "bureau"),
             (&pki.desk, "clients", "desk"),
             (&pki.auditor, "clients", "auditor"),
+            (&pki.backup, "clients", "backup"),
             (&pki.courier, "courier/tls", "courier"),
         ] {
             issued.write(&self.at(directory), name).map_err(Failure::failed)?;
@@ -227,6 +230,7 @@ impl Demo<'_> {
             ("desk", print(&pki.desk)),
             ("courier", print(&pki.courier)),
             ("auditor", print(&pki.auditor)),
+            ("backup", print(&pki.backup)),
         ])?;
         self.write("authority/policies/callers.toml", callers, 0o644)?;
         let certificates: Vec<String> = pki.officers.iter().map(Issued::certificate_pem).collect();

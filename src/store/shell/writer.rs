@@ -11,7 +11,7 @@ use tokio::sync::{oneshot, watch};
 use super::Stats;
 use crate::{
     domain::audit::Head,
-    store::{Engine, Error, Outcome, Unit},
+    store::{Engine, Error, Outcome, Snapshot, Unit},
 };
 
 /// What the writer is doing.
@@ -83,6 +83,14 @@ pub(super) struct Job {
     pub(super) reply: Reply,
 }
 
+/// What the writer is asked.
+pub(super) enum Asked {
+    /// To commit a unit.
+    Commit(Job),
+    /// For the records between two batches.
+    Snapshot(oneshot::Sender<Snapshot>),
+}
+
 /// Answers once. Dropped without an answer it says what is true: a queued unit was not written, one that an engine
 /// has seen may have been.
 pub(super) struct Reply {
@@ -118,7 +126,7 @@ impl Drop for Reply {
 }
 
 /// The way into the writer; nothing once it is closed.
-pub(super) type Queue = RwLock<Option<Sender<Job>>>;
+pub(super) type Queue = RwLock<Option<Sender<Asked>>>;
 
 /// Shuts the way in. Nobody is halfway through it afterwards: senders hold the lock while they send.
 pub(super) fn shut(queue: &Queue) {
@@ -127,7 +135,7 @@ pub(super) fn shut(queue: &Queue) {
 
 /// The writer's end of the queue. However the writer goes, what is still queued gets its answer.
 struct Ending {
-    jobs: Receiver<Job>,
+    jobs: Receiver<Asked>,
     queue: Weak<Queue>,
     shared: Arc<Shared>,
 }
@@ -148,7 +156,7 @@ impl Drop for Ending {
 /// Commits batches until the queue is shut and empty, or until a commit whose outcome is not certain.
 pub(super) fn run(
     engine: Box<dyn Engine>,
-    jobs: Receiver<Job>,
+    jobs: Receiver<Asked>,
     queue: Weak<Queue>,
     shared: Arc<Shared>,
     batch: usize,
@@ -161,13 +169,24 @@ pub(super) fn run(
         if ending.shared.failure().is_some() {
             return; // a reader met a damaged record meanwhile
         }
-        let (mut units, mut replies) = (Vec::new(), Vec::new());
-        for job in std::iter::once(first).chain(ending.jobs.try_iter()).take(batch) {
-            units.push(job.unit);
-            replies.push(job.reply);
+        let (mut units, mut replies, mut snapshots) = (Vec::new(), Vec::new(), Vec::new());
+        for asked in std::iter::once(first).chain(ending.jobs.try_iter()).take(batch) {
+            match asked {
+                Asked::Commit(job) => {
+                    units.push(job.unit);
+                    replies.push(job.reply);
+                }
+                Asked::Snapshot(reply) => snapshots.push(reply),
+            }
         }
         replies.iter_mut().for_each(|reply| reply.seen_by_engine = true);
-        commit(&mut *engine, &units, replies, &ending.shared);
+        if !units.is_empty() {
+            commit(&mut *engine, &units, replies, &ending.shared);
+        }
+        if ending.shared.failure().is_none() {
+            // Who asked may be gone.
+            snapshots.into_iter().for_each(|reply| drop(reply.send(engine.snapshot())));
+        }
     }
 }
 

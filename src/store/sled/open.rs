@@ -17,7 +17,7 @@ use ::sled::{Batch, Db};
 use super::{MIB, SledEngine, SledReader};
 use crate::{
     domain::audit::Head,
-    store::{Error, Opened, Reader, Space, durable, record},
+    store::{Error, Opened, Reader, Space, durable, record, snapshot::Snapshots},
 };
 
 /// What to do where there is no store yet.
@@ -149,18 +149,19 @@ pub fn open(config: &Config) -> Result<Opened, OpenError> {
         dir,
         reserve: config.reserve_mib.saturating_mul(MIB),
         position,
+        snapshots: Snapshots::default(),
         failed: None,
     };
     Ok((Box::new(engine), reader))
 }
 
-fn io_error(path: &Path) -> impl FnOnce(io::Error) -> OpenError {
+pub(super) fn io_error(path: &Path) -> impl FnOnce(io::Error) -> OpenError {
     let path = path.to_path_buf();
     move |source| OpenError::Io { path, source }
 }
 
 /// sled's one data file.
-fn log_file(dir: &Path) -> PathBuf {
+pub(super) fn log_file(dir: &Path) -> PathBuf {
     dir.join("db")
 }
 
@@ -181,7 +182,7 @@ fn patiently<T>(dir: &Path, attempt: impl Fn() -> Result<Option<T>, OpenError>) 
 }
 
 /// sled has a lock of its own, which it takes after its first writes and whose error has no type.
-fn lock(dir: &Path) -> Result<File, OpenError> {
+pub(super) fn lock(dir: &Path) -> Result<File, OpenError> {
     let path = dir.join("lock");
     let file =
         File::options().create(true).truncate(false).write(true).open(&path).map_err(io_error(&path))?;
@@ -194,7 +195,7 @@ fn lock(dir: &Path) -> Result<File, OpenError> {
 }
 
 /// Makes the directory and those above it that are missing, for the owner only, durably.
-fn create_dir(dir: &Path) -> Result<(), OpenError> {
+pub(super) fn create_dir(dir: &Path) -> Result<(), OpenError> {
     let missing: Vec<_> = dir.ancestors().take_while(|above| !is_here(above)).collect();
     DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(io_error(dir))?;
     missing.into_iter().try_for_each(|made| sync(parent(made)))
@@ -205,23 +206,23 @@ fn is_here(dir: &Path) -> bool {
 }
 
 /// The directory that holds the name of this one.
-fn parent(dir: &Path) -> &Path {
+pub(super) fn parent(dir: &Path) -> &Path {
     dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
 }
 
-fn sync(path: &Path) -> Result<(), OpenError> {
+pub(super) fn sync(path: &Path) -> Result<(), OpenError> {
     File::open(path).and_then(|file| file.sync_all()).map_err(io_error(path))
 }
 
 /// sled syncs neither its settings nor the names of its files.
-fn sync_files(dir: &Path) -> Result<(), OpenError> {
+pub(super) fn sync_files(dir: &Path) -> Result<(), OpenError> {
     sync(&dir.join("conf"))?;
     sync(&dir.join("blobs"))?;
     sync(dir)?;
     sync(parent(dir))
 }
 
-fn open_sled(config: &Config) -> Result<Db, OpenError> {
+pub(super) fn open_sled(config: &Config) -> Result<Db, OpenError> {
     let dir = &config.dir;
     let sled = ::sled::Config::new().path(dir).cache_capacity(config.cache_mib.saturating_mul(MIB));
     patiently(dir, || match sled.open() {
@@ -251,7 +252,7 @@ fn initialise(db: &Db) -> Result<(), ::sled::Error> {
     db.flush().map(|_bytes| ())
 }
 
-fn check_format(dir: &Path, reader: &dyn Reader) -> Result<(), OpenError> {
+pub(super) fn check_format(dir: &Path, reader: &dyn Reader) -> Result<(), OpenError> {
     let format = reader
         .get(Space::Meta, record::FORMAT_KEY)
         .map_err(|source| OpenError::Damaged { dir: dir.to_path_buf(), source })?;

@@ -1,0 +1,204 @@
+//! The form of a backup: a store's entries, encrypted to the officers' certificates. Any one of them opens it.
+//!
+//! A file is `sigillo backup v1` and a line feed, the length of the header (4 bytes, big-endian), the header (JSON), and
+//! chunks, each with the length of its ciphertext (4 bytes) before it. A chunk is AES-256-GCM under the backup's own
+//! random key; its nonce is the chunk's number and whether it is the last one, its associated data the SHA-256 of
+//! everything before the first chunk. So nothing can be changed, moved, left out, added or cut off unseen.
+//!
+//! Inside are records: `C`, a checkpoint of the log's end; `R`, an entry; `E`, the number of entries, at the end. It must
+//! never give out what was not authenticated, nor take a file for whole that is not.
+
+mod chunks;
+mod wrap;
+
+use std::io::{self, Read};
+
+use aws_lc_rs::{digest, rand};
+use serde::{Deserialize, Serialize};
+
+use self::{
+    chunks::{Opener, Sealer},
+    wrap::Wrapped,
+};
+use crate::{domain::officers::Officer, officer_key::Holder, secret::Secret, store::Entry};
+
+const MAGIC: &[u8] = b"sigillo backup v1\n";
+/// Longest header, in bytes.
+const HEADER_MAX: usize = 1 << 20;
+/// Longest key or value of a record, in bytes: well above the store's limits.
+const FIELD_MAX: usize = 1 << 20;
+
+/// Why a backup is not made, or not read.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file is not a backup, or was changed.
+    #[error("not a whole backup: {0}")]
+    Damaged(&'static str),
+    /// The cryptographic library failed.
+    #[error("the cryptographic library failed: {0}")]
+    Failed(&'static str),
+    /// It was not encrypted to this certificate.
+    #[error("the backup is not encrypted to this certificate")]
+    NotForThis,
+    /// The file could not be read.
+    #[error("cannot read: {0}")]
+    Read(#[from] io::Error),
+    /// The private key does not open what was encrypted to the certificate.
+    #[error("the private key does not open it: it is not the certificate's, or the backup was changed")]
+    WrongKey,
+}
+
+/// What a file says before its key is known.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Header {
+    log: String,
+    time: String,
+    keys: Vec<Wrapped>,
+}
+
+/// Writes a backup, part by part.
+pub struct Writer {
+    sealer: Sealer,
+    entries: u64,
+}
+
+impl Writer {
+    /// Begins a backup of a log's store; answers the first bytes of the file. `time` is RFC 3339.
+    pub fn begin(officers: &[Officer], log: &str, time: &str) -> Result<(Self, Vec<u8>), Error> {
+        let mut key = [0; 32];
+        rand::fill(&mut key).map_err(|_| Error::Failed("random bytes"))?;
+        let key = Secret::new(key);
+        let keys = officers.iter().map(|officer| wrap::wrap(officer, &key)).collect::<Result<_, _>>()?;
+        let header = Header { log: log.to_owned(), time: time.to_owned(), keys };
+        let header = serde_json::to_vec(&header).map_err(|_| Error::Failed("header"))?;
+        let length = u32::try_from(header.len()).map_err(|_| Error::Failed("header"))?;
+        let start = [MAGIC, &length.to_be_bytes(), &header].concat();
+        let sealer = Sealer::new(&key, digest::digest(&digest::SHA256, &start))?;
+        Ok((Self { sealer, entries: 0 }, start))
+    }
+
+    /// Adds the checkpoint of the log's end, which comes first.
+    pub fn checkpoint(&mut self, text: &str) -> Result<Vec<u8>, Error> {
+        self.sealer.push(&[&b"C"[..], &length(text.as_bytes())?, text.as_bytes()].concat())
+    }
+
+    /// Adds entries; answers the bytes that are ready for the file, if any.
+    pub fn entries(&mut self, entries: &[Entry]) -> Result<Vec<u8>, Error> {
+        let mut ready = Vec::new();
+        for (key, value) in entries {
+            let parts = [&b"R"[..], &length(key)?, key, &length(value)?, value];
+            ready.extend(self.sealer.push(&parts.concat())?);
+            self.entries = self.entries.saturating_add(1);
+        }
+        Ok(ready)
+    }
+
+    /// The last bytes of the file.
+    pub fn finish(mut self) -> Result<Vec<u8>, Error> {
+        let mut ready = self.sealer.push(&[&b"E"[..], &self.entries.to_be_bytes()].concat())?;
+        ready.extend(self.sealer.finish()?);
+        Ok(ready)
+    }
+}
+
+fn length(field: &[u8]) -> Result<[u8; 4], Error> {
+    u32::try_from(field.len()).map(u32::to_be_bytes).map_err(|_| Error::Failed("a field is too long"))
+}
+
+/// Reads a backup with an officer's key.
+pub struct BackupReader<R> {
+    from: Opener<R>,
+    log: String,
+    checkpoint: String,
+    entries: u64,
+    ended: bool,
+}
+
+impl<R: Read> BackupReader<R> {
+    /// Opens a file from its start.
+    pub fn open(mut from: R, holder: &Holder) -> Result<Self, Error> {
+        let mut magic = vec![0; MAGIC.len()];
+        let mut size = [0; 4];
+        exact(&mut from, &mut magic)?;
+        if magic != MAGIC {
+            return Err(Error::Damaged("it does not begin like one"));
+        }
+        exact(&mut from, &mut size)?;
+        let count = usize::try_from(u32::from_be_bytes(size)).unwrap_or(usize::MAX);
+        if count > HEADER_MAX {
+            return Err(Error::Damaged("its header is too long"));
+        }
+        let mut header = vec![0; count];
+        exact(&mut from, &mut header)?;
+        let start = digest::digest(&digest::SHA256, &[&magic[..], &size, &header].concat());
+        let Header { log, keys, time: _ } =
+            serde_json::from_slice(&header).map_err(|_| Error::Damaged("its header cannot be read"))?;
+        let wrapped = keys.iter().find(|key| key.is_for(holder.fingerprint())).ok_or(Error::NotForThis)?;
+        let key = wrap::unwrap(wrapped, holder)?;
+        let mut from = Opener::new(from, &key, start)?;
+        if from.byte()? != b'C' {
+            return Err(Error::Damaged("no checkpoint"));
+        }
+        let checkpoint =
+            String::from_utf8(field(&mut from)?).map_err(|_| Error::Damaged("its checkpoint"))?;
+        Ok(Self { from, log, checkpoint, entries: 0, ended: false })
+    }
+
+    /// Name of the log.
+    pub fn log(&self) -> &str {
+        &self.log
+    }
+
+    /// The signed checkpoint of the log's end.
+    pub fn checkpoint(&self) -> &str {
+        &self.checkpoint
+    }
+
+    /// Up to so many entries; nothing at the end, and only if the file is whole.
+    pub fn next(&mut self, most: usize) -> Result<Option<Vec<Entry>>, Error> {
+        let mut entries = Vec::new();
+        while !self.ended && entries.len() < most {
+            match self.from.byte()? {
+                b'R' => {
+                    entries.push((field(&mut self.from)?, field(&mut self.from)?));
+                    self.entries = self.entries.saturating_add(1);
+                }
+                b'E' => {
+                    let mut count = [0; 8];
+                    self.from.exact(&mut count)?;
+                    if u64::from_be_bytes(count) != self.entries {
+                        return Err(Error::Damaged("its entries are not as many as it says"));
+                    }
+                    self.from.end()?;
+                    self.ended = true;
+                }
+                _ => return Err(Error::Damaged("an unknown record")),
+            }
+        }
+        Ok(if entries.is_empty() { None } else { Some(entries) })
+    }
+}
+
+fn field<R: Read>(from: &mut Opener<R>) -> Result<Vec<u8>, Error> {
+    let mut size = [0; 4];
+    from.exact(&mut size)?;
+    let count = usize::try_from(u32::from_be_bytes(size)).unwrap_or(usize::MAX);
+    if count > FIELD_MAX {
+        return Err(Error::Damaged("a field is too long"));
+    }
+    let mut bytes = vec![0; count];
+    from.exact(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Fills the buffer; an end before that is damage.
+fn exact(from: &mut impl Read, out: &mut [u8]) -> Result<(), Error> {
+    from.read_exact(out).map_err(|error| {
+        let cut = error.kind() == io::ErrorKind::UnexpectedEof;
+        if cut { Error::Damaged("it is cut off") } else { Error::Read(error) }
+    })
+}
+
+#[cfg(test)]
+mod tests;

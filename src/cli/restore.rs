@@ -1,0 +1,145 @@
+//! `sigillo restore`: a store from a backup.
+
+use std::{
+    fs::File,
+    io::{BufReader, Write},
+    path::PathBuf,
+    sync::Arc,
+};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{Failure, audit::public_key, serve::config::Config};
+use crate::{
+    backup::BackupReader,
+    domain::{audit::Head, checkpoint::Checkpoint},
+    officer_key::Holder,
+    store::{Reader, Space, durable, logged_event, sled},
+};
+
+/// Makes the store of a configuration from a backup, with an officer's key.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  sigillo restore --config serve.toml --backup monday.backup --cert officer-1.pem --key officer-1.key \\
+    --public-key audit.pub.pem
+
+Writes the directory that `store.directory` names, which must not exist; there is no store until everything was verified.
+What happened since the backup is missing in it: `serve` refuses it until officers have ordered its recovery
+(`sigillo recover plan --help`).
+
+Exit codes: 0 done; 1 the backup cannot be opened or does not hold, or there is a store; 64 bad options or configuration.")]
+pub struct Args {
+    /// Configuration of `serve` whose store is to be made.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// The backup.
+    #[arg(long, value_name = "FILE")]
+    backup: PathBuf,
+    /// An officer's certificate, PEM.
+    #[arg(long, value_name = "FILE")]
+    cert: PathBuf,
+    /// Its private key, PKCS#8 PEM, mode 0400, 0440 or 0600.
+    #[arg(long, value_name = "FILE")]
+    key: PathBuf,
+    /// Public half of the authority's audit key, PEM.
+    #[arg(long, value_name = "FILE")]
+    public_key: PathBuf,
+}
+
+/// Entries written in one step.
+const STEP: usize = 1024;
+
+/// Runs the command and writes its answer to `out`.
+pub fn run(args: &Args, out: &mut impl Write) -> Result<(), Failure> {
+    let config = Config::load(&args.config).map_err(Failure::config)?;
+    let public = public_key(&args.public_key)?;
+    let holder = Holder::load(&args.cert, &args.key).map_err(Failure::failed)?;
+    let at = |e: &dyn std::error::Error| Failure::failed(format!("{}: {e}", args.backup.display()));
+    let file = File::open(&args.backup).map_err(|e| at(&e))?;
+    let size = file.metadata().map_err(|e| at(&e))?.len();
+    let style = ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes}").map_err(Failure::failed)?;
+    let progress = ProgressBar::new(size).with_style(style);
+    let mut backup =
+        BackupReader::open(BufReader::new(progress.wrap_read(file)), &holder).map_err(|e| at(&e))?;
+    let checkpoint = Checkpoint::open(backup.checkpoint(), &public).map_err(|e| at(&e))?;
+    if checkpoint.log != config.log || backup.log() != config.log {
+        let (log, of) = (&config.log, &checkpoint.log);
+        return Err(Failure::failed(format!(
+            "the backup is of log \"{of}\", the configuration names \"{log}\""
+        )));
+    }
+    durable::deny_sync_file_range().map_err(Failure::failed)?;
+    let restore = sled::Restore::begin(&config.store()).map_err(Failure::failed)?;
+    let filled = fill(&restore, &mut backup).map_err(|e| at(&e));
+    progress.finish_and_clear();
+    let done = filled.and_then(|entries| {
+        let head = restore.finish(|reader, head| check(reader, head, &checkpoint).map_err(Broken))?;
+        Ok((entries, head))
+    });
+    let (entries, head) = done?;
+    writeln!(
+        out,
+        "restored {entries} records up to event {} of {}: `serve` refuses them until officers have ordered the \
+         recovery, unless nothing has happened since",
+        head.seq, checkpoint.time
+    )
+    .map_err(Failure::failed)
+}
+
+/// Why the store that was made is not the one that was backed up.
+struct Broken(String);
+
+impl From<sled::OpenError> for Broken {
+    fn from(e: sled::OpenError) -> Self {
+        Self(e.to_string())
+    }
+}
+
+impl From<Broken> for Failure {
+    fn from(Broken(why): Broken) -> Self {
+        Self::failed(why)
+    }
+}
+
+/// Why a restore ended before it was whole.
+#[derive(Debug, thiserror::Error)]
+enum Stopped {
+    #[error(transparent)]
+    Backup(#[from] crate::backup::Error),
+    #[error(transparent)]
+    Store(#[from] sled::OpenError),
+}
+
+fn fill(restore: &sled::Restore, backup: &mut BackupReader<impl std::io::Read>) -> Result<u64, Stopped> {
+    let mut count = 0_u64;
+    while let Some(entries) = backup.next(STEP)? {
+        count = count.saturating_add(u64::try_from(entries.len()).unwrap_or(u64::MAX));
+        restore.write(entries)?;
+    }
+    Ok(count)
+}
+
+/// The whole log is chained, and ends where the checkpoint says.
+fn check(reader: &Arc<dyn Reader>, end: Head, checkpoint: &Checkpoint) -> Result<(), String> {
+    let mut head = Head::EMPTY;
+    loop {
+        let from = head.seq.saturating_add(1).to_be_bytes();
+        let found = reader.scan(Space::Event, &[], &from, STEP).map_err(|e| e.to_string())?;
+        for event in &found {
+            let (hash, bytes) = logged_event(&event.record.value).ok_or("an event is damaged")?;
+            let next = head.next(bytes).ok_or("an event cannot be chained")?;
+            if next.hash != *hash || event.key != next.seq.to_be_bytes() {
+                return Err(format!("event {} is not the one that was chained", next.seq));
+            }
+            head = next;
+        }
+        if found.len() < STEP {
+            break;
+        }
+    }
+    if head != end || head != checkpoint.head {
+        return Err("the log does not end where the backup's checkpoint says".into());
+    }
+    Ok(())
+}
