@@ -12,7 +12,7 @@ use rustls_pki_types::{SubjectPublicKeyInfoDer, pem::PemObject};
 
 use super::{
     Failure,
-    client::{Connection, block_on},
+    client::{Connection, block_on, download},
 };
 use crate::{
     api,
@@ -133,21 +133,7 @@ pub fn run(command: &Command, out: &mut impl Write) -> Result<(), Failure> {
 
 fn export(args: &Export, out: &mut impl Write) -> Result<(), Failure> {
     let client = args.connection.client(ClientLimits::default())?;
-    let at = |e: &dyn std::error::Error| Failure::failed(format!("{}: {e}", args.out.display()));
-    let written = block_on(async {
-        let mut file = tokio::fs::File::create_new(&args.out).await.map_err(|e| at(&e))?;
-        let done = client.download("/v1/audit/events", HeaderMap::new(), &mut file).await;
-        match done {
-            Ok(bytes) => {
-                file.sync_all().await.map_err(|e| at(&e))?;
-                Ok(bytes)
-            }
-            Err(e) => {
-                tokio::fs::remove_file(&args.out).await.map_err(|e| at(&e))?;
-                Err(Failure::failed(e))
-            }
-        }
-    })?;
+    let written = block_on(download(&client, "/v1/audit/events", HeaderMap::new(), &args.out, 0o644))?;
     writeln!(out, "{} bytes in {}", written, args.out.display()).map_err(Failure::failed)
 }
 

@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{
     Failure,
-    client::{Connection, block_on},
+    client::{Connection, block_on, download},
 };
 use crate::client::ClientLimits;
 
@@ -36,28 +36,13 @@ pub struct Args {
 /// Runs the command and writes its answer to `out`.
 pub fn run(args: &Args, out: &mut impl Write) -> Result<(), Failure> {
     let client = args.connection.client(ClientLimits::default())?;
-    let at = |e: &dyn std::error::Error| Failure::failed(format!("{}: {e}", args.out.display()));
     let spinner = ProgressBar::new_spinner()
         .with_style(ProgressStyle::with_template("{spinner} {msg} {elapsed}").map_err(Failure::failed)?)
         .with_message("receiving the backup");
     spinner.enable_steady_tick(Duration::from_millis(100));
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT, HeaderValue::from_static("application/octet-stream"));
-    let written = block_on(async {
-        let mut options = tokio::fs::OpenOptions::new();
-        let mut file =
-            options.write(true).create_new(true).mode(0o600).open(&args.out).await.map_err(|e| at(&e))?;
-        match client.download("/v1/backup", headers, &mut file).await {
-            Ok(bytes) => {
-                file.sync_all().await.map_err(|e| at(&e))?;
-                Ok(bytes)
-            }
-            Err(e) => {
-                tokio::fs::remove_file(&args.out).await.map_err(|e| at(&e))?;
-                Err(Failure::failed(e))
-            }
-        }
-    });
+    let written = block_on(download(&client, "/v1/backup", headers, &args.out, 0o600));
     spinner.finish_and_clear();
     writeln!(out, "{} bytes in {}", written?, args.out.display()).map_err(Failure::failed)
 }

@@ -1,6 +1,11 @@
 //! How commands reach a running authority.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use hyper::HeaderMap;
 
 use super::Failure;
 use crate::{
@@ -41,4 +46,28 @@ impl Connection {
 pub(super) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.map_err(Failure::failed)?.block_on(work)
+}
+
+/// Reads a stream of any length into a file that must not exist, of this mode, and gives its length. The file is kept only
+/// if it is whole.
+pub(super) async fn download(
+    client: &Client,
+    path: &str,
+    headers: HeaderMap,
+    to: &Path,
+    mode: u32,
+) -> Result<u64, Failure> {
+    let at = |e: std::io::Error| Failure::failed(format!("{}: {e}", to.display()));
+    let mut options = tokio::fs::OpenOptions::new();
+    let mut file = options.write(true).create_new(true).mode(mode).open(to).await.map_err(at)?;
+    match client.download(path, headers, &mut file).await {
+        Ok(bytes) => {
+            file.sync_all().await.map_err(at)?;
+            Ok(bytes)
+        }
+        Err(e) => {
+            tokio::fs::remove_file(to).await.map_err(at)?;
+            Err(Failure::failed(e))
+        }
+    }
 }

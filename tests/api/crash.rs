@@ -141,3 +141,91 @@ async fn killed_at_any_moment_it_keeps_what_it_said() {
     assert_eq!(granted, 5, "no restart gives another try");
     assert_eq!(log.of("service.started").count(), rounds + 1);
 }
+
+/// Guessers at one time, each with so many guesses at a card that takes five.
+const GUESSERS: usize = 8;
+const GUESSES: usize = 4;
+const LIMIT: usize = 5;
+
+/// Guesses in parallel until the authority is gone; answers the ids of what was decided.
+async fn guess(
+    desk: &Arc<Api>,
+    card: &Card,
+    answered: &Arc<AtomicUsize>,
+    kill: &Arc<Notify>,
+    enough: usize,
+) -> Vec<String> {
+    let mut guessers = JoinSet::new();
+    for _ in 0..GUESSERS {
+        let (desk, card, answered, kill) =
+            (Arc::clone(desk), card.clone(), Arc::clone(answered), Arc::clone(kill));
+        guessers.spawn(async move {
+            let mut ids = Vec::new();
+            for _ in 0..GUESSES {
+                let answer = desk.try_post("/v1/verifications", Some(&key()), &card.guess("00000000")).await;
+                let Ok(answer) = answer else { break };
+                ids.push(answer.ok()["verification"].as_str().unwrap().to_owned());
+                if answered.fetch_add(1, Ordering::SeqCst) + 1 >= enough {
+                    kill.notify_one();
+                }
+            }
+            ids
+        });
+    }
+    if enough == 0 {
+        kill.notify_one();
+    }
+    guessers.join_all().await.concat()
+}
+
+/// Each round guesses at a card of its own from many sides, is killed somewhere in it, and goes on guessing: five tries of
+/// each card were ever granted, every answer that was given is in the log, and the log is whole.
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_under_parallel_guessing_it_gives_no_try_back() {
+    let mut home = Installation::serving().await;
+    let rounds = rounds(ROUNDS);
+    let (mut told, mut random, mut cards) = (Vec::new(), 2026_usize, Vec::new());
+    for _ in 0..rounds {
+        let desk = Arc::new(home.api("desk"));
+        let active = home.activated(&desk).await;
+        random = (random * 1_103_515_245 + 12_345) % (1 << 31);
+        let enough = (random >> 8) % (GUESSERS * GUESSES / 2);
+        let (answered, kill) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
+        let guessing = {
+            let (desk, card) = (Arc::clone(&desk), active.card.clone());
+            let (answered, kill) = (Arc::clone(&answered), Arc::clone(&kill));
+            tokio::spawn(async move { guess(&desk, &card, &answered, &kill, enough).await })
+        };
+        kill.notified().await;
+        home.serve.as_mut().unwrap().kill();
+        told.extend(guessing.await.unwrap());
+        home.start().await;
+        let desk = home.api("desk");
+        for _ in 0..=LIMIT {
+            let (outcome, id) = active.card.verify(&desk, "00000000").await;
+            assert_eq!(outcome, "rejected");
+            told.push(id);
+        }
+        assert_eq!(active.card.look_up(&desk).await["cip_tries_left"], 0);
+        cards.push(active);
+    }
+    home.sigillo_as("auditor", &["audit", "export"], &["--out", "whole.ndjson"]).ended(0);
+    home.sigillo(&["audit", "verify", "--public-key", "authority/public/audit.pub.pem", "whole.ndjson"])
+        .ended(0);
+    let log = Log::parse(&fs::read_to_string(home.path("whole.ndjson")).unwrap());
+    let decided: BTreeSet<_> = log.of("verification.decided").map(|e| e.text("verification")).collect();
+    for id in &told {
+        assert!(decided.contains(id.as_str()), "{id} was told and is not in the log");
+    }
+    let ids: BTreeMap<_, _> =
+        log.of("card.activated").map(|event| (event.text("request"), event.text("card"))).collect();
+    for active in &cards {
+        let of_card = log.about(ids[active.request.as_str()]);
+        let spent = of_card.filter(|event| event.text("kind") == "verification.spent");
+        assert_eq!(spent.filter(|event| event.is_granted()).count(), LIMIT, "{}", active.card.team_number);
+    }
+    println!(
+        "{rounds} kills, {} answers, all in the log; {LIMIT} tries of each card were granted",
+        told.len()
+    );
+}
