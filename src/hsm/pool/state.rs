@@ -114,20 +114,20 @@ impl Shared {
                 tracing::info!("the HSM token is back: every check of the start was passed again");
             }
             Phase::Up { .. } => tracing::info!("the HSM answers in time again"),
-            Phase::Degraded { .. } => tracing::warn!(reason, "the HSM is late"),
+            Phase::Degraded { .. } => tracing::warn!(%reason, "the HSM is late"),
             Phase::Leaving { .. } => {
-                tracing::error!(reason, "HSM token lost: no more calls are sent to it");
+                tracing::error!(%reason, "HSM token lost: no more calls are sent to it");
             }
             Phase::Waiting { until, .. } => {
                 let pause_ms = until.saturating_sub(at).as_millis();
-                tracing::warn!(reason, pause_ms, "the HSM token is not in use");
+                tracing::warn!(%reason, pause_ms, "the HSM token is not in use");
             }
             Phase::Opening { .. } => tracing::info!("opening the HSM token again"),
             Phase::Refused => {
-                tracing::error!(reason, "the HSM token is refused; it is not opened again in this process");
+                tracing::error!(%reason, "the HSM token is refused; it is not opened again in this process");
             }
             Phase::GivenUp => {
-                tracing::error!(reason, "the HSM module is given up: this process must end");
+                tracing::error!(%reason, "the HSM module is given up: this process must end");
                 self.given_up.send_replace(true);
             }
         }
