@@ -9,7 +9,7 @@ DEMO := target/release/demo
 help:
 	@echo "make demo   a citizen's whole journey with real parts; ends by itself"
 	@echo "make run    the same installation, running until Ctrl-C"
-	@echo "make test   every test, with SoftHSM, mutual TLS and a mail relay"
+	@echo "make test   every test, with SoftHSM, p11-kit, kryoptic, mutual TLS and a mail relay"
 	@echo "make lint   format, clippy, documentation, and cargo-deny where it is installed"
 	@echo "make bench  verifications as a share of the ceiling (TLS and HTTP alone), in one run"
 	@echo "make prove  the crash tests with 100 crashes each, and all else in release"
@@ -30,6 +30,10 @@ test: deps
 	$(CARGO) fmt --all --check
 	/usr/bin/python3 tests/vectors/make.py --check
 	$(CARGO) test --workspace --locked
+	sh tests/support/kryoptic.sh
+	SIGILLO_HSM=kryoptic $(CARGO) test --locked --test hsm
+	SIGILLO_HSM=p11-kit $(CARGO) test --locked --test hsm
+	SIGILLO_HSM=p11-kit $(CARGO) test --locked --test api journey
 
 lint:
 	$(CARGO) fmt --all --check
@@ -45,3 +49,7 @@ bench: deps
 # 100 crashes of the store and of the service under load instead of 8 and 6, everything in release.
 prove: deps
 	SIGILLO_ROUNDS=100 $(CARGO) test --release --workspace --locked
+	sh tests/support/kryoptic.sh
+	SIGILLO_HSM=kryoptic $(CARGO) test --release --locked --test hsm
+	SIGILLO_HSM=p11-kit $(CARGO) test --release --locked --test hsm
+	SIGILLO_HSM=p11-kit SIGILLO_ROUNDS=20 $(CARGO) test --release --locked --test api

@@ -209,6 +209,31 @@ fn tokens_take_the_shipped_files() {
     }
 }
 
+/// Profiles of other tokens name modules, variables and keys that the loader takes, for either role.
+#[test]
+fn profiles_of_other_tokens_are_taken() {
+    let address = "unix:path=/run/sigillo/authority.socket";
+    let conf = root().join("hsm-config/kryoptic.conf");
+    for (name, module, variable, value) in [
+        ("kryoptic", "libkryoptic_pkcs11.so", "KRYOPTIC_CONF", conf.to_str().unwrap()),
+        ("p11-kit", "p11-kit-client.so", "P11_KIT_SERVER_ADDRESS", address),
+    ] {
+        let file = root().join(format!("hsm-config/{name}.toml.example"));
+        let config = hsm::config::Config::load(&file).unwrap();
+        assert_eq!((config.role, config.module.ends_with(module)), (Role::Authority, true));
+        assert_eq!(config.missing_environment().unwrap(), [(variable.to_owned(), value.to_owned())]);
+        assert_eq!(config.token.slot, None);
+        let courier = fs::read_to_string(&file).unwrap().replace("authority", "courier");
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("courier.toml");
+        fs::write(&file, courier.replace("# [so_pin]", "[so_pin]").replace("# file =", "file =")).unwrap();
+        assert_eq!(hsm::config::Config::load(&file).unwrap().role, Role::Courier);
+    }
+    let slots: Table = fs::read_to_string(format!("{}.example", conf.display())).unwrap().parse().unwrap();
+    let path = slots["slots"][0]["dbargs"].as_str().unwrap();
+    assert!(Path::new(path).is_absolute());
+}
+
 #[test]
 fn the_courier_takes_the_shipped_files() {
     let file = root().join("policies/courier/courier.toml.example");
@@ -231,6 +256,9 @@ fn every_example_is_looked_at_here() {
         "courier.toml.example",
         "courier.toml.example",
         "kannel.conf.example",
+        "kryoptic.conf.example",
+        "kryoptic.toml.example",
+        "p11-kit.toml.example",
         "serve.toml.example",
         "softhsm2-authority.conf.example",
         "softhsm2-courier.conf.example",

@@ -1,19 +1,26 @@
-//! The HSM adapter and `sigillo hsm` on real SoftHSM tokens, a pair of its own for each test.
+//! The HSM adapter and `sigillo hsm` on real tokens, a pair of its own for each test; `hsm/kind.rs` says of what kind.
 //!
-//! SoftHSM reads its configuration once per process, so everything that needs a token runs in a child: the program
+//! A module reads its configuration once per process, so everything that needs a token runs in a child: the program
 //! itself, or this test binary again (`hsm/inside.rs`).
 
 #![expect(
-    clippy::unwrap_used,
+    clippy::expect_used,
     clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
     reason = "clippy allows these in test functions, and not in what test functions call"
 )]
 
 #[path = "hsm/inside.rs"]
 mod inside;
+#[path = "hsm/kind.rs"]
+mod kind;
 #[path = "hsm/lab.rs"]
 mod lab;
+#[path = "support/p11_kit.rs"]
+mod p11_kit;
 
+use kind::{Kind, kind};
 use lab::{Lab, Ran};
 use serde_json::Value;
 
@@ -89,14 +96,32 @@ fn second_init_and_second_receive_change_nothing() {
 #[test]
 fn a_wrong_pin_is_tried_exactly_once() {
     let lab = Lab::with_keys();
-    lab.set_pin("authority", "not-the-pin");
-    let before = lab.login_counter("authority");
-    for command in ["status", "selftest"] {
-        let refused = lab.run(&["hsm", command, "--config", "authority.toml"]).failed(1);
-        assert!(refused.err.contains("one attempt was made and no other will be"), "{}", refused.err);
-        assert!(!refused.err.contains("not-the-pin") && refused.out.is_empty());
+    let attempts = |commands: &[&str], says: &str| {
+        lab.set_pin("authority", "not-the-pin");
+        for command in commands {
+            let refused = lab.run(&["hsm", command, "--config", "authority.toml"]).failed(1);
+            assert!(refused.err.contains(says), "{}", refused.err);
+            assert!(!refused.err.contains("not-the-pin") && refused.out.is_empty());
+        }
+        lab.set_pin("authority", "authority-user-pin");
+    };
+    let once = "one attempt was made and no other will be";
+    match kind() {
+        Kind::P11Kit | Kind::SoftHsm => {
+            let before = lab.login_counter("authority");
+            attempts(&["status", "selftest"], once);
+            assert_eq!(lab.login_counter("authority"), before + 2, "one attempt for each command");
+        }
+        // It locks at the tenth wrong PIN in a row, and the right one takes the count back.
+        Kind::Kryoptic => {
+            attempts(&["status"; 9], once);
+            lab.status("authority").ok();
+            attempts(&["status"; 9], once);
+            attempts(&["selftest"], "has locked its user PIN");
+            let locked = lab.status("authority").failed(1);
+            assert!(locked.err.contains("its security officer must set a new one"), "{}", locked.err);
+        }
     }
-    assert_eq!(lab.login_counter("authority"), before + 2, "one attempt for each command");
 }
 
 #[test]
@@ -260,14 +285,14 @@ fn keys_of_another_version_are_not_taken_for_ours() {
 #[test]
 fn a_token_is_found_by_label_and_serial() {
     let lab = Lab::with_keys();
-    let token = lab.status("authority").ok().json()["token"].clone();
+    let serial = lab.status("authority").ok().json()["token"]["serial"].clone();
     lab.inside("authority", "second_token").ok();
     let refused = lab.status("authority").failed(1);
     assert!(refused.err.contains("2 tokens have label \"sigillo-authority\""), "{}", refused.err);
-    let named = format!("[token]\nserial = {}\n", token["serial"]);
+    let named = format!("[token]\nserial = {serial}\n");
     lab.replace("authority.toml", "[token]\n", &named);
-    lab.status("authority").ok();
-    lab.replace("authority.toml", &named, &format!("[token]\nslot = {}\n", token["slot"]));
+    let slot = lab.status("authority").ok().json()["token"]["slot"].clone();
+    lab.replace("authority.toml", &named, &format!("[token]\nslot = {slot}\n"));
     lab.status("authority").ok();
     lab.replace("authority.toml", "[token]\n", "[token]\nserial = \"0\"\n");
     let refused = lab.status("authority").failed(1);
@@ -281,29 +306,80 @@ fn a_token_is_found_by_label_and_serial() {
     assert!(refused.err.contains("has no token with label \"another\""), "{}", refused.err);
 }
 
+/// SoftHSM makes no keys of that type, and p11-kit does not forward it; kryoptic does.
 #[test]
-fn a_mechanism_that_the_token_lacks_is_named() {
+fn keys_that_are_bound_to_their_mac_are_made_or_the_lack_is_named() {
     let lab = Lab::new();
-    lab.append("courier.toml", "[keys]\ntype = \"sha256_hmac\"\n");
-    let refused = lab.run(&["hsm", "init", "--config", "courier.toml", "--out", "c"]).failed(1);
-    assert!(refused.err.contains("making key \"deliver\": GenerateKey: MechanismInvalid"), "{}", refused.err);
-    assert!(!refused.err.contains("half way"), "{}", refused.err);
+    for role in ["authority", "courier"] {
+        lab.append(&format!("{role}.toml"), "[keys]\ntype = \"sha256_hmac\"\n");
+    }
+    match kind() {
+        Kind::P11Kit | Kind::SoftHsm => {
+            let refused = lab.run(&["hsm", "init", "--config", "courier.toml", "--out", "c"]).failed(1);
+            assert!(
+                refused.err.contains("making key \"deliver\": GenerateKey: MechanismInvalid"),
+                "{}",
+                refused.err
+            );
+            assert!(!refused.err.contains("half way"), "{}", refused.err);
+        }
+        Kind::Kryoptic => {
+            lab.ceremony();
+            let generic = "type = \"generic_secret\"";
+            for role in ["authority", "courier"] {
+                lab.run(&["hsm", "selftest", "--config", &format!("{role}.toml")]).ok();
+                lab.replace(&format!("{role}.toml"), "type = \"sha256_hmac\"", generic);
+                let refused = lab.run(&["hsm", "selftest", "--config", &format!("{role}.toml")]).failed(1);
+                assert!(refused.err.contains("key \"verify\" is not of type"), "{}", refused.err);
+            }
+        }
+    }
+}
+
+#[test]
+fn keys_are_used_through_session_copies_where_the_token_makes_them() {
+    let lab = Lab::with_keys();
+    let said = |what: &str| {
+        let ran = lab.inside("authority", "copies").ok();
+        assert_eq!(ran.line("copies "), format!("copies {what}"));
+        ran.line("mac ")
+    };
+    let through_copies = said("3");
+    lab.append("authority.toml", "[keys]\nsession_copies = \"off\"\n");
+    assert_eq!(said("0"), through_copies, "the token object gives the same MAC");
+    lab.replace("authority.toml", "\"off\"", "\"auto\"");
+    lab.inside("authority", "index_unmodifiable").ok();
+    match kind() {
+        // No copy of a key that cannot be changed: its token object is used, without a word.
+        Kind::P11Kit | Kind::SoftHsm => assert_ne!(said("2"), through_copies),
+        Kind::Kryoptic => assert_ne!(said("3"), through_copies),
+    }
 }
 
 #[test]
 fn a_token_that_vanishes_is_down_until_it_is_back_and_no_other_takes_its_place() {
-    let (lab, other) = (Lab::with_keys(), Lab::with_keys());
-    std::fs::rename(other.path("tokens-authority"), lab.path("tokens-other")).unwrap();
-    lab.inside("authority", "token_vanishes").ok();
+    let lab = Lab::with_keys();
+    match kind() {
+        Kind::P11Kit | Kind::SoftHsm => {
+            let other = Lab::with_keys();
+            std::fs::rename(other.path("tokens-authority"), lab.path("tokens-other")).unwrap();
+            lab.inside("authority", "token_vanishes").ok();
+        }
+        // It keeps its file open, so the file can be moved; a key that is deleted is seen.
+        Kind::Kryoptic => {
+            lab.inside("authority", "key_vanishes").ok();
+        }
+    }
 }
 
 #[test]
 fn environment_that_does_not_come_through_ends_the_program() {
     let lab = Lab::with_keys();
-    let missing = format!("SOFTHSM2_CONF={}", lab.path("softhsm2-authority.conf").display());
+    let (variable, value) = lab.variable("authority");
+    let missing = format!("{variable}={value}");
     let status = ["hsm", "status", "--config", "authority.toml"];
     let looping = lab.run_with(&status, &[("SIGILLO_ENVIRONMENT_SET", &missing)]).failed(1);
-    assert!(looping.err.contains("started again for SOFTHSM2_CONF"), "{}", looping.err);
+    assert!(looping.err.contains(&format!("started again for {variable}")), "{}", looping.err);
     // A child of a process with another token's variables starts itself again all the same.
-    lab.run_with(&status, &[("SIGILLO_ENVIRONMENT_SET", "SOFTHSM2_CONF=other")]).ok();
+    lab.run_with(&status, &[("SIGILLO_ENVIRONMENT_SET", &format!("{variable}=other"))]).ok();
 }

@@ -84,6 +84,17 @@ pub enum MacKeyType {
     Sha256Hmac,
 }
 
+/// Whether MAC keys are used through session copies (`C_CopyObject`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SessionCopies {
+    /// A copy of each where the token makes one; the token object where it does not.
+    #[default]
+    Auto,
+    /// The token objects only.
+    Off,
+}
+
 /// Which token. Whatever is given must match.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenName {
@@ -125,6 +136,8 @@ pub struct Config {
     pub token: TokenName,
     /// Key type of the MAC keys that `hsm init` makes and that start-up expects.
     pub mac_key_type: MacKeyType,
+    /// Whether the workers use session copies of the MAC keys.
+    pub session_copies: SessionCopies,
     /// Version of the key set, 1 to 99; part of each key's `CKA_ID`.
     pub key_version: u8,
     /// Worker threads, each with a session of its own: 1 to 256.
@@ -133,7 +146,7 @@ pub struct Config {
     pub limits: PoolLimits,
     pin: pin::Source,
     so_pin: Option<pin::Source>,
-    environment: BTreeMap<String, PathBuf>,
+    environment: BTreeMap<String, Variable>,
     sandbox: Extra,
 }
 
@@ -196,7 +209,13 @@ impl Config {
             if name.starts_with("LD_") {
                 return Err(at(span, "LD_ variables change what code is loaded and are refused"));
             }
-            environment.insert(name, base.join(value));
+            environment.insert(
+                name,
+                match value {
+                    Variable::Path(path) => Variable::Path(base.join(path)),
+                    Variable::Text { text } => Variable::Text { text },
+                },
+            );
         }
         Ok(Self {
             file: file.to_owned(),
@@ -204,6 +223,7 @@ impl Config {
             module: base.join(raw.module.into_inner()),
             token: TokenName { label: token.label, serial: token.serial, slot: token.slot },
             mac_key_type: raw.keys.key_type,
+            session_copies: raw.keys.session_copies,
             key_version: u8::try_from(key_version).map_err(too_big)?,
             workers: usize::try_from(workers).map_err(too_big)?,
             limits: PoolLimits {
@@ -245,10 +265,11 @@ impl Config {
         let beside = |paths: &[PathBuf]| paths.iter().map(|path| base.join(path)).collect::<Vec<_>>();
         let mut read =
             sandbox::paths::beside([self.module.as_path()].into_iter().chain(self.pin.path().as_deref()));
-        read.extend(self.environment.values().cloned());
+        read.extend(self.environment.values().filter_map(Variable::path).map(Path::to_owned));
         read.extend(beside(&self.sandbox.read));
         let mut write = beside(&self.sandbox.write);
-        write.extend(self.environment.get("SOFTHSM2_CONF").and_then(|file| softhsm_tokens(file)));
+        let softhsm = self.environment.get("SOFTHSM2_CONF").and_then(Variable::path);
+        write.extend(softhsm.and_then(softhsm_tokens));
         Profile {
             read,
             write,
@@ -259,18 +280,23 @@ impl Config {
         }
     }
 
-    /// Variables of `[environment]` that this process does not have, with their absolute values. The module reads
-    /// them when it is loaded, and a process cannot safely set its own: see `cli::reexec`.
+    /// Variables of `[environment]` that this process does not have, with their values, paths absolute. The module
+    /// reads them when it is loaded, and a process cannot safely set its own: see `cli::reexec`.
     pub fn missing_environment(&self) -> Result<Vec<(String, String)>, Error> {
         let mut missing = Vec::new();
         for (name, value) in &self.environment {
-            let value = std::path::absolute(value)
-                .map_err(|error| Error::new(&self.file, None, format!("{name}: {error}")))?;
-            let value = value.to_str().ok_or_else(|| {
-                Error::new(&self.file, None, format!("{name}: the path is not valid UTF-8"))
-            })?;
-            if variable(name).as_deref() != Some(value) {
-                missing.push((name.clone(), value.to_owned()));
+            let value = match value {
+                Variable::Text { text } => text.clone(),
+                Variable::Path(path) => std::path::absolute(path)
+                    .map_err(|error| Error::new(&self.file, None, format!("{name}: {error}")))?
+                    .into_os_string()
+                    .into_string()
+                    .map_err(|_| {
+                        Error::new(&self.file, None, format!("{name}: the path is not valid UTF-8"))
+                    })?,
+            };
+            if variable(name).as_deref() != Some(value.as_str()) {
+                missing.push((name.clone(), value));
             }
         }
         Ok(missing)
@@ -303,9 +329,28 @@ struct Raw {
     #[serde(default)]
     pool: RawPool,
     #[serde(default)]
-    environment: BTreeMap<Spanned<String>, PathBuf>,
+    environment: BTreeMap<Spanned<String>, Variable>,
     #[serde(default)]
     sandbox: Extra,
+}
+
+/// The value of a variable that a module reads.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged, expecting = "a variable is a path, or { text = \"...\" } for what is none")]
+enum Variable {
+    /// A path, relative to the configuration file.
+    Path(PathBuf),
+    /// Anything else, taken as it is, such as the address of a p11-kit server.
+    Text { text: String },
+}
+
+impl Variable {
+    fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Path(path) => Some(path),
+            Self::Text { .. } => None,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -321,12 +366,17 @@ struct RawToken {
 struct RawKeys {
     #[serde(rename = "type")]
     key_type: MacKeyType,
+    session_copies: SessionCopies,
     version: Spanned<u64>,
 }
 
 impl Default for RawKeys {
     fn default() -> Self {
-        Self { key_type: MacKeyType::default(), version: Spanned::new(0..0, 1) }
+        Self {
+            key_type: MacKeyType::default(),
+            session_copies: SessionCopies::default(),
+            version: Spanned::new(0..0, 1),
+        }
     }
 }
 

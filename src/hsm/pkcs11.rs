@@ -40,7 +40,7 @@ use self::{
 };
 use super::{
     Error, Role, Token,
-    config::{self, Config},
+    config::{self, Config, SessionCopies},
 };
 
 /// Why a token did not come into use.
@@ -162,6 +162,11 @@ impl Device {
         &self.link.facts
     }
 
+    /// How many MAC keys are used through a session copy.
+    pub const fn session_copies(&self) -> usize {
+        self.copies
+    }
+
     /// The keys in use.
     pub fn keys(&self) -> &[KeyReport] {
         &self.reports
@@ -203,7 +208,7 @@ fn handles(
     for Entry { report, handle } in entries {
         let handle = handle.ok_or_else(|| missing(report.name))?;
         match report.name.kind() {
-            Kind::Mac(key) => match copy(link, report.name, handle)? {
+            Kind::Mac(key) => match copy(link, config, report.name, handle)? {
                 Some(copy) => {
                     copies = copies.saturating_add(1);
                     macs.push((key, copy));
@@ -223,20 +228,51 @@ fn handles(
     Ok((Keys { role: config.role, version: config.key_version, macs, audit, contact }, copies))
 }
 
-/// A session copy, or nothing where the token makes none.
-fn copy(link: &Link, name: KeyName, key: ObjectHandle) -> Result<Option<ObjectHandle>, Error> {
+/// A session copy, or nothing where the token makes none or none is wanted.
+fn copy(
+    link: &Link,
+    config: &Config,
+    name: KeyName,
+    key: ObjectHandle,
+) -> Result<Option<ObjectHandle>, Error> {
+    match config.session_copies {
+        SessionCopies::Off => return Ok(None),
+        SessionCopies::Auto => {}
+    }
     link.with(|session| match session.copy_object(key, &[Attribute::Token(false)]) {
         Ok(copy) => Ok(Some(copy)),
-        // SoftHSM says the second of a key with CKA_MODIFIABLE=false.
-        Err(error)
-            if rv::class(&error) == rv::Class::Unsupported
-                || matches!(
-                    error,
-                    P11::Pkcs11(RvError::AttributeReadOnly | RvError::ActionProhibited, _)
-                ) =>
-        {
-            Ok(None)
-        }
+        Err(error) if makes_no_copy(&error) => Ok(None),
         Err(error) => Err(rv::error(&format!("session copy of key {:?}", name.label()), &error)),
     })
+}
+
+/// Whether a refused `C_CopyObject` says that this token makes no copy of this key: tokens without the function
+/// (tpm2-pkcs11), and SoftHSM of a key with `CKA_MODIFIABLE=false`. The token object does the same, if slower.
+fn makes_no_copy(error: &P11) -> bool {
+    rv::class(error) == rv::Class::Unsupported
+        || matches!(error, P11::Pkcs11(RvError::AttributeReadOnly | RvError::ActionProhibited, _))
+}
+
+#[cfg(test)]
+mod tests {
+    use cryptoki::context::Function;
+
+    use super::*;
+
+    #[test]
+    fn a_token_without_copies_is_told_from_one_that_failed() {
+        let refused = |value| makes_no_copy(&P11::Pkcs11(value, Function::CopyObject));
+        assert!(makes_no_copy(&P11::NullFunctionPointer), "the module's function list has none");
+        for no_copy in [
+            RvError::FunctionNotSupported,
+            RvError::ActionProhibited,
+            RvError::AttributeReadOnly,
+            RvError::TemplateInconsistent,
+        ] {
+            assert!(refused(no_copy));
+        }
+        for failed in [RvError::DeviceError, RvError::GeneralError, RvError::ObjectHandleInvalid] {
+            assert!(!refused(failed));
+        }
+    }
 }

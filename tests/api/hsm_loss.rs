@@ -17,19 +17,20 @@ use tokio::task::JoinSet;
 
 use crate::{
     fixture::{Activated, Api, Installation, audit::Log, cards::wrong, eventually},
+    p11_kit_server::softhsm,
     rounds::rounds,
 };
 
 /// What the guesses of one card were answered.
 #[derive(Clone, Copy, Debug, Default)]
-struct Answers {
-    rejected: u64,
-    unavailable: u64,
+pub(crate) struct Answers {
+    pub(crate) rejected: u64,
+    pub(crate) unavailable: u64,
 }
 
 /// Guesses one after another until told to stop. A wrong guess is never accepted, and every answer is "rejected" or
 /// 503.
-async fn guess(
+pub(crate) async fn guess(
     desk: Arc<Api>,
     active: Activated,
     cip: String,
@@ -57,14 +58,14 @@ async fn state(home: &Installation) -> String {
 }
 
 /// Waits for what `/readyz` says; answers how long it took.
-async fn until(home: &Installation, what: &str) -> Duration {
+pub(crate) async fn until(home: &Installation, what: &str) -> Duration {
     let clock = SystemClock::new();
     eventually(what, async || (state(home).await == what).then_some(())).await;
     clock.uptime()
 }
 
-const DOWN: &str = "not ready: HSM down\n";
-const READY: &str = "ready\n";
+pub(crate) const DOWN: &str = "not ready: HSM down\n";
+pub(crate) const READY: &str = "ready\n";
 
 /// The number of events, while nothing but the reading adds to them.
 async fn events(home: &Installation) -> usize {
@@ -77,7 +78,7 @@ fn id<'a>(log: &'a Log, active: &Activated) -> &'a str {
 }
 
 /// Every try that is gone is in the log, every ticket once: nothing was spent that the log does not know.
-fn tries_are_accounted_for(log: &Log, active: &Activated, left: u64, limit: u64) {
+pub(crate) fn tries_are_accounted_for(log: &Log, active: &Activated, left: u64, limit: u64) {
     let card = id(log, active);
     let granted: Vec<&str> = log
         .about(card)
@@ -91,7 +92,7 @@ fn tries_are_accounted_for(log: &Log, active: &Activated, left: u64, limit: u64)
     assert_eq!(left, limit - u64::try_from(granted.len()).unwrap(), "{card}");
 }
 
-async fn tries_left(desk: &Api, active: &Activated) -> u64 {
+pub(crate) async fn tries_left(desk: &Api, active: &Activated) -> u64 {
     let found: Value = active.card.look_up(desk).await;
     found["cip_tries_left"].as_u64().unwrap()
 }
@@ -148,7 +149,7 @@ async fn a_token_that_goes_and_comes_back_under_guesses_costs_nothing_and_no_res
 }
 
 /// What the process says that it sent to its keys of codes lies within what the exported log accounts for.
-async fn operations_are_accounted_for(home: &Installation) -> String {
+pub(crate) async fn operations_are_accounted_for(home: &Installation) -> String {
     home.sigillo_as("auditor", &["audit", "export"], &["--out", "audit.ndjson"]).ended(0);
     let counted = home.sigillo(&["audit", "operations", "--json", "audit.ndjson"]).ended(0);
     let account: Value = serde_json::from_str(&counted.out).unwrap();
@@ -219,7 +220,7 @@ fn delete_key(home: &Installation, label: &str) {
     let directory = home.path("authority");
     let pin = fs::read_to_string(directory.join("pin")).unwrap();
     let deleted = Command::new("pkcs11-tool")
-        .args(["--module", "/usr/lib/softhsm/libsofthsm2.so", "--token-label", "demo-authority", "--login"])
+        .args(["--module", softhsm().to_str().unwrap(), "--token-label", "demo-authority", "--login"])
         .args(["--pin", pin.trim_end(), "--delete-object", "--type", "secrkey", "--label", label])
         .env("SOFTHSM2_CONF", directory.join("softhsm2.conf"))
         .output()

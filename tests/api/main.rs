@@ -29,6 +29,9 @@ mod journey;
 mod memory;
 mod nothing_to_steal;
 mod outage;
+mod p11_kit;
+#[path = "../support/p11_kit.rs"]
+mod p11_kit_server;
 mod recover;
 mod refused_start;
 #[path = "../support/rounds.rs"]

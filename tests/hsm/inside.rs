@@ -1,4 +1,4 @@
-//! What runs in a child with `SOFTHSM2_CONF` set, in a lab's directory: a module is configured once a process.
+//! What runs in a child with the module's variables set, in a lab's directory: a module is configured once a process.
 
 use std::{path::Path, time::Duration};
 
@@ -18,13 +18,13 @@ use sigillo::{
     secret::SecretBytes,
 };
 
-use super::lab::MODULE;
+use super::kind::kind;
 
 /// Names the act to the child.
 pub(crate) const ACT: &str = "SIGILLO_TEST_ACT";
 
 /// Every act by its name.
-const ACTS: [(&str, fn()); 16] = [
+const ACTS: [(&str, fn()); 19] = [
     ("second_token", second_token),
     ("destroy_print", destroy_print),
     ("destroy_verify", destroy_verify),
@@ -36,11 +36,14 @@ const ACTS: [(&str, fn()); 16] = [
     ("index_twice", index_twice),
     ("index_imported", index_imported),
     ("index_aes", index_aes),
+    ("index_unmodifiable", index_unmodifiable),
+    ("copies", copies),
     ("open", open),
     ("verify_mac", verify_mac),
     ("pool_authority", || wait(pool_authority())),
     ("pool_courier", || wait(pool_courier())),
     ("token_vanishes", || wait(token_vanishes())),
+    ("key_vanishes", || wait(key_vanishes())),
 ];
 
 /// In a child: the act that it is told. Elsewhere: no act is there that no test of this file asks for.
@@ -86,7 +89,7 @@ fn secret(text: &str) -> SecretBytes {
 /// A session of the token, past the adapter.
 fn edit(act: impl FnOnce(&Session)) {
     let role = role();
-    let context = Pkcs11::new(MODULE).unwrap();
+    let context = Pkcs11::new(kind().direct()).unwrap();
     context.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)).unwrap();
     let label = format!("sigillo-{role}");
     let slots = context.get_slots_with_initialized_token().unwrap();
@@ -100,7 +103,7 @@ fn edit(act: impl FnOnce(&Session)) {
 }
 
 fn second_token() {
-    let context = Pkcs11::new(MODULE).unwrap();
+    let context = Pkcs11::new(kind().direct()).unwrap();
     context.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)).unwrap();
     let slots = context.get_slots_with_token().unwrap();
     let empty =
@@ -215,6 +218,19 @@ fn index_aes() {
     });
 }
 
+fn index_unmodifiable() {
+    replace_index(&[Attribute::Modifiable(false)]);
+}
+
+/// Says how many keys are used through a copy.
+#[expect(clippy::print_stdout, reason = "the parent reads it")]
+fn copies() {
+    let device = device();
+    let mut tokens = device.tokens().unwrap();
+    let mac = tokens[0].mac(MacKey::Index, b"one message").unwrap();
+    println!("\ncopies {}\nmac {}", device.session_copies(), hex::encode(mac.expose()));
+}
+
 fn open() {
     Device::open(&config()).unwrap();
 }
@@ -290,6 +306,30 @@ async fn until(hsm: &Hsm, state: State) {
         }
     };
     tokio::time::timeout(Duration::from_secs(20), met).await.unwrap();
+}
+
+/// Another process deletes a key, and the file that had it comes back: down, and up again in this process.
+async fn key_vanishes() {
+    let (file, kept) = ("tokens-authority/42.sql", "kept.sql");
+    std::fs::copy(file, kept).unwrap();
+    let device = device();
+    let tokens = device.tokens().unwrap();
+    let limits = PoolLimits { probe_every: Duration::from_millis(100), ..config().limits };
+    let hsm = Hsm::supervised(tokens, Box::new(device.into_source(&config())), limits).unwrap();
+    let before = hsm.mac(MacKey::Print, secret("a")).await.unwrap();
+    let deleted = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "inside::child"])
+        .env(ACT, "destroy_print")
+        .output()
+        .unwrap();
+    assert!(deleted.status.success(), "{deleted:?}");
+    until(&hsm, State::Down).await;
+    assert!(matches!(hsm.mac(MacKey::Print, secret("a")).await, Err(Error::Unavailable(_))));
+    std::fs::rename(kept, file).unwrap();
+    until(&hsm, State::Up).await;
+    assert_eq!(hsm.mac(MacKey::Print, secret("a")).await.unwrap().expose(), before.expose());
+    assert_eq!(hsm.recoveries(), 1);
+    hsm.close().await;
 }
 
 async fn token_vanishes() {

@@ -1,4 +1,4 @@
-//! Two SoftHSM tokens in a directory of their own, and ways to run children on them.
+//! Two tokens in a directory of their own, and ways to run children on them.
 
 use std::{
     os::unix::fs::PermissionsExt,
@@ -6,9 +6,12 @@ use std::{
     process::{Command, Output},
 };
 
-pub(crate) const MODULE: &str = "/usr/lib/softhsm/libsofthsm2.so";
+use super::kind::{Kind, VARIABLES, kind};
+use crate::p11_kit::Server;
 
 pub(crate) struct Lab {
+    /// In front of the tokens, where the kind has them. Ended before the directory goes.
+    servers: Vec<Server>,
     dir: tempfile::TempDir,
 }
 
@@ -54,20 +57,27 @@ impl Ran {
 impl Lab {
     /// Configuration of both roles; no token yet.
     pub(crate) fn new() -> Self {
-        let lab = Self { dir: tempfile::tempdir().unwrap() };
+        let mut lab = Self { servers: Vec::new(), dir: tempfile::tempdir().unwrap() };
         for role in ["authority", "courier"] {
             let tokens = lab.path(&format!("tokens-{role}"));
             std::fs::create_dir(&tokens).unwrap();
-            let conf = format!(
-                "directories.tokendir = {}\nobjectstore.backend = file\nlog.level = ERROR\n",
-                tokens.display()
-            );
-            lab.write(&format!("softhsm2-{role}.conf"), &conf);
+            let (settings, text) = kind().settings(role, &tokens);
+            lab.write(&settings, &text);
+            let (variable, value) = match kind() {
+                Kind::Kryoptic | Kind::SoftHsm => (kind().direct_variable(), format!("{settings:?}")),
+                Kind::P11Kit => {
+                    let (variable, address) = lab.variable(role);
+                    let server = Server::start(&lab.socket(role), &lab.path(&settings));
+                    lab.servers.push(server);
+                    (variable, format!("{{ text = {address:?} }}"))
+                }
+            };
             lab.set_pin(role, &format!("{role}-user-pin"));
             let config = format!(
-                "role = \"{role}\"\nmodule = \"{MODULE}\"\n[token]\nlabel = \"sigillo-{role}\"\n\
+                "role = \"{role}\"\nmodule = {:?}\n[token]\nlabel = \"sigillo-{role}\"\n\
                  [pin]\nfile = \"{role}.pin\"\n[so_pin]\nfile = \"so.pin\"\n\
-                 [environment]\nSOFTHSM2_CONF = \"softhsm2-{role}.conf\"\n"
+                 [environment]\n{variable} = {value}\n",
+                kind().module()
             );
             lab.write(&format!("{role}.toml"), &config);
         }
@@ -107,23 +117,43 @@ impl Lab {
     pub(crate) fn run_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Ran {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sigillo"));
         command.current_dir(self.dir.path()).args(arguments).envs(variables.iter().copied());
-        command.env_remove("SOFTHSM2_CONF");
+        for variable in VARIABLES {
+            command.env_remove(variable);
+        }
         Ran::new(&command.output().unwrap())
     }
 
     /// Runs an act of `inside.rs` in a child, on the token of `role`.
     pub(crate) fn inside(&self, role: &str, act: &str) -> Ran {
+        let (variable, value) = self.variable(role);
+        let (settings, _) = kind().settings(role, Path::new(""));
         let output = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "inside::child", "--nocapture"])
             .env(super::inside::ACT, act)
             .current_dir(self.dir.path())
-            .env("SOFTHSM2_CONF", self.path(&format!("softhsm2-{role}.conf")))
+            .env(kind().direct_variable(), self.path(&settings))
+            .env(variable, value)
             .env("SIGILLO_TEST_ROLE", role)
             .output()
             .unwrap();
         let ran = Ran::new(&output);
         assert!(ran.out.contains("running 1 test"), "the child ran nothing: {act}");
         ran
+    }
+
+    /// The variable that the module of a role reads, and its value.
+    pub(crate) fn variable(&self, role: &str) -> (&'static str, String) {
+        match kind() {
+            Kind::Kryoptic | Kind::SoftHsm => {
+                let (settings, _) = kind().settings(role, Path::new(""));
+                (kind().direct_variable(), self.path(&settings).to_str().unwrap().to_owned())
+            }
+            Kind::P11Kit => ("P11_KIT_SERVER_ADDRESS", Server::address(&self.socket(role))),
+        }
+    }
+
+    fn socket(&self, role: &str) -> PathBuf {
+        self.path(&format!("{role}.socket"))
     }
 
     /// Grows by one with each wrong PIN: SoftHSM then writes its token object, whose first eight bytes count that.

@@ -18,6 +18,19 @@ command -v setpriv >/dev/null 2>&1 || missing="$missing util-linux"
 command -v cc >/dev/null 2>&1 || missing="$missing gcc libc6-dev"
 command -v curl >/dev/null 2>&1 || missing="$missing curl"
 command -v pkcs11-tool >/dev/null 2>&1 || missing="$missing opensc"
+# Tokens of other kinds: SoftHSM behind p11-kit, and what kryoptic is built with (tests/support/kryoptic.sh).
+command -v p11-kit >/dev/null 2>&1 || missing="$missing p11-kit"
+have_client() {
+    for module in /usr/lib/pkcs11/p11-kit-client.so /usr/lib/*/pkcs11/p11-kit-client.so /usr/lib64/pkcs11/p11-kit-client.so; do
+        [ -e "$module" ] && return 0
+    done
+    return 1
+}
+have_client || missing="$missing p11-kit-modules"
+command -v clang >/dev/null 2>&1 || missing="$missing clang libclang-dev"
+command -v pkg-config >/dev/null 2>&1 || missing="$missing pkg-config"
+pkg-config --exists sqlite3 2>/dev/null || missing="$missing libsqlite3-dev"
+pkg-config --exists libcrypto 2>/dev/null || missing="$missing libssl-dev"
 [ -z "$missing" ] && exit 0
 
 if ! command -v apt-get >/dev/null 2>&1; then

@@ -18,9 +18,21 @@ fn defaults_and_relative_paths() {
     assert_eq!((config.role, config.key_version, config.workers), (Role::Authority, 1, 2));
     assert_eq!((config.limits.queue, config.limits.deadline), (1024, Duration::from_millis(2000)));
     assert_eq!(config.mac_key_type, MacKeyType::GenericSecret);
+    assert_eq!(config.session_copies, SessionCopies::Auto);
     assert_eq!(
         config.missing_environment().unwrap(),
         [("SOFTHSM2_CONF".to_owned(), "/etc/sigillo/soft.conf".to_owned())]
+    );
+}
+
+/// Not every value of a module's variable is a path: p11-kit's is an address.
+#[test]
+fn a_variable_that_is_no_path_is_taken_as_it_is() {
+    let text = format!("{GOOD}[environment]\nP11_KIT_SERVER_ADDRESS = {{ text = \"unix:path=/run/x\" }}\n");
+    let config = Config::parse(Path::new("/etc/sigillo/a.toml"), &text).unwrap();
+    assert_eq!(
+        config.missing_environment().unwrap(),
+        [("P11_KIT_SERVER_ADDRESS".to_owned(), "unix:path=/run/x".to_owned())]
     );
 }
 
@@ -56,6 +68,9 @@ fn refused_with_line_and_reason() {
         (format!("{GOOD}[pool]\nprobe_ms = 1\n"), "etc/a.toml:8: pool.probe_ms must be"),
         (format!("{GOOD}[keys]\nversion = 100\n"), "etc/a.toml:8: keys.version must be 1 to 99"),
         (format!("{GOOD}[keys]\ntype = \"aes\"\n"), "etc/a.toml:8: unknown variant `aes`"),
+        (format!("{GOOD}[keys]\nsession_copies = \"on\"\n"), "etc/a.toml:8: unknown variant `on`"),
+        (format!("{GOOD}[environment]\nA = 1\n"), "etc/a.toml:8: a variable is a path, or { text"),
+        (format!("{GOOD}[environment]\nA = {{ value = \"x\" }}\n"), "etc/a.toml:8: a variable is a path, or"),
         (GOOD.replace("label = \"a\"", ""), "etc/a.toml:3: [token] needs a label, a serial or a slot"),
         (GOOD.replace("\"a\"", "\"\""), "token label must have 1 to 32 bytes"),
         (GOOD.replace("/lib/p11.so", ""), "etc/a.toml:2: module must be the path"),

@@ -13,7 +13,7 @@ use cryptoki::{
     context::{CInitializeArgs, CInitializeFlags, Pkcs11},
     error::{Error as P11, RvError},
     session::{Session, UserType},
-    slot::Slot,
+    slot::{Slot, TokenInfo},
     types::AuthPin,
 };
 
@@ -92,6 +92,13 @@ impl Link {
             Ok(()) | Err(P11::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => {}
             Err(error) => {
                 return Err(match rv::class(&error) {
+                    rv::Class::Key if matches!(error, P11::Pkcs11(RvError::PinLocked, _)) => {
+                        Error::WrongKey(format!(
+                            "token {:?} has locked its user PIN after wrong ones; its security officer must set a \
+                             new one (C_InitPIN, by the maker's tools)",
+                            facts.label
+                        ))
+                    }
                     rv::Class::Key => Error::WrongKey(format!(
                         "token {:?} refused the login ({}); one attempt was made and no other will be, since \
                          tokens lock: correct the PIN file before the next start",
@@ -169,36 +176,56 @@ fn attempt(context: &Pkcs11, name: &TokenName) -> Result<(Slot, TokenFacts), Mis
     let failed = |doing: &str, error: &P11| Missing::Failed(rv::error(doing, error));
     initialize(context).map_err(|error| {
         let doing = "the module does not start (SoftHSM: is there the directory that `directories.tokendir` names in the file \
-                     of SOFTHSM2_CONF, and may this user write it?)";
+                     of SOFTHSM2_CONF, and may this user write it? p11-kit: does the server listen that \
+                     P11_KIT_SERVER_ADDRESS names?)";
         failed(doing, &error)
     })?;
     let slots = context.get_slots_with_token().map_err(|error| failed("slots", &error))?;
+    let seen = slots.into_iter().map(|slot| {
+        let facts = context
+            .get_token_info(slot)
+            .map(|info| info.token_initialized().then(|| TokenFacts::of(slot, &info)))
+            .map_err(|error| rv::error("token information", &error));
+        (slot, facts)
+    });
+    choose(seen, name)
+}
+
+impl TokenFacts {
+    fn of(slot: Slot, info: &TokenInfo) -> Self {
+        Self {
+            label: info.label().to_owned(),
+            manufacturer: info.manufacturer_id().to_owned(),
+            model: info.model().to_owned(),
+            serial: info.serial_number().to_owned(),
+            slot: slot.id(),
+        }
+    }
+
+    fn fits(&self, name: &TokenName) -> bool {
+        let fits = |want: &Option<String>, have: &str| want.as_deref().is_none_or(|want| want == have);
+        fits(&name.label, &self.label) && fits(&name.serial, &self.serial)
+    }
+}
+
+/// The one token that goes by `name`, among slots with what their tokens say: nothing for one that is not
+/// initialised, an error where the module could not read it.
+///
+/// Some modules (openCryptoki 3.8) give a clock that cannot be read, and every look at their tokens fails. With a
+/// slot id and nothing to compare, the token is found all the same.
+fn choose(
+    slots: impl Iterator<Item = (Slot, Result<Option<TokenFacts>, Error>)>,
+    name: &TokenName,
+) -> Result<(Slot, TokenFacts), Missing> {
     let mut trouble = Missing::Absent;
     let mut matching = Vec::new();
-    for slot in slots {
+    for (slot, seen) in slots {
         if name.slot.is_some_and(|id| id != slot.id()) {
             continue;
         }
-        match context.get_token_info(slot) {
-            Ok(info) => {
-                let fits =
-                    |want: &Option<String>, have: &str| want.as_deref().is_none_or(|want| want == have);
-                if info.token_initialized()
-                    && fits(&name.label, info.label())
-                    && fits(&name.serial, info.serial_number())
-                {
-                    let facts = TokenFacts {
-                        label: info.label().to_owned(),
-                        manufacturer: info.manufacturer_id().to_owned(),
-                        model: info.model().to_owned(),
-                        serial: info.serial_number().to_owned(),
-                        slot: slot.id(),
-                    };
-                    matching.push((slot, facts));
-                }
-            }
-            // Some modules (openCryptoki 3.8) give a clock that cannot be read. With a slot id and nothing to
-            // compare, the token is found all the same.
+        match seen {
+            Ok(Some(facts)) if facts.fits(name) => matching.push((slot, facts)),
+            Ok(_) => {}
             Err(_) if name.slot.is_some() && name.label.is_none() && name.serial.is_none() => {
                 let unknown = || "unknown".to_owned();
                 let facts = TokenFacts {
@@ -210,7 +237,7 @@ fn attempt(context: &Pkcs11, name: &TokenName) -> Result<(Slot, TokenFacts), Mis
                 };
                 matching.push((slot, facts));
             }
-            Err(error) => trouble = failed("token information", &error),
+            Err(error) => trouble = Missing::Failed(error),
         }
     }
     let one = matching.pop().ok_or(trouble)?;
@@ -221,5 +248,59 @@ fn attempt(context: &Pkcs11, name: &TokenName) -> Result<(Slot, TokenFacts), Mis
             "{} tokens have {name}; name one by its serial",
             matching.len().saturating_add(1)
         ))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slot(id: u64) -> Slot {
+        Slot::try_from(id).unwrap()
+    }
+
+    fn name(label: Option<&str>, slot: Option<u64>) -> TokenName {
+        TokenName { label: label.map(str::to_owned), serial: None, slot }
+    }
+
+    fn says(id: u64, label: &str) -> (Slot, Result<Option<TokenFacts>, Error>) {
+        let text = str::to_owned;
+        let facts = TokenFacts {
+            label: text(label),
+            manufacturer: text("m"),
+            model: text("o"),
+            serial: text("s"),
+            slot: id,
+        };
+        (slot(id), Ok(Some(facts)))
+    }
+
+    fn unreadable(id: u64) -> (Slot, Result<Option<TokenFacts>, Error>) {
+        (slot(id), Err(Error::Bug("token information: number too large".into())))
+    }
+
+    #[test]
+    fn a_token_that_cannot_be_read_is_found_by_its_slot_alone() {
+        let slots = || [unreadable(3), unreadable(4), says(5, "a")].into_iter();
+        let (found, facts) = choose(slots(), &name(None, Some(3))).unwrap();
+        assert_eq!((found.id(), facts.label.as_str(), facts.slot), (3, "unknown", 3));
+        // A label cannot be compared with what is not told: no token is better than a wrong one.
+        let missing = choose(slots(), &name(Some("b"), Some(3))).unwrap_err();
+        assert!(matches!(missing, Missing::Failed(Error::Bug(_))), "{missing:?}");
+        let missing = choose(slots(), &name(Some("b"), None)).unwrap_err();
+        assert!(matches!(missing, Missing::Failed(_)), "{missing:?}");
+        assert_eq!(choose(slots(), &name(Some("a"), None)).unwrap().0.id(), 5);
+        assert!(matches!(choose(slots(), &name(None, Some(9))), Err(Missing::Absent)));
+    }
+
+    #[test]
+    fn slots_without_a_token_that_fits_are_passed_over() {
+        let empty = || (slot(1), Ok(None));
+        let slots = || [empty(), says(2, "a"), says(3, "b"), says(4, "b")].into_iter();
+        assert_eq!(choose(slots(), &name(Some("a"), None)).unwrap().0.id(), 2);
+        assert!(matches!(choose(slots(), &name(Some("a"), Some(1))), Err(Missing::Absent)));
+        let two = choose(slots(), &name(Some("b"), None)).unwrap_err();
+        assert!(matches!(two, Missing::Failed(Error::WrongKey(_))), "{two:?}");
+        assert_eq!(choose(slots(), &name(Some("b"), Some(4))).unwrap().0.id(), 4);
     }
 }

@@ -241,8 +241,13 @@ fn copy_and_wrap(
         .wrap_key(&templates::oaep(), public, temporary)
         .map_err(failed("wrapping key \"verify\" to the transport key"))?;
     session.destroy_object(public).map_err(failed("dropping the transport key"))?;
+    // Before the copy and not in it: kryoptic takes no CKA_EXTRACTABLE in the template of a copy. Either way no
+    // object on the token was ever extractable.
+    session
+        .update_attributes(temporary, &[Attribute::Extractable(false)])
+        .map_err(failed("making key \"verify\" non-extractable"))?;
     let copy = session
-        .copy_object(temporary, &[Attribute::Token(true), Attribute::Extractable(false)])
+        .copy_object(temporary, &[Attribute::Token(true)])
         .map_err(failed("keeping key \"verify\" on the token"))?;
     if survey::kcv(session, name, copy)? != kcv {
         return Err(crate::hsm::Error::Bug("the token's copy of key \"verify\" is another key".into()).into());

@@ -86,8 +86,8 @@ fn empty_slot(context: &Pkcs11, config: &Config) -> Result<Slot, CeremonyError> 
         if config.token.slot.is_some_and(|id| id != slot.id()) {
             continue;
         }
-        let info = context.get_token_info(slot).map_err(|error| rv::error("token information", &error))?;
-        if !info.token_initialized() {
+        // A slot that cannot be read is none that is known to be empty.
+        if context.get_token_info(slot).is_ok_and(|info| !info.token_initialized()) {
             return Ok(slot);
         }
     }
