@@ -150,3 +150,32 @@ impl<R: Read> Opener<R> {
         Err(Error::Damaged("a chunk was changed, moved or is missing"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use aws_lc_rs::digest::{SHA256, digest};
+
+    use super::*;
+
+    #[test]
+    fn equal_chunks_have_a_place_each() {
+        let key = Secret::new([7; 32]);
+        let mut sealer = Sealer::new(&key, digest(&SHA256, b"start")).unwrap();
+        let mut file = sealer.push(&vec![0; 3 * CHUNK]).unwrap();
+        file.extend(sealer.finish().unwrap());
+        let size = 4 + CHUNK + TAG;
+        let chunks: Vec<_> = file.chunks(size).collect();
+        assert_eq!(chunks.len(), 3);
+        assert!(chunks[0] != chunks[1] && chunks[1] != chunks[2]);
+        let reads = |order: &[usize], start: &[u8]| {
+            let file: Vec<u8> = order.iter().flat_map(|n| chunks[*n]).copied().collect();
+            let mut opener = Opener::new(file.as_slice(), &key, digest(&SHA256, start)).unwrap();
+            opener.exact(&mut vec![0; order.len() * CHUNK]).and_then(|()| opener.end())
+        };
+        reads(&[0, 1, 2], b"start").unwrap();
+        for order in [&[1, 0, 2][..], &[0, 0, 2], &[0, 2], &[0, 1], &[2], &[0, 1, 2, 2]] {
+            reads(order, b"start").unwrap_err();
+        }
+        reads(&[0, 1, 2], b"another header").unwrap_err();
+    }
+}

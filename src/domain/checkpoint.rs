@@ -326,3 +326,28 @@ fn settle(checkpoint: Checkpoint, newest: &mut Option<Checkpoint>, head: &Head) 
     *newest = Some(checkpoint);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recovery_covers_its_lost_branch_and_no_more() {
+        let head = |seq, hash| Head { seq, hash: [hash; 32] };
+        let recovery = Ended { recoveries: 2, from_seq: 10, lost: head(20, 2) };
+        let covers = |recoveries, head| {
+            let (log, policy, time) = Default::default();
+            recovery.covers(&Checkpoint { log, head, policy, sequence: 1, recoveries, time })
+        };
+        assert!(covers(1, head(11, 7)) && covers(1, head(19, 7)) && covers(1, head(20, 2)));
+        for (recoveries, head, why) in [
+            (1, head(10, 7), "both branches have it"),
+            (1, head(20, 7), "another end than the one that was known"),
+            (1, head(21, 7), "nobody knew of it when the officers signed"),
+            (0, head(15, 7), "of a branch that an earlier recovery ended"),
+            (2, head(15, 7), "of the branch that goes on"),
+        ] {
+            assert!(!covers(recoveries, head), "{why}");
+        }
+    }
+}
