@@ -54,7 +54,7 @@ pub(crate) struct Attempt {
     /// A file of the process, to be read.
     pub(crate) own: PathBuf,
     /// A directory of the process, to be written.
-    pub(crate) written: Option<PathBuf>,
+    pub(crate) written: PathBuf,
     /// A file that is none of its business.
     pub(crate) foreign: PathBuf,
     /// A directory that is none of its business.
@@ -148,6 +148,7 @@ impl Attempt {
         let mut neighbour = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
         let pid = Pid::from_child(&neighbour);
         let traced = unistd::Pid::from_raw(neighbour.id().try_into().unwrap());
+        let free_port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         if self.is_confined {
             self.confine();
         }
@@ -189,17 +190,15 @@ impl Attempt {
             ("read passwords of the system", said(fs::read("/etc/shadow"))),
             ("write outside", said(new(&self.outside))),
             ("connect elsewhere", said(TcpStream::connect(("127.0.0.1", self.foreign_port)))),
-            ("listen elsewhere", said(TcpListener::bind("127.0.0.1:0"))),
+            ("listen elsewhere", said(TcpListener::bind(("127.0.0.1", free_port)))),
             ("start a thread", said(std::thread::Builder::new().spawn(|| ()).map(|thread| thread.join()))),
             (
                 "in a thread, write outside",
                 std::thread::scope(|s| s.spawn(|| said(new(&self.outside))).join()).unwrap(),
             ),
         ];
-        if let Some(directory) = &self.written {
-            all.push(("write inside", said(new(directory))));
-            all.push(("sync a range", if durable::is_denied() { "absent".into() } else { "done".into() }));
-        }
+        all.push(("write inside", said(new(&self.written))));
+        all.push(("sync a range", if durable::is_denied() { "absent".into() } else { "done".into() }));
         if let Some(port) = self.port {
             all.push(("connect as configured", said(TcpStream::connect(("127.0.0.1", port)))));
         }
@@ -210,12 +209,10 @@ impl Attempt {
 
     fn confine(&self) {
         sandbox::process::give_up().unwrap();
+        durable::deny_sync_file_range().unwrap();
         let (settings, profile) = match self.command.as_str() {
             "courier" => cli::courier::confinement(&self.config).unwrap(),
-            "serve" => {
-                durable::deny_sync_file_range().unwrap();
-                cli::serve::confinement(&self.config).unwrap()
-            }
+            "serve" => cli::serve::confinement(&self.config).unwrap(),
             other => panic!("{other}"),
         };
         assert_eq!(settings.sandbox, sandbox::Mode::Required);

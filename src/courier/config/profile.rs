@@ -74,7 +74,7 @@ mod tests {
         let named = profile(EXAMPLE);
         assert!(named.resolve);
         assert!([8443, 587].iter().all(|port| named.connect.contains(port)), "{named:?}");
-        assert_eq!(named.write, [Path::new("/etc/state")]);
+        assert_eq!(named.write, [Path::new("/var/lib/sigillo-courier/state")]);
         let addresses =
             EXAMPLE.replace("relay.example.it", "::1").replace("authority.example.it", "127.0.0.1");
         assert!(!profile(&addresses).resolve);

@@ -34,7 +34,10 @@ fn faults_are_named_with_their_line() {
     assert!(refused("batch = 10", "batch = 0").starts_with("batch must be 1 to 100"));
     assert!(refused("batch = 10", "batsch = 10").starts_with("unknown field `batsch`"));
     assert!(refused("poll_ms = 1000", "poll_ms = 99").starts_with("poll_ms must be"));
-    assert!(refused("directory = \"state\"", "directry = \"state\"").starts_with("unknown field `directry`"));
+    assert!(
+        refused("directory = \"/var/lib/sigillo-courier/state\"", "directry = \"state\"")
+            .starts_with("unknown field `directry`")
+    );
     assert!(refused("url = \"https://", "url = \"http://").starts_with("url must be https://"));
     assert!(refused("tls = \"starttls\"", "tls = \"none\"").starts_with("unknown variant `none`"));
     assert!(refused("host = \"", "host = \"two words ").starts_with("host is neither"));
