@@ -33,7 +33,7 @@ test: deps
 	sh tests/support/kryoptic.sh
 	SIGILLO_HSM=kryoptic $(CARGO) test --locked --test hsm
 	SIGILLO_HSM=p11-kit $(CARGO) test --locked --test hsm
-	SIGILLO_HSM=p11-kit $(CARGO) test --locked --test api journey
+	SIGILLO_HSM=p11-kit $(CARGO) test --locked --test api
 
 lint:
 	$(CARGO) fmt --all --check
