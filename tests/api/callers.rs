@@ -17,6 +17,7 @@ fn action(route: &str) -> Option<&'static str> {
         "deliveries" => "read_delivery",
         "leases" | "reports" => "courier",
         "audit_checkpoint" | "audit_events" => "read_audit",
+        "backup" => "backup",
         "openapi" => return None,
         other => panic!("the route {other} is new: who may use it?"),
     })
@@ -37,6 +38,7 @@ async fn each_caller_reaches_what_the_policy_gives_it_and_nothing_else() {
         ("desk", &["look_up", "activate", "reprint", "verify", "revoke", "read_delivery"]),
         ("courier", &["courier"]),
         ("auditor", &["read_audit"]),
+        ("backup", &["backup"]),
     ] {
         let api = home.api(caller);
         for &(method, path, route) in ROUTES {
@@ -51,7 +53,7 @@ async fn each_caller_reaches_what_the_policy_gives_it_and_nothing_else() {
             }
         }
     }
-    assert_eq!(refused.len(), 4 * (ROUTES.len() - 1) - (ROUTES.len() - 1));
+    assert_eq!(refused.len(), 5 * (ROUTES.len() - 1) - (ROUTES.len() - 1));
     let log = Log::read(&home.api("auditor")).await;
     for (caller, route, answer) in refused {
         let [event] = log.by(&answer)[..] else { panic!("one event for {caller} {route}") };

@@ -81,6 +81,7 @@ fn every_metric_is_in_the_table_and_says_no_more_than_it_may() {
     metrics.verification(false);
     metrics.hsm_operations("verify", 7);
     metrics.hsm_operations("verify", 9);
+    metrics.hsm_unaccounted("verify", 0);
     metrics.hsm_state(HsmState::Up);
     metrics.store(3, 17, 1, 4);
     metrics.store(5, 40, 1, 0);
