@@ -97,7 +97,8 @@ impl Shared {
     pub(super) fn on(&self, event: Event, why: impl fmt::Display) -> bool {
         let at = self.uptime();
         let mut now = self.now();
-        if event == Event::Good {
+        // A bad answer is an answer, and a token that was just opened has been asked enough.
+        if matches!(event, Event::Good | Event::Lost | Event::Opened) {
             self.answered.store(true, SeqCst);
         }
         if !now.machine.on(event, at) {

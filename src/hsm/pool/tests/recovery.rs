@@ -128,3 +128,19 @@ async fn calls_that_come_to_a_queue_without_workers_are_refused() {
     hsm.inner.jobs.try_send(job).unwrap();
     tokio::time::timeout(Duration::from_secs(10), answer).await.unwrap().unwrap_err();
 }
+
+/// The supervisor asks once per period whether a probe was answered: a token that was lost and is back within one period
+/// is not late.
+#[test]
+fn a_token_that_was_lost_or_opened_has_answered() {
+    let (wake, _woken) = bounded(1);
+    let shared = Shared::new(Duration::from_secs(3600), wake);
+    assert!(!shared.take_answered());
+    shared.on(Event::Lost, "gone");
+    assert!(shared.take_answered() && !shared.take_answered());
+    for event in [Event::Gone, Event::Opened] {
+        shared.on(event, "");
+    }
+    assert!(shared.take_answered());
+    assert_eq!((shared.state(), shared.recoveries()), (State::Up, 1));
+}
