@@ -62,8 +62,9 @@ pub struct Account {
     now: Bounds,
     /// The most that an intent without its outcome may have done, by request.
     open: HashMap<String, Operations>,
-    /// Operations with the print key of each card's last hand-out: a repetition derives the same again.
-    last: HashMap<String, u64>,
+    /// Most operations with the print key of any hand-out of each card: a repetition derives one of them again, not
+    /// necessarily the last.
+    handed: HashMap<String, u64>,
 }
 
 #[derive(Deserialize)]
@@ -102,7 +103,7 @@ impl Account {
             // Its own intent; no outcome follows.
             ("request.replayed", _) => {
                 if let Some(card) = event.card {
-                    let print = self.last.get(&card).copied().unwrap_or(MOST_PER_INTENT);
+                    let print = self.handed.get(&card).copied().unwrap_or(MOST_PER_INTENT);
                     self.now.most.add(Operations { print, verify: 0 });
                     self.now.unfinished = self.now.unfinished.saturating_add(1);
                 }
@@ -112,7 +113,8 @@ impl Account {
                     let done = Operations::parse(&text).ok_or_else(|| format!("operations {text:?}"))?;
                     self.done(&event.request, done)?;
                     if let Some(card) = event.card.filter(|_| event.outcome == "done") {
-                        self.last.insert(card, done.print);
+                        let most = self.handed.entry(card).or_default();
+                        *most = done.print.max(*most);
                     }
                 }
             }
@@ -208,6 +210,17 @@ mod tests {
         let most = Operations { print: 6, verify: 1 };
         assert_eq!(repeated.total().most, most);
         assert_eq!(repeated.total().least, Operations { print: 3, verify: 1 });
+    }
+
+    #[test]
+    fn a_repetition_may_be_of_an_older_and_larger_hand_out() {
+        let reprint = [
+            ("codes.reprinted", "intent", "b", None),
+            ("codes.reprinted", "done", "b", Some("print=2 verify=0")),
+        ];
+        let repeated = [("request.replayed", "done", "r", None)];
+        let account = account(&[&HANDED[..], &reprint, &repeated].concat()).unwrap();
+        assert_eq!(account.total().most, Operations { print: 3 + 2 + 3, verify: 1 });
     }
 
     #[test]
