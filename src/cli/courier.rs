@@ -229,13 +229,15 @@ async fn run(args: Args) -> Result<(), Error> {
     }
     let failure = store.failure();
     store.close().await;
-    let has_let_go = hsm.close().await;
+    // A call that came back after the module had been given up does not undo that: this end is not the administrator's.
+    let is_given_up = hsm.is_given_up();
+    let has_hung = !hsm.close().await || is_given_up;
     tracing::info!(sent = tally.sent, "courier ended");
-    match (has_let_go, failure, args.once && tally.trouble > 0) {
-        (false, ..) => Err(Failure::hung().into()),
-        (true, Some(failure), _) => Err(Error::StoreLost(failure)),
-        (true, None, true) => Err(Error::Trouble),
-        (true, None, false) => Ok(()),
+    match (has_hung, failure, args.once && tally.trouble > 0) {
+        (true, ..) => Err(Failure::hung().into()),
+        (false, Some(failure), _) => Err(Error::StoreLost(failure)),
+        (false, None, true) => Err(Error::Trouble),
+        (false, None, false) => Ok(()),
     }
 }
 

@@ -282,3 +282,30 @@ async fn a_courier_whose_token_comes_back_goes_on() {
     courier.terminate();
     assert_eq!(courier.wait().await, Some(0), "{}", courier.said());
 }
+
+/// A call that comes back too late does not turn the end of a courier into one that nobody mends.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_courier_that_gave_its_module_up_says_so_even_if_the_call_returns() {
+    let mut home = Installation::new();
+    // Long enough to wait for the call that returns.
+    home.edit("courier/hsm.toml", "[pin]\n", "[pool]\ngive_up_ms = 1000\ndeadline_ms = 60000\n\n[pin]\n");
+    home.start().await;
+    home.start_courier();
+    let token = fs::read_dir(home.path("courier/tokens")).unwrap().next().unwrap().unwrap().path();
+    let courier = home.courier.as_mut().unwrap();
+    eventually("a courier", async || courier.said().contains("courier started").then_some(())).await;
+    let (generation, aside, pipe) =
+        (token.join("generation"), token.join("generation-aside"), token.join("generation-pipe"));
+    fs::rename(&generation, &aside).unwrap();
+    assert!(Command::new("mkfifo").arg(&generation).status().unwrap().success());
+    eventually("a module given up", async || {
+        courier.said().contains("the HSM module is given up").then_some(())
+    })
+    .await;
+    fs::rename(&generation, &pipe).unwrap();
+    fs::rename(&aside, &generation).unwrap();
+    // Whoever waits for a writer goes on, and reads nothing.
+    drop(fs::OpenOptions::new().write(true).open(&pipe).unwrap());
+    assert_eq!(courier.wait().await, Some(75), "{}", courier.said());
+    assert!(!courier.said().contains("is left there"), "the call came back: {}", courier.said());
+}
