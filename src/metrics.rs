@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use prometheus::{
-    HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder, core::Collector,
 };
 
@@ -43,6 +43,7 @@ table! {
     CONNECTIONS_TOTAL: "sigillo_connections_total" [] "Authenticated connections opened.";
     HANDSHAKES_FAILED: "sigillo_handshakes_failed_total" ["reason"] "TLS handshakes that failed.";
     HSM_GIVEN_UP: "sigillo_hsm_given_up" [] "1 once a call did not come back from the HSM's module and the process is ending.";
+    HSM_LAST_RECOVERY: "sigillo_hsm_last_recovery_seconds" [] "How long the HSM was down before it came back last; 0 if it was never lost.";
     HSM_OPERATIONS: "sigillo_hsm_operations_total" ["key"] "HSM operations, by key role; to be reconciled with the audit log.";
     HSM_RECOVERIES: "sigillo_hsm_recoveries_total" [] "Times that a lost HSM came back in this process.";
     HSM_STATE: "sigillo_hsm_state" ["state"] "1 for the state the HSM is in, 0 for the others.";
@@ -93,6 +94,7 @@ pub struct Metrics {
     connections_total: IntCounter,
     handshakes_failed: IntCounterVec,
     hsm_given_up: IntGauge,
+    hsm_last_recovery: Gauge,
     hsm_operations: IntCounterVec,
     hsm_recoveries: IntCounter,
     hsm_state: IntGaugeVec,
@@ -119,6 +121,7 @@ impl Metrics {
             connections_total: add(&registry, IntCounter::with_opts(options(CONNECTIONS_TOTAL))?)?,
             handshakes_failed: counters(&registry, HANDSHAKES_FAILED)?,
             hsm_given_up: add(&registry, IntGauge::with_opts(options(HSM_GIVEN_UP))?)?,
+            hsm_last_recovery: add(&registry, Gauge::with_opts(options(HSM_LAST_RECOVERY))?)?,
             hsm_operations: counters(&registry, HSM_OPERATIONS)?,
             hsm_recoveries: add(&registry, IntCounter::with_opts(options(HSM_RECOVERIES))?)?,
             hsm_state: gauges(&registry, HSM_STATE)?,
@@ -201,8 +204,10 @@ impl Metrics {
         self.hsm_unaccounted.with_label_values(&[key]).set(i64::try_from(operations).unwrap_or(i64::MAX));
     }
 
-    /// How often the HSM was lost and came back since the start, and whether its module is given up.
-    pub fn hsm_supervised(&self, recoveries: u64, given_up: bool) {
+    /// How often the HSM was lost and came back since the start, how long that took the last time, and whether its
+    /// module is given up.
+    pub fn hsm_supervised(&self, recoveries: u64, last: Duration, given_up: bool) {
+        self.hsm_last_recovery.set(last.as_secs_f64());
         self.hsm_recoveries.inc_by(recoveries.saturating_sub(self.hsm_recoveries.get()));
         self.hsm_given_up.set(i64::from(given_up));
     }

@@ -212,6 +212,12 @@ impl Hsm {
         self.inner.shared.recoveries()
     }
 
+    /// How long the token was down before it came back last, from the moment that the loss was seen; zero if it was
+    /// never lost. Whole milliseconds.
+    pub fn last_recovery(&self) -> Duration {
+        self.inner.shared.last_recovery()
+    }
+
     /// Whether the module is given up: a call did not come back, and the process has to end.
     pub fn is_given_up(&self) -> bool {
         *self.inner.shared.given_up().borrow()

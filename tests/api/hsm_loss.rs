@@ -142,6 +142,10 @@ async fn a_token_that_goes_and_comes_back_under_guesses_costs_nothing_and_no_res
     let recoveries = format!("sigillo_hsm_recoveries_total {}\n", rounds(2));
     eventually("the metric", async || home.internal("/metrics").await.1.contains(&recoveries).then_some(()))
         .await;
+    let metrics = home.internal("/metrics").await.1;
+    let down =
+        metrics.lines().find_map(|line| line.strip_prefix("sigillo_hsm_last_recovery_seconds ")).unwrap();
+    assert!(down.parse::<f64>().unwrap() >= 0.5, "it was away for half a second: {down}");
     println!("{}", operations_are_accounted_for(&home).await);
     let serve = home.serve.as_mut().unwrap();
     serve.terminate();

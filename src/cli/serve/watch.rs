@@ -35,7 +35,7 @@ pub(super) async fn gauges(service: Arc<Service>, metrics: Arc<Metrics>, stop: i
             hsm::State::Down => HsmState::Down,
             hsm::State::Up => HsmState::Up,
         });
-        metrics.hsm_supervised(hsm.recoveries(), hsm.is_given_up());
+        metrics.hsm_supervised(hsm.recoveries(), hsm.last_recovery(), hsm.is_given_up());
         for (key, count) in hsm.counts() {
             metrics.hsm_operations(key.label(), count);
         }

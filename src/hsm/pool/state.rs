@@ -26,6 +26,8 @@ pub(super) struct Shared {
     answered: AtomicBool,
     given_up: watch::Sender<bool>,
     recoveries: AtomicU64,
+    /// Milliseconds from the last loss that was recovered from to its end.
+    last_recovery_ms: AtomicU64,
     print: AtomicU64,
     deliver: AtomicU64,
     verify: AtomicU64,
@@ -37,6 +39,8 @@ pub(super) struct Shared {
 
 struct Now {
     machine: Machine,
+    /// When the token was lost last.
+    lost_at: Duration,
     /// Why the token is not up.
     reason: String,
 }
@@ -47,10 +51,11 @@ impl Shared {
         let machine = Machine::new(clock.uptime(), give_up);
         Self {
             clock,
-            now: Mutex::new(Now { machine, reason: String::new() }),
+            now: Mutex::new(Now { machine, lost_at: Duration::ZERO, reason: String::new() }),
             answered: AtomicBool::new(false),
             given_up: watch::Sender::new(false),
             recoveries: AtomicU64::new(0),
+            last_recovery_ms: AtomicU64::new(0),
             print: AtomicU64::new(0),
             deliver: AtomicU64::new(0),
             verify: AtomicU64::new(0),
@@ -108,11 +113,19 @@ impl Shared {
         if !why.is_empty() {
             now.reason = why;
         }
+        if event == Event::Lost {
+            now.lost_at = at;
+        }
         let reason = now.reason.as_str();
         match now.machine.phase() {
             Phase::Up { .. } if event == Event::Opened => {
                 self.recoveries.fetch_add(1, SeqCst);
-                tracing::info!("the HSM token is back: every check of the start was passed again");
+                let took = at.saturating_sub(now.lost_at).as_millis();
+                self.last_recovery_ms.store(u64::try_from(took).unwrap_or(u64::MAX), SeqCst);
+                tracing::info!(
+                    down_ms = took,
+                    "the HSM token is back: every check of the start was passed again"
+                );
             }
             Phase::Up { .. } => tracing::info!("the HSM answers in time again"),
             Phase::Degraded { .. } => tracing::warn!(%reason, "the HSM is late"),
@@ -149,6 +162,10 @@ impl Shared {
 
     pub(super) fn recoveries(&self) -> u64 {
         self.recoveries.load(SeqCst)
+    }
+
+    pub(super) fn last_recovery(&self) -> Duration {
+        Duration::from_millis(self.last_recovery_ms.load(SeqCst))
     }
 
     const fn counter(&self, key: MacKey) -> &AtomicU64 {
