@@ -27,7 +27,7 @@ have_client() {
     return 1
 }
 have_client || missing="$missing p11-kit-modules"
-command -v clang >/dev/null 2>&1 || missing="$missing clang libclang-dev"
+command -v clang >/dev/null 2>&1 && ls /usr/lib/llvm-*/lib/libclang*.so* >/dev/null 2>&1 || missing="$missing clang libclang-dev"
 command -v pkg-config >/dev/null 2>&1 || missing="$missing pkg-config"
 pkg-config --exists sqlite3 2>/dev/null || missing="$missing libsqlite3-dev"
 pkg-config --exists libcrypto 2>/dev/null || missing="$missing libssl-dev"
