@@ -27,6 +27,7 @@ use crate::{
 
 /// The application behind the listener.
 pub struct App {
+    backups: Arc<Semaphore>,
     batches: Semaphore,
     clock: Arc<dyn Clock>,
     limits: Limits,
@@ -87,6 +88,9 @@ const OPENAPI: &str = include_str!("routes/openapi.json");
 /// Batches of cards read and registered at one time.
 const BATCHES: usize = 2;
 
+/// Backups at one time: each keeps former values in memory while it is read.
+const BACKUPS: usize = 1;
+
 /// One request on its way.
 struct Arrived {
     peer: Arc<Peer>,
@@ -96,13 +100,9 @@ struct Arrived {
 
 impl App {
     /// Puts the application together.
-    pub const fn new(
-        service: Arc<Service>,
-        metrics: Arc<Metrics>,
-        limits: Limits,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
-        Self { batches: Semaphore::const_new(BATCHES), clock, limits, metrics, service }
+    pub fn new(service: Arc<Service>, metrics: Arc<Metrics>, limits: Limits, clock: Arc<dyn Clock>) -> Self {
+        let (backups, batches) = (Arc::new(Semaphore::new(BACKUPS)), Semaphore::new(BATCHES));
+        Self { backups, batches, clock, limits, metrics, service }
     }
 
     /// The permit of the caller behind this certificate, or the refusal.

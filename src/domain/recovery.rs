@@ -112,6 +112,8 @@ pub struct Touched {
     pub spent: u32,
     /// When it was activated, milliseconds since 1970 UTC.
     pub activated_at_ms: Option<u64>,
+    /// That an earlier recovery without evidence held it.
+    pub held: bool,
     /// That it was registered.
     pub registered: bool,
     /// Why and when it was revoked.
@@ -167,6 +169,8 @@ struct Logged {
     card: Option<CardId>,
     ticket: Option<String>,
     reason: Option<String>,
+    changes: Option<String>,
+    activated_at: Option<String>,
 }
 
 impl Gap {
@@ -223,6 +227,23 @@ impl Gap {
                 let ticket = ticket.parse::<u32>().map_err(|_| "its ticket".to_owned())?;
                 let touched = self.touch(card);
                 touched.spent = touched.spent.max(ticket);
+            }
+            // What an earlier recovery took away stays away. Its revocations are events of their own.
+            Kind::CardRecovered if done => {
+                for change in logged.changes.as_deref().unwrap_or_default().split(',') {
+                    match change {
+                        "activated" => {
+                            let at_ms = logged.activated_at.as_deref().and_then(time_ms);
+                            let at_ms = at_ms.ok_or_else(|| "when it was activated".to_owned())?;
+                            self.touch(card).activated_at_ms = Some(at_ms);
+                        }
+                        "held" => self.touch(card).held = true,
+                        "" | "locked" | "revoked" => {
+                            self.touch(card);
+                        }
+                        _ => return Err("its changes".to_owned()),
+                    }
+                }
             }
             Kind::CardActivated
             | Kind::CardRecovered
@@ -350,8 +371,23 @@ mod tests {
             gap.take(&head(seq), event);
         }
         assert_eq!(gap.cards(), Err(BadEvidence::OtherBranch), "not the known checkpoint's history");
-        let mut gap = Gap::after(Head::EMPTY, head(1));
-        gap.take(&head(1), &event("card.eaten", "done", 1, ""));
-        assert!(matches!(gap.cards(), Err(BadEvidence::Event { seq: 1, .. })));
+        let one = |event: &str| {
+            let mut gap = Gap::after(Head::EMPTY, head(1));
+            gap.take(&head(1), event);
+            gap.cards()
+        };
+        let eaten = event("card.eaten", "done", 1, "");
+        assert!(matches!(one(&eaten), Err(BadEvidence::Event { seq: 1, .. })));
+
+        // A second recovery gives nothing back that the first one took away.
+        let recovered = |rest: &str| one(&event("card.recovered", "done", 1, rest));
+        let told = |touched: Touched| Ok(BTreeMap::from([(id(1), touched)]));
+        assert_eq!(recovered(",\"changes\":\"held,locked\""), told(Touched { held: true, ..none }));
+        assert_eq!(recovered(",\"changes\":\"locked\""), told(none));
+        let activated = ",\"changes\":\"activated,locked\",\"activated_at\":\"2026-01-01T00:00:00.000Z\"";
+        assert_eq!(recovered(activated), told(Touched { activated_at_ms: Some(at_ms), ..none }));
+        for bad in [",\"changes\":\"activated\"", ",\"changes\":\"eaten\""] {
+            assert!(matches!(recovered(bad), Err(BadEvidence::Event { seq: 1, .. })), "{bad}");
+        }
     }
 }

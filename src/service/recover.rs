@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use super::{Error, Parts, Service, audit::parse_stored, commitments::card_counter, marks::RECOVERIES};
 use crate::{
     domain::{
-        audit::{Event, Head, Kind, Outcome},
+        audit::{Event, Head, Kind, Outcome, time_text},
         card::{Card, State},
         checkpoint::Checkpoint,
         going_back::{self, GoneBack},
@@ -245,6 +245,11 @@ impl Service {
                     card = card.activated_before(at_ms);
                     changes.extend((card != before).then_some("activated"));
                 }
+                if touched.held {
+                    let open = card.clone();
+                    card = card.hold();
+                    changes.extend((card != open).then_some("held"));
+                }
                 if let Some((reason, at_ms)) = touched.revoked
                     && let Ok(ended) = card.revoke(reason, at_ms)
                 {
@@ -289,8 +294,11 @@ impl Service {
             let detail = vec![("reason", reason.text().to_owned())];
             unit.events.push(Event { detail, ..event(Kind::CardRevoked)? });
         }
-        let detail = vec![("changes", changes.join(","))];
-        unit.events.push(Event { detail, ..event(Kind::CardRecovered)? });
+        let mut recovered = event(Kind::CardRecovered)?.with("changes", changes.join(","));
+        if let Some(at_ms) = touched.and_then(|touched| touched.activated_at_ms) {
+            recovered = recovered.with("activated_at", time_text(at_ms));
+        }
+        unit.events.push(recovered);
         Ok(Some(unit))
     }
 
