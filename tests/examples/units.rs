@@ -114,6 +114,9 @@ fn secrets_users_and_restarts_are_as_the_program_has_them() {
         }
         let refused = Failure::config("").exit_code().to_string();
         assert_eq!(unit.one("RestartPreventExitStatus"), refused);
+        // A module that hangs is given up by ending: the unit says so, and starts another process.
+        assert_ne!(refused, Failure::hung().exit_code().to_string());
+        assert!(unit.text.contains(&format!("; {}: a call did not come back", Failure::hung().exit_code())));
         assert_eq!(unit.all("CapabilityBoundingSet"), [""; 0]);
         // The PIN under the name that the example gives it.
         let token = fs::read_to_string(root().join(format!("hsm-config/{role}.toml.example"))).unwrap();
