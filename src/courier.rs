@@ -29,7 +29,7 @@ use crate::{
     },
     hsm::Hsm,
 };
-use judge::{Denied, Ended, Judge};
+use judge::{Admission, Denied, Ended, Judge};
 use message::{Messages, Text};
 
 pub use gateways::Gateways;
@@ -245,7 +245,7 @@ impl<A: Authority, G: Gateway> Courier<A, G> {
             Err(Denied::Wait { until_ms, reason }) => return self.hold(lease, taken, until_ms, reason).await,
         };
         let not_sent = |why: String| (Ended::NotSent, why);
-        let ((ended, why), last) = match self.prepare(lease, &order, &contact).await {
+        let ((ended, why), last) = match self.prepare(lease, &admission, &order, &contact).await {
             Err(setback) => (not_sent(setback.to_string()), Last::GiveBack(setback)),
             Ok((text, prepared)) => match self.report(lease, taken, &prepared).await {
                 Err(error) => {
@@ -315,11 +315,13 @@ impl<A: Authority, G: Gateway> Courier<A, G> {
     async fn prepare(
         &self,
         lease: &Lease,
+        admission: &Admission,
         order: &derive::Order<'_>,
         contact: &Contact,
     ) -> Result<(Text, Report), Setback> {
-        let parts = order.second_parts(&self.hsm).await?;
-        let tag = order.tag(&self.hsm, &parts).await?;
+        let keys = derive::Keys { judge: &self.judge, admission };
+        let parts = order.second_parts(&keys).await?;
+        let tag = order.tag(&keys, &parts).await?;
         let text = self
             .messages
             .render(&lease.message, contact.channel(), &lease.control, &parts)

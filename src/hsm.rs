@@ -4,6 +4,7 @@
 //! rest of the program holds: a bounded queue in front of the workers, with a deadline for each call.
 
 mod pool;
+mod uses;
 
 pub mod config;
 pub mod pkcs11;
@@ -13,6 +14,7 @@ pub mod soft;
 
 pub use config::Role;
 pub use pool::{Hsm, PoolLimits, State};
+pub use uses::Uses;
 
 use crate::secret::{Secret, SecretBytes};
 

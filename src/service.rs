@@ -50,7 +50,7 @@ pub use verify::{Purpose, Verdict, Verification, VerificationRequest};
 use crate::{
     clock::Clock,
     domain::{audit as evidence, id::RequestId},
-    hsm::Hsm,
+    hsm::{Hsm, Uses},
     policy::{Act, Permit, Policy},
     seal::ContactSealer,
     store::Store,
@@ -58,7 +58,7 @@ use crate::{
 
 /// The authority: policy, keys, records and clock.
 pub struct Service {
-    accounted: accounts::Used,
+    accounted: Uses,
     clock: Arc<dyn Clock>,
     dispatch: tokio::sync::Mutex<()>,
     frozen: frozen::Frozen,
@@ -119,7 +119,7 @@ impl Service {
         let Parts { audit_key, clock, hsm, log, policy, sealer, store } = parts;
         let frozen = frozen::Frozen::load(&store, &policy)?;
         Ok(Self {
-            accounted: accounts::Used::default(),
+            accounted: Uses::default(),
             clock,
             dispatch: tokio::sync::Mutex::new(()),
             frozen,

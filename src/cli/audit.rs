@@ -53,6 +53,7 @@ Exit codes: 0 done; 1 no store there, in use, or damaged; 64 bad options.")]
     #[command(after_help = "\
 Example:
   sigillo audit operations audit.ndjson
+  sigillo audit operations courier-audit.ndjson
 
 Compare `since the last start` with sigillo_hsm_operations_total of that process, and the total with the counters of the
 HSM if it has any, less the checks of each start. More operations than the upper bound mean that a key was used without
@@ -233,8 +234,9 @@ fn operations(args: &Counting, out: &mut impl Write) -> Result<(), Failure> {
     for (what, Bounds { least, most, unfinished }) in [("since the last start", now), ("total", total)] {
         writeln!(
             out,
-            "{what}: print {}, verify {}; {unfinished} intents without a count",
+            "{what}: print {}, deliver {}, verify {}; {unfinished} intents without a count",
             range(least.print, most.print),
+            range(least.deliver, most.deliver),
             range(least.verify, most.verify)
         )
         .map_err(Failure::failed)?;

@@ -7,11 +7,14 @@ use crate::{
         id::CardId,
         template::{CodeName, Part, TemplateId},
     },
-    hsm::{Hsm, MacKey},
-    secret::Digits,
+    hsm::MacKey,
+    secret::{Digits, Secret, SecretBytes},
 };
 
-use super::setback::{Setback, of_hsm};
+use super::{
+    judge::{Admission, Judge},
+    setback::Setback,
+};
 
 /// A lease in the terms of the domain. The courier trusts nobody: each field is checked.
 pub(super) struct Order<'a> {
@@ -21,6 +24,18 @@ pub(super) struct Order<'a> {
     codes: Vec<(CodeName, &'a LeasedCode)>,
     /// The sealed contact.
     pub(super) contact: Vec<u8>,
+}
+
+/// The keys of codes, for one admitted lease.
+pub(super) struct Keys<'a> {
+    pub(super) judge: &'a Judge,
+    pub(super) admission: &'a Admission,
+}
+
+impl Keys<'_> {
+    async fn mac(&self, key: MacKey, message: SecretBytes) -> Result<Secret<32>, Setback> {
+        self.judge.mac(self.admission, key, message).await
+    }
 }
 
 impl<'a> Order<'a> {
@@ -52,21 +67,26 @@ impl<'a> Order<'a> {
     }
 
     /// Derives the second part of every code. The counter moves on while the template forbids the part.
-    pub(super) async fn second_parts(&self, hsm: &Hsm) -> Result<Vec<(CodeName, Digits)>, Setback> {
+    pub(super) async fn second_parts(&self, keys: &Keys<'_>) -> Result<Vec<(CodeName, Digits)>, Setback> {
         let mut parts = Vec::with_capacity(self.codes.len());
         for (code, leased) in &self.codes {
-            parts.push((*code, self.second_part(hsm, *code, leased).await?));
+            parts.push((*code, self.second_part(keys, *code, leased).await?));
         }
         Ok(parts)
     }
 
-    async fn second_part(&self, hsm: &Hsm, code: CodeName, leased: &LeasedCode) -> Result<Digits, Setback> {
+    async fn second_part(
+        &self,
+        keys: &Keys<'_>,
+        code: CodeName,
+        leased: &LeasedCode,
+    ) -> Result<Digits, Setback> {
         let mut search = Search::new(leased.digits, &leased.forbidden);
         let mut counter = 0;
         loop {
             let (card, salt, template) = (&self.card, &self.salt, &self.template);
             let message = part_message(Part::Second, code, card, leased.generation, salt, template, counter);
-            let mac = hsm.mac(MacKey::Deliver, message).await.map_err(of_hsm)?;
+            let mac = keys.mac(MacKey::Deliver, message).await?;
             counter = match search.offer(&mac) {
                 Step::Found(part) => return Ok(part),
                 Step::Ask(next) => next,
@@ -80,7 +100,7 @@ impl<'a> Order<'a> {
     /// Generation of the C.I.P. and tag of its second part in hexadecimal, if the delivery has a C.I.P.
     pub(super) async fn tag(
         &self,
-        hsm: &Hsm,
+        keys: &Keys<'_>,
         parts: &[(CodeName, Digits)],
     ) -> Result<Option<(u32, String)>, Setback> {
         let (Some((_, leased)), Some((_, part))) = (
@@ -90,7 +110,7 @@ impl<'a> Order<'a> {
             return Ok(None);
         };
         let message = tag_message(Part::Second, &self.card, leased.generation, &self.salt, part);
-        let tag = hsm.mac(MacKey::Verify, message).await.map_err(of_hsm)?;
+        let tag = keys.mac(MacKey::Verify, message).await?;
         Ok(Some((leased.generation, hex::encode(tag.expose()))))
     }
 }

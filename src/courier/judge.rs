@@ -24,11 +24,12 @@ use crate::{
         contact::Contact,
         id::CardId,
     },
-    hsm::Hsm,
+    hsm::{Hsm, MacKey, Uses},
+    secret::{Secret, SecretBytes},
     store::{Expect, Op, Outcome, Space, Store, Unit},
 };
 
-use super::setback::Setback;
+use super::setback::{Setback, of_hsm};
 use commit::{Committed, commitments};
 use memory::{Counters, Decision, Memory};
 use window::Window;
@@ -49,13 +50,19 @@ pub struct Judge {
     hsm: Hsm,
     policy: Policy,
     clock: Arc<dyn Clock>,
+    /// The uses of the keys of codes that admissions account for.
+    accounted: Uses,
     /// When counters are next looked through.
     tidy_ms: AtomicU64,
 }
 
 /// A lease that may be carried out. Its end is to be told to [`Judge::ended`].
+/// Without one no key of codes can be asked ([`Judge::mac`]).
 #[derive(Debug)]
-pub struct Admission(CardId);
+pub struct Admission {
+    card: CardId,
+    used: Uses,
+}
 
 /// Why a lease is not carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,8 +86,8 @@ struct Found<T> {
 
 impl Judge {
     /// Puts the pieces together.
-    pub const fn new(store: Store, hsm: Hsm, policy: Policy, clock: Arc<dyn Clock>) -> Self {
-        Self { store, hsm, policy, clock, tidy_ms: AtomicU64::new(0) }
+    pub fn new(store: Store, hsm: Hsm, policy: Policy, clock: Arc<dyn Clock>) -> Self {
+        Self { store, hsm, policy, clock, accounted: Uses::default(), tidy_ms: AtomicU64::new(0) }
     }
 
     /// What the courier does for itself after each round: its log is signed, old counters are forgotten.
@@ -92,7 +99,39 @@ impl Judge {
                 tracing::error!(%setback, "counters that are over are still there");
             }
         }
+        if let Err(setback) = self.reconcile().await {
+            tracing::error!(%setback, "use of keys without an admission is not in the log yet");
+        }
         self.checkpoint().await;
+    }
+
+    /// Asks a key of codes, for a lease that was admitted.
+    ///
+    /// # Errors
+    /// Those of the token, and more uses than one admission entitles to.
+    pub async fn mac(
+        &self,
+        admission: &Admission,
+        key: MacKey,
+        message: SecretBytes,
+    ) -> Result<Secret<32>, Setback> {
+        // Counted before it is sent: the pool's count never runs ahead of what is accounted for.
+        if !admission.used.count(key) {
+            return Err(Setback::Failed("more uses of a key than one lease allows".to_owned()));
+        }
+        self.accounted.count(key);
+        self.hsm.mac(key, message).await.map_err(of_hsm)
+    }
+
+    /// Raises the alarm once for every use of a key of codes that no admission accounts for.
+    async fn reconcile(&self) -> Result<(), Setback> {
+        let Some(surplus) = self.accounted.news(&self.hsm) else { return Ok(()) };
+        tracing::error!(%surplus, "ALARM: keys of codes were used without an admission");
+        let mut event = self.own_event(Kind::OperationsUnaccounted, Ending::Done);
+        event.detail.push(("surplus", surplus.to_string()));
+        self.commit(Unit { ops: Vec::new(), events: vec![event] }).await?;
+        self.accounted.reported(surplus);
+        Ok(())
     }
 
     /// The store has stopped: nothing is decided any more.
@@ -117,7 +156,7 @@ impl Judge {
         let committed = commitments(&self.hsm, lease, contact).await.map_err(Denied::Setback)?;
         let decision = self.decide(lease, &committed).await.map_err(Denied::Setback)?;
         match decision {
-            Decision::Admit { .. } => Ok(Admission(lease.card)),
+            Decision::Admit { .. } => Ok(Admission { card: lease.card, used: Uses::default() }),
             Decision::Over { limit, full } => {
                 let span = full.span;
                 tracing::error!(delivery = %lease.delivery, limit, span, "ALARM: a limit of the courier is reached");
@@ -185,14 +224,15 @@ impl Judge {
             Ended::Unknown => "unknown",
         };
         let done = async {
-            let mut memory: Found<Memory> = self.read(Space::CourierCard, admission.0.bytes())?;
+            let mut memory: Found<Memory> = self.read(Space::CourierCard, admission.card.bytes())?;
             memory.value.end(ended);
-            let mut detail = vec![("state", state.to_owned())];
+            let operations = admission.used.read().to_string();
+            let mut detail = vec![("state", state.to_owned()), ("operations", operations)];
             if !reason.is_empty() {
                 detail.push(("reason", reason.chars().take(200).collect()));
             }
             let mut unit = Unit::default();
-            unit.ops.push(put(Space::CourierCard, admission.0.bytes(), &memory.value, memory.expect)?);
+            unit.ops.push(put(Space::CourierCard, admission.card.bytes(), &memory.value, memory.expect)?);
             unit.events.push(self.event(Kind::LeaseEnded, Ending::Done, lease, detail));
             self.commit(unit).await
         };

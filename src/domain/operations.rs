@@ -9,36 +9,57 @@ use serde::{Deserialize, Serialize};
 
 /// Most operations with each key after one intent; the service refuses more.
 pub const MOST_PER_INTENT: u64 = 256;
+/// The most after an intent that does not say how many.
+const MOST: Operations =
+    Operations { print: MOST_PER_INTENT, deliver: MOST_PER_INTENT, verify: MOST_PER_INTENT };
 /// A verification computes two tags, whatever is presented.
-const PER_VERIFICATION: u64 = 2;
+const VERIFICATION: Operations = Operations { print: 0, deliver: 0, verify: 2 };
 
 /// Operations by key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Operations {
     /// With the print key.
     pub print: u64,
+    /// With the deliver key.
+    pub deliver: u64,
     /// With the verify key.
     pub verify: u64,
 }
 
 impl Operations {
+    /// With all keys together.
+    pub const fn sum(self) -> u64 {
+        self.print.saturating_add(self.deliver).saturating_add(self.verify)
+    }
+
+    const fn is_within(self, most: Self) -> bool {
+        self.print <= most.print && self.deliver <= most.deliver && self.verify <= most.verify
+    }
+
     fn add(&mut self, other: Self) {
         self.print = self.print.saturating_add(other.print);
+        self.deliver = self.deliver.saturating_add(other.deliver);
         self.verify = self.verify.saturating_add(other.verify);
     }
 }
 
-/// As an outcome says it.
+/// As an outcome says it. Only the courier's have a third number.
 impl fmt::Display for Operations {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "print={} verify={}", self.print, self.verify)
+        write!(f, "print={} verify={}", self.print, self.verify)?;
+        if self.deliver > 0 { write!(f, " deliver={}", self.deliver) } else { Ok(()) }
     }
 }
 
 impl Operations {
     fn parse(text: &str) -> Option<Self> {
-        let (print, verify) = text.strip_prefix("print=")?.split_once(" verify=")?;
-        Some(Self { print: print.parse().ok()?, verify: verify.parse().ok()? })
+        let (print, rest) = text.strip_prefix("print=")?.split_once(" verify=")?;
+        let (verify, deliver) = rest.split_once(" deliver=").unwrap_or((rest, "0"));
+        Some(Self {
+            print: print.parse().ok()?,
+            deliver: deliver.parse().ok()?,
+            verify: verify.parse().ok()?,
+        })
     }
 }
 
@@ -83,29 +104,30 @@ impl Account {
     /// What is wrong with an event that cannot be read.
     pub fn take(&mut self, event: &str) -> Result<(), String> {
         let event: Event = serde_json::from_str(event).map_err(|e| e.to_string())?;
-        let most = Operations { print: MOST_PER_INTENT, verify: MOST_PER_INTENT };
         match (event.kind.as_str(), event.outcome.as_str()) {
-            ("service.started", _) => {
+            ("service.started" | "courier.started", _) => {
                 let ended = self.since_start();
                 add(&mut self.before, ended);
                 self.now = Bounds::default();
                 self.open.clear();
             }
             ("verification.spent", _) => {
-                self.open.insert(event.request, Operations { print: 0, verify: PER_VERIFICATION });
+                self.begun(event.request, VERIFICATION);
             }
             ("verification.decided", _) => {
-                self.done(&event.request, Operations { print: 0, verify: PER_VERIFICATION })?;
+                self.done(&event.request, VERIFICATION)?;
             }
             ("card.activated" | "codes.reprinted", "intent") => {
-                self.open.insert(event.request, most);
+                self.begun(event.request, Operations { deliver: 0, ..MOST });
+            }
+            ("lease.admitted", _) => {
+                self.begun(event.request, Operations { print: 0, ..MOST });
             }
             // Its own intent; no outcome follows.
             ("request.replayed", _) => {
                 if let Some(card) = event.card {
                     let print = self.handed.get(&card).copied().unwrap_or(MOST_PER_INTENT);
-                    self.now.most.add(Operations { print, verify: 0 });
-                    self.now.unfinished = self.now.unfinished.saturating_add(1);
+                    self.unfinished(Operations { print, ..Operations::default() });
                 }
             }
             _ => {
@@ -122,10 +144,22 @@ impl Account {
         Ok(())
     }
 
+    fn begun(&mut self, request: String, most: Operations) {
+        // An authority may give one lease twice. What the first came to is then not known.
+        if let Some(earlier) = self.open.insert(request, most) {
+            self.unfinished(earlier);
+        }
+    }
+
+    fn unfinished(&mut self, most: Operations) {
+        self.now.most.add(most);
+        self.now.unfinished = self.now.unfinished.saturating_add(1);
+    }
+
     fn done(&mut self, request: &str, done: Operations) -> Result<(), String> {
         let most =
             self.open.remove(request).ok_or_else(|| format!("an outcome of {request} without its intent"))?;
-        if done.print > most.print || done.verify > most.verify {
+        if !done.is_within(most) {
             return Err(format!("the outcome of {request} has more operations than its intent allows"));
         }
         self.now.least.add(done);
@@ -186,7 +220,7 @@ mod tests {
         events.push(("verification.decided", "rejected", "v", None));
         let account = account(&events).unwrap();
         let exact = |print, verify| {
-            let both = Operations { print, verify };
+            let both = Operations { print, deliver: 0, verify };
             Bounds { least: both, most: both, unfinished: 0 }
         };
         assert_eq!(account.since_start(), exact(0, 2));
@@ -198,7 +232,7 @@ mod tests {
         let events =
             [START, ("card.activated", "intent", "a", None), ("verification.spent", "intent", "v", None)];
         let open = account(&events).unwrap();
-        let most = Operations { print: MOST_PER_INTENT, verify: MOST_PER_INTENT + 2 };
+        let most = Operations { print: MOST_PER_INTENT, deliver: 0, verify: MOST_PER_INTENT + 2 };
         assert_eq!(open.since_start(), Bounds { least: Operations::default(), most, unfinished: 2 });
         let after = account(&[&events[..], &[START]].concat()).unwrap();
         assert_eq!((after.since_start(), after.total()), (Bounds::default(), open.total()));
@@ -207,9 +241,9 @@ mod tests {
     #[test]
     fn a_repetition_derives_at_most_what_the_hand_out_did() {
         let repeated = account(&[&HANDED[..], &[("request.replayed", "done", "r", None)]].concat()).unwrap();
-        let most = Operations { print: 6, verify: 1 };
+        let most = Operations { print: 6, deliver: 0, verify: 1 };
         assert_eq!(repeated.total().most, most);
-        assert_eq!(repeated.total().least, Operations { print: 3, verify: 1 });
+        assert_eq!(repeated.total().least, Operations { print: 3, deliver: 0, verify: 1 });
     }
 
     #[test]
@@ -220,7 +254,20 @@ mod tests {
         ];
         let repeated = [("request.replayed", "done", "r", None)];
         let account = account(&[&HANDED[..], &reprint, &repeated].concat()).unwrap();
-        assert_eq!(account.total().most, Operations { print: 3 + 2 + 3, verify: 1 });
+        assert_eq!(account.total().most, Operations { print: 3 + 2 + 3, deliver: 0, verify: 1 });
+    }
+
+    #[test]
+    fn a_couriers_log_is_read_alike_and_a_lease_admitted_twice_counts_twice() {
+        let admitted = ("lease.admitted", "intent", "l", None);
+        let ended = ("lease.ended", "done", "l", Some("print=0 verify=1 deliver=3"));
+        let once = account(&[("courier.started", "done", "s", None), admitted, ended]).unwrap();
+        let did = Operations { print: 0, deliver: 3, verify: 1 };
+        assert_eq!(once.since_start(), Bounds { least: did, most: did, unfinished: 0 });
+        // The end of the first was not written.
+        let twice = account(&[admitted, admitted, ended]).unwrap().total();
+        let most = Operations { print: 0, deliver: MOST_PER_INTENT + 3, verify: MOST_PER_INTENT + 1 };
+        assert_eq!(twice, Bounds { least: did, most, unfinished: 1 });
     }
 
     #[test]
@@ -229,5 +276,7 @@ mod tests {
         account(&[("verification.decided", "accepted", "v", None)]).unwrap_err();
         account(&[HANDED[0], ("card.activated", "done", "a", Some("print=257 verify=1"))]).unwrap_err();
         account(&[HANDED[0], ("card.activated", "done", "a", Some("print=x"))]).unwrap_err();
+        account(&[HANDED[0], ("card.activated", "done", "a", Some("print=3 verify=1 deliver=1"))])
+            .unwrap_err();
     }
 }

@@ -4,10 +4,10 @@
 
 use aws_lc_rs::rand;
 
-use super::{Error, Service, accounts::Used, running::Runs};
+use super::{Error, Service, running::Runs};
 use crate::{
     domain::{operations::Operations, tries::Ticket},
-    hsm::MacKey,
+    hsm::{MacKey, Uses},
     secret::{Secret, SecretBytes},
     store::{Outcome, Unit},
 };
@@ -17,7 +17,7 @@ use crate::{
 #[must_use = "an intent is followed by an outcome"]
 pub(super) struct Intended {
     ticket: Option<Ticket>,
-    used: Used,
+    used: Uses,
     /// Held to the end of the outcome's commit.
     #[expect(dead_code, reason = "says that the request runs, for as long as it is there")]
     runs: Option<Runs>,
@@ -51,7 +51,7 @@ impl Service {
         self.hsm.refuse_if_down()?;
         self.refuse_if_unmarked()?;
         Ok(match self.store.submit(unit).await? {
-            Outcome::Applied { ticket, .. } => Ok(Intended { ticket, used: Used::default(), runs: None }),
+            Outcome::Applied { ticket, .. } => Ok(Intended { ticket, used: Uses::default(), runs: None }),
             Outcome::Refused { op } => Err(Guard(op)),
         })
     }

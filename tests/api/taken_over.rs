@@ -269,6 +269,11 @@ async fn a_taken_over_authority_gets_what_the_couriers_policy_allows_and_no_more
     let key = "courier/public/audit.pub.pem";
     let ran = home.sigillo(&["audit", "verify", "--json", "--public-key", key, "log.ndjson"]).ended(0);
     assert_eq!(serde_json::from_str::<Value>(&ran.out).unwrap()["log"], json!("courier"));
+    // And every use of its keys: PIN, PUK and C.I.P. of each message, and one tag.
+    let ran = home.sigillo(&["audit", "operations", "--json", "log.ndjson"]).ended(0);
+    let account: Value = serde_json::from_str(&ran.out).unwrap();
+    let used = json!({ "print": 0, "deliver": 3 * parts.len(), "verify": parts.len() });
+    assert_eq!(account["total"], json!({ "least": used, "most": used, "unfinished": 0 }));
     let log = fs::read_to_string(home.path("log.ndjson")).unwrap();
     assert_eq!(log.matches("\"kind\":\"lease.admitted\"").count(), parts.len());
     assert!(!log.contains(THIEF) && !log.contains("titolare"));

@@ -8,6 +8,7 @@
     reason = "a panic is how a test fails"
 )]
 
+mod accounts;
 mod authority;
 mod effects;
 mod fakes;

@@ -24,7 +24,7 @@ async fn the_log_accounts_for_every_operation_exactly() {
     w.desk.verify(&card, "12345678", "b").await.unwrap();
     let counts = w.service.hsm().counts();
     let sent = |wanted| counts.iter().find(|(key, _)| *key == wanted).unwrap().1;
-    let sent = Operations { print: sent(MacKey::Print), verify: sent(MacKey::Verify) };
+    let sent = Operations { print: sent(MacKey::Print), deliver: 0, verify: sent(MacKey::Verify) };
     assert!(sent.print > 0 && sent.verify > 2, "{sent}");
     let logged = account(&w).since_start();
     assert_eq!((logged.least, logged.most, logged.unfinished), (sent, sent, 0));
@@ -38,7 +38,7 @@ async fn an_operation_without_an_intent_is_an_event_once() {
     assert!(w.log_of("operations.unaccounted").is_empty());
     let guess = SecretBytes::new(b"behind the service's back".to_vec());
     w.service.hsm().mac(MacKey::Verify, guess).await.unwrap();
-    assert_eq!(w.service.unaccounted(), Operations { print: 0, verify: 1 });
+    assert_eq!(w.service.unaccounted(), Operations { print: 0, deliver: 0, verify: 1 });
     for _ in 0..2 {
         w.service.reconcile().await.unwrap();
     }
