@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Signal, getrlimit, kill_process};
 
 /// Addresses of an installation, on this machine alone.
 pub const API: &str = "127.0.0.1:8443";
@@ -152,6 +152,15 @@ impl Installation {
         let mut courier = Command::new(sigillo);
         courier.args(["courier", "--config"]).arg(home.join("courier.toml"));
         if self.courier_apart {
+            // That user has none of root's rights: where its limit is low, it does without locked memory.
+            if getrlimit(Resource::Memlock).current.is_some() {
+                let file = home.join("courier.toml");
+                let without = |text: String| fs::write(&file, text + "\n[process]\nlock_memory = false\n");
+                let changed = fs::read_to_string(&file).and_then(|text| {
+                    if text.contains("[process]") { Ok(()) } else { without(text) }
+                });
+                changed.map_err(|e| format!("{}: {e}", file.display()))?;
+            }
             hand_over(&home).map_err(|e| format!("{}: {e}", home.display()))?;
             courier.uid(NOBODY).gid(NOBODY);
         }
