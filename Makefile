@@ -4,6 +4,9 @@ CARGO := cargo
 SIGILLO := target/release/sigillo
 DEMO := target/release/demo
 
+# Processes of two users, each with a token directory of its own: of SoftHSM's files, and run on them.
+ON_FILES := --skip memory::
+
 .PHONY: help deps demo run test lint bench prove
 
 help:
@@ -33,7 +36,7 @@ test: deps
 	sh tests/support/kryoptic.sh
 	SIGILLO_HSM=kryoptic $(CARGO) test --locked --test hsm
 	SIGILLO_HSM=p11-kit $(CARGO) test --locked --test hsm
-	SIGILLO_HSM=p11-kit $(CARGO) test --locked --test api
+	SIGILLO_HSM=p11-kit $(CARGO) test --locked --test api -- $(ON_FILES)
 
 lint:
 	$(CARGO) fmt --all --check
@@ -52,4 +55,4 @@ prove: deps
 	sh tests/support/kryoptic.sh
 	SIGILLO_HSM=kryoptic $(CARGO) test --release --locked --test hsm
 	SIGILLO_HSM=p11-kit $(CARGO) test --release --locked --test hsm
-	SIGILLO_HSM=p11-kit SIGILLO_ROUNDS=20 $(CARGO) test --release --locked --test api
+	SIGILLO_HSM=p11-kit SIGILLO_ROUNDS=20 $(CARGO) test --release --locked --test api -- $(ON_FILES)
