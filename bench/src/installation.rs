@@ -156,9 +156,8 @@ impl Installation {
             if getrlimit(Resource::Memlock).current.is_some() {
                 let file = home.join("courier.toml");
                 let without = |text: String| fs::write(&file, text + "\n[process]\nlock_memory = false\n");
-                let changed = fs::read_to_string(&file).and_then(|text| {
-                    if text.contains("[process]") { Ok(()) } else { without(text) }
-                });
+                let changed = fs::read_to_string(&file)
+                    .and_then(|text| if text.contains("[process]") { Ok(()) } else { without(text) });
                 changed.map_err(|e| format!("{}: {e}", file.display()))?;
             }
             hand_over(&home).map_err(|e| format!("{}: {e}", home.display()))?;
