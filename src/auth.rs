@@ -3,6 +3,8 @@
 //! A [`Peer`] is a fact about a certificate whose chain, revocation and proof of possession TLS has verified.
 //! What a peer may do is decided above, by its fingerprint; nothing here knows a name from a policy.
 
+pub mod cns;
+
 use aws_lc_rs::digest;
 use x509_parser::{
     certificate::X509Certificate, extensions::ParsedExtension, prelude::FromDer, public_key::PublicKey,
@@ -125,7 +127,7 @@ fn key(certificate: &X509Certificate<'_>) -> Result<(), AuthError> {
 }
 
 /// Bits of a big-endian number, leading zeros not counted.
-fn rsa_bits(modulus: &[u8]) -> usize {
+pub(crate) fn rsa_bits(modulus: &[u8]) -> usize {
     let significant: &[u8] = match modulus.iter().position(|byte| *byte != 0) {
         Some(start) => modulus.get(start..).unwrap_or_default(),
         None => &[],
@@ -147,6 +149,6 @@ fn common_name(certificate: &X509Certificate<'_>) -> Result<String, AuthError> {
 }
 
 /// A date before 1970 is the year 1970.
-fn milliseconds(seconds: i64) -> u64 {
+pub(crate) fn milliseconds(seconds: i64) -> u64 {
     u64::try_from(seconds).unwrap_or(0).saturating_mul(1000)
 }

@@ -9,6 +9,7 @@ mod load;
 mod officers;
 mod parameters;
 mod permit;
+mod trust;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -18,10 +19,13 @@ pub(crate) use officers::officer_key;
 pub use parameters::{DeliveryRules, Parameters, VerificationRules};
 pub use permit::{Act, Action, Permit, act};
 
-use crate::domain::{
-    officers::Officers,
-    team::Region,
-    template::{Template, TemplateId},
+use crate::{
+    auth::cns::Trust,
+    domain::{
+        officers::Officers,
+        team::Region,
+        template::{Template, TemplateId},
+    },
 };
 
 /// A policy set in force.
@@ -31,6 +35,7 @@ pub struct Policy {
     officers: Officers,
     parameters: Parameters,
     templates: BTreeMap<TemplateId, Template>,
+    trust: Arc<Trust>,
     digest: Arc<str>,
 }
 
@@ -48,6 +53,11 @@ impl Policy {
     /// Limits and periods.
     pub const fn parameters(&self) -> &Parameters {
         &self.parameters
+    }
+
+    /// Whose cards are operators' cards.
+    pub const fn trust(&self) -> &Arc<Trust> {
+        &self.trust
     }
 
     /// Every template of the set.

@@ -108,6 +108,14 @@ fn each_mistake_is_refused_with_its_file_and_reason() {
             "split knowledge",
         ),
         ("callers.toml", "\"read_audit\"]", "\"everything\"]", true, "unknown variant"),
+        ("trust.toml", "[\"1.3.76.16.2.1\"]", "[]", false, "certificates.policies: at least one"),
+        ("trust.toml", "1.3.76.16.2.1", "CNS", false, "not an object identifier"),
+        ("trust.toml", "1.3.76.16.2.1", "1.3.076.16.2.1", false, "not an object identifier"),
+        ("trust.toml", "stale_crl_for_h = 0", "", true, "missing field `stale_crl_for_h`"),
+        ("trust.toml", "stale_crl_for_h = 0", "stale_crl_for_h = 169", false, "must be 0 to 168"),
+        ("trust.toml", "crl_max_age_h = 168", "crl_max_age_h = 0", false, "must be 1 to 2160"),
+        ("trust.toml", "remember = 100000", "remember = 1000001", false, "must be 0 to 1000000"),
+        ("trust.toml", "remember = 100000", "remember = 100000\nocsp = true", true, "unknown field"),
         ("templates/trento.toml", "id = \"IT-042/1\"", "id = \"IT-010/1\"", false, "IT-010/1"),
         ("templates/trento.toml", "second = 3", "second = 9", false, "pin"),
         ("templates/trento.toml", "lifetime = 100", "lifetime = 101", false, "lifetime"),
@@ -129,7 +137,7 @@ fn each_mistake_is_refused_with_its_file_and_reason() {
 
 #[test]
 fn missing_and_foreign_files_are_refused() {
-    for file in ["authority.toml", "callers.toml", "templates/trento.toml"] {
+    for file in ["authority.toml", "callers.toml", "trust.toml", "templates/trento.toml"] {
         let set = copy();
         fs::remove_file(set.path().join(file)).unwrap();
         Policy::load(set.path()).unwrap_err();

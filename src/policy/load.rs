@@ -10,7 +10,7 @@ use std::{
 use aws_lc_rs::digest;
 use serde::de::DeserializeOwned;
 
-use super::{Policy, callers::RawCallers, officers::RawOfficers, parameters::RawParameters};
+use super::{Policy, callers::RawCallers, officers::RawOfficers, parameters::RawParameters, trust::RawTrust};
 use crate::domain::template::{RawTemplate, Template, TemplateId};
 
 /// Why a policy set was refused.
@@ -81,7 +81,7 @@ fn parse<T: DeserializeOwned>(file: &File) -> Result<T, BadPolicy> {
 fn templates(files: &BTreeMap<String, File>) -> Result<BTreeMap<TemplateId, Template>, BadPolicy> {
     let mut templates = BTreeMap::new();
     for (name, file) in files {
-        if matches!(name.as_str(), "authority.toml" | "callers.toml" | "officers.toml")
+        if matches!(name.as_str(), "authority.toml" | "callers.toml" | "officers.toml" | "trust.toml")
             || name.ends_with(".md")
         {
             continue;
@@ -127,6 +127,8 @@ impl Policy {
         let callers = parse::<RawCallers>(at)?.validate().map_err(|e| bad(&at.path, e))?;
         let at = file("officers.toml")?;
         let officers = parse::<RawOfficers>(at)?.validate().map_err(|e| bad(&at.path, e))?;
-        Ok(Self { callers, officers, parameters, templates, digest: Arc::from(digest_of(&files)) })
+        let at = file("trust.toml")?;
+        let trust = parse::<RawTrust>(at)?.validate().map_err(|e| bad(&at.path, e))?;
+        Ok(Self { callers, officers, parameters, templates, trust, digest: Arc::from(digest_of(&files)) })
     }
 }

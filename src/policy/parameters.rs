@@ -139,7 +139,7 @@ impl Parameters {
     }
 }
 
-fn within(name: &str, value: u64, low: u64, high: u64) -> Result<u64, String> {
+pub(super) fn within(name: &str, value: u64, low: u64, high: u64) -> Result<u64, String> {
     if (low..=high).contains(&value) {
         Ok(value)
     } else {

@@ -11,9 +11,9 @@ macro_rules! shipped {
 }
 
 /// The policy set but for the callers.
-pub(super) const POLICIES: [(&str, &str); 5] = shipped!("",
+pub(super) const POLICIES: [(&str, &str); 6] = shipped!("",
     "authority.toml" "templates/default.toml" "templates/lombardia.toml" "templates/piemonte.toml"
-    "templates/trento.toml");
+    "templates/trento.toml" "trust.toml");
 
 /// The courier's texts.
 pub(super) const MESSAGES: [(&str, &str); 6] = shipped!("courier/messages/",
