@@ -6,9 +6,9 @@ use std::{net::IpAddr, path::Path, time::Duration};
 
 use aws_lc_rs::rand;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType,
-    ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, RevocationReason, RevokedCertParams, SanType,
-    SerialNumber,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, CustomExtension,
+    DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, RevocationReason, RevokedCertParams,
+    SanType, SerialNumber,
 };
 use zeroize::Zeroizing;
 
@@ -30,6 +30,11 @@ pub enum PkiError {
     #[error("date out of range")]
     Time,
 }
+
+/// certificatePolicies.
+const POLICIES: [u64; 4] = [2, 5, 29, 32];
+/// Its value with the policy of CNS cards alone, 1.3.76.16.2.1 (DER).
+const CNS: [u8; 11] = [0x30, 0x09, 0x30, 0x07, 0x06, 0x05, 0x2b, 0x4c, 0x10, 0x02, 0x01];
 
 /// Milliseconds since 1970 UTC as the date type of `rcgen`, whose crate this one need not name.
 macro_rules! date {
@@ -133,11 +138,29 @@ impl Ca {
         self.issue(&Profile { common_name, names: &[], ips: &[], purpose: Purpose::Client, validity })
     }
 
+    /// The certificate of a fictional operator's card, in the profile of CNS cards. `common_name` is
+    /// `C.F./ID_Carta.hash`.
+    ///
+    /// # Errors
+    /// As for [`Ca::new`].
+    pub fn card(&self, common_name: &str, validity: Validity) -> Result<Issued, PkiError> {
+        let profile = Profile { common_name, names: &[], ips: &[], purpose: Purpose::Client, validity };
+        self.issue_with(&profile, vec![CustomExtension::from_oid_content(&POLICIES, CNS.to_vec())])
+    }
+
     /// Any certificate, with a new key.
     ///
     /// # Errors
     /// As for [`Ca::new`].
     pub fn issue(&self, profile: &Profile<'_>) -> Result<Issued, PkiError> {
+        self.issue_with(profile, Vec::new())
+    }
+
+    fn issue_with(
+        &self,
+        profile: &Profile<'_>,
+        extensions: Vec<CustomExtension>,
+    ) -> Result<Issued, PkiError> {
         let mut params = parameters(profile.common_name, profile.validity)?;
         for name in profile.names {
             params.subject_alt_names.push(SanType::DnsName((*name).try_into()?));
@@ -151,6 +174,7 @@ impl Ca {
             Purpose::Server => vec![ExtendedKeyUsagePurpose::ServerAuth],
             Purpose::Unstated => Vec::new(),
         };
+        params.custom_extensions = extensions;
         let serial = serial()?;
         params.serial_number = Some(serial.clone());
         let key = KeyPair::generate()?;

@@ -5,6 +5,7 @@ mod backup;
 mod cards;
 mod codes;
 mod courier;
+mod operator;
 mod problems;
 mod read;
 
@@ -15,7 +16,7 @@ use serde::Serialize;
 use tokio::sync::Semaphore;
 
 use crate::{
-    auth::Peer,
+    auth::{Peer, cns::Validator},
     clock::Clock,
     domain::id::RequestId,
     http::{self, Body, Handler, Limits, Problem},
@@ -32,6 +33,7 @@ pub struct App {
     clock: Arc<dyn Clock>,
     limits: Limits,
     metrics: Arc<Metrics>,
+    operators: Arc<Validator>,
     service: Arc<Service>,
 }
 
@@ -100,15 +102,24 @@ struct Arrived {
 
 impl App {
     /// Puts the application together.
-    pub fn new(service: Arc<Service>, metrics: Arc<Metrics>, limits: Limits, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(
+        service: Arc<Service>,
+        operators: Arc<Validator>,
+        metrics: Arc<Metrics>,
+        limits: Limits,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let (backups, batches) = (Arc::new(Semaphore::new(BACKUPS)), Semaphore::new(BATCHES));
-        Self { backups, batches, clock, limits, metrics, service }
+        Self { backups, batches, clock, limits, metrics, operators, service }
     }
 
     /// The permit of the caller behind this certificate, or the refusal.
     fn permit<A: Act>(&self, arrived: &Arrived) -> Result<Permit<A>, Problem> {
         let policy = self.service.policy();
         let caller = policy.caller(&arrived.peer.fingerprint);
+        if let Some(caller) = caller {
+            operator::not_forged(caller, arrived.request.headers())?;
+        }
         if let Some(permit) = caller.and_then(|caller| policy.permit::<A>(caller)) {
             return Ok(permit);
         }
@@ -124,7 +135,7 @@ impl App {
     async fn call<A: Act>(&self, arrived: Arrived) -> Result<Call<A>, Problem> {
         let permit = self.permit(&arrived)?;
         let key = read::idempotency_key(arrived.request.headers())?;
-        let operator = read::operator(arrived.request.headers())?;
+        let operator = self.operator(permit.policy(), &arrived)?;
         let (_, body) = http::read(arrived.request, http::MediaType::Json, self.limits.body()).await?;
         Ok(Call { permit, request: arrived.id, key, operator, body })
     }

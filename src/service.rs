@@ -97,7 +97,7 @@ pub struct Call<A> {
     pub request: RequestId,
     /// Idempotency key as the caller gave it, 1 to 64 visible ASCII characters.
     pub key: Option<String>,
-    /// Who acts, as the front end says; operations that act on a card are refused without.
+    /// Who acts, by a valid certificate; operations that act on a card are refused without.
     pub operator: Option<Operator>,
     /// The body, for the commitment that tells a repeated request from a changed one.
     pub body: crate::secret::SecretBytes,

@@ -166,6 +166,8 @@ fn the_example_of_serve_shows_every_key_and_default() {
     assert_eq!(keys, struct_fields(&source, "struct Raw {"));
     let store: BTreeSet<_> = table["store"].as_table().unwrap().keys().cloned().collect();
     assert_eq!(store, struct_fields(&source, "struct RawStore {"));
+    let operators: BTreeSet<_> = table["operators"].as_table().unwrap().keys().cloned().collect();
+    assert_eq!(operators, struct_fields(&source, "struct RawOperators {"));
     let tls: BTreeSet<_> = table["tls"].as_table().unwrap().keys().cloned().collect();
     let source = fs::read_to_string(root().join("src/tls/server.rs")).unwrap();
     assert_eq!(tls, struct_fields(&source, "pub struct TlsFiles {"));

@@ -17,12 +17,13 @@ use sigillo::{
 /// Calls under way at one time, at most.
 const CONCURRENT: usize = 1024;
 
-/// C.F. of an operator who is nobody and holds no card.
-const OPERATOR: &str = "RSSMRA80A01H501U";
-
 /// A caller with a certificate of its own.
 #[derive(Debug)]
-pub struct Desk(Client);
+pub struct Desk {
+    client: Client,
+    /// Certificate of an operator who is nobody and holds no card, as a front end forwards it.
+    operator: HeaderValue,
+}
 
 /// A refusal, or no answer.
 #[derive(Debug)]
@@ -54,7 +55,13 @@ impl Desk {
             key: clients.join(format!("{name}.key")),
         };
         let limits = ClientLimits { protocols, concurrent: CONCURRENT, ..ClientLimits::default() };
-        Client::new(url, &files, limits, Arc::new(SystemClock::new())).map(Self).map_err(|e| e.to_string())
+        let client =
+            Client::new(url, &files, limits, Arc::new(SystemClock::new())).map_err(|e| e.to_string())?;
+        let file = clients.join("operator.pem");
+        let pem = std::fs::read_to_string(&file).map_err(|e| format!("{}: {e}", file.display()))?;
+        let inner: String = pem.lines().filter(|line| !line.starts_with("-----")).collect();
+        let operator = HeaderValue::from_str(&format!(":{inner}:")).map_err(|e| e.to_string())?;
+        Ok(Self { client, operator })
     }
 
     /// Posts a value, with an idempotency key.
@@ -70,7 +77,7 @@ impl Desk {
         let broken = |e: &dyn std::error::Error| Refused::Broken(e.to_string());
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert("sigillo-operator", HeaderValue::from_static(OPERATOR));
+        headers.insert("client-cert", self.operator.clone());
         headers.insert("idempotency-key", HeaderValue::from_str(key).map_err(|e| broken(&e))?);
         let body = serde_json::to_vec(value).map_err(|e| broken(&e))?;
         self.call(Method::POST, path, headers, body).await
@@ -92,7 +99,8 @@ impl Desk {
         body: Vec<u8>,
     ) -> Result<R, Refused> {
         let broken = |e: &dyn std::error::Error| Refused::Broken(e.to_string());
-        let (status, _, body) = self.0.call(method, path, headers, body).await.map_err(|e| broken(&e))?;
+        let (status, _, body) =
+            self.client.call(method, path, headers, body).await.map_err(|e| broken(&e))?;
         if status == StatusCode::OK {
             return serde_json::from_slice(&body).map_err(|e| broken(&e));
         }

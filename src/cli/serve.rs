@@ -17,6 +17,7 @@ use tokio::{
 use self::config::Config;
 use super::{Failure, reexec};
 use crate::{
+    auth::cns::Validator,
     clock::{Clock, SystemClock},
     hsm::{self, Hsm},
     http::{Listener, internal::InternalListener},
@@ -95,6 +96,7 @@ pub fn confinement(config: &Path) -> Result<(sandbox::Settings, sandbox::Profile
 /// What `serve` reads of the files that its configuration names.
 struct Files {
     clock: Arc<dyn Clock>,
+    operators: Arc<Validator>,
     sealer: ContactSealer,
     tls: Arc<ServerTls>,
 }
@@ -105,7 +107,8 @@ impl Files {
         let sealer = ContactSealer::from_pem(&config.contact_key()?)
             .map_err(|e| Failure::config(format!("contact_key: {e}")))?;
         let tls = ServerTls::load(config.tls.clone(), Arc::clone(&clock)).map_err(Failure::config)?;
-        Ok(Self { clock, sealer, tls: Arc::new(tls) })
+        let operators = Arc::new(Validator::new(config.crls.clone()));
+        Ok(Self { clock, operators, sealer, tls: Arc::new(tls) })
     }
 }
 
@@ -139,7 +142,8 @@ async fn serve_with(
     store: &Store,
     mut signals: Signals,
 ) -> Result<(), Failure> {
-    let Files { clock, sealer, tls } = files;
+    let Files { clock, operators, sealer, tls } = files;
+    watch::told(&operators.refresh(policy.trust()));
     let parts = Parts {
         audit_key,
         clock: Arc::clone(&clock),
@@ -165,10 +169,20 @@ async fn serve_with(
     let (api, inside) = (listener.local_addr(), internal.local_addr());
     tracing::info!(%api, internal = %inside, policy = %service.policy().digest(), "serving");
 
-    let app = Arc::new(App::new(Arc::clone(&service), Arc::clone(&metrics), limits, Arc::clone(&clock)));
+    let app = Arc::new(App::new(
+        Arc::clone(&service),
+        Arc::clone(&operators),
+        Arc::clone(&metrics),
+        limits,
+        Arc::clone(&clock),
+    ));
     let upkeep = {
         let (service, stopped) = (Arc::clone(&service), stopped.clone());
         tokio::spawn(async move { service.upkeep(until(stopped)).await })
+    };
+    let lists = {
+        let (operators, service) = (Arc::clone(&operators), Arc::clone(&service));
+        tokio::spawn(watch::lists(operators, service, until(stopped.clone())))
     };
     let gauges = tokio::spawn(watch::gauges(Arc::clone(&service), metrics, until(stopped.clone())));
     // The internal listener stays to the end, so that the drain can be watched.
@@ -177,13 +191,13 @@ async fn serve_with(
     let api = tokio::spawn(listener.serve(app, until(stopped)));
 
     let failure = tokio::select! {
-        () = signals.told_to_stop(&tls) => None,
+        () = signals.told_to_stop(&tls, &operators, &service) => None,
         () = store.stopped() => store.failure().map(Failure::failed),
         () = hsm.given_up() => Some(Failure::hung()),
     };
     tracing::info!("draining");
     stop.send_replace(true);
-    for task in [upkeep, gauges] {
+    for task in [upkeep, gauges, lists] {
         task.await.map_err(Failure::failed)?;
     }
     let drained = api.await.map_err(Failure::failed)?;
@@ -216,15 +230,18 @@ impl Signals {
 
     /// Waits for SIGTERM or SIGINT. SIGHUP loads certificates and revocation lists again; bad ones are refused and
     /// those in force stay.
-    async fn told_to_stop(&mut self, tls: &ServerTls) {
+    async fn told_to_stop(&mut self, tls: &ServerTls, operators: &Arc<Validator>, service: &Service) {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return,
                 _ = self.interrupt.recv() => return,
-                _ = self.hangup.recv() => match tls.reload() {
-                    Ok(()) => tracing::info!("certificates and revocation lists loaded again"),
-                    Err(e) => tracing::error!("certificates and revocation lists stay as they were: {e}"),
-                },
+                _ = self.hangup.recv() => {
+                    match tls.reload() {
+                        Ok(()) => tracing::info!("certificates and revocation lists loaded again"),
+                        Err(e) => tracing::error!("certificates and revocation lists stay as they were: {e}"),
+                    }
+                    watch::refresh(operators, service).await;
+                }
             }
         }
     }

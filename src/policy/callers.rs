@@ -19,6 +19,8 @@ struct RawCaller {
     name: String,
     certificate_sha256: String,
     actions: BTreeSet<Action>,
+    #[serde(default)]
+    forwards_operators: bool,
 }
 
 /// A client certificate that the policy knows.
@@ -27,12 +29,18 @@ pub struct Caller {
     name: Arc<str>,
     fingerprint: [u8; 32],
     actions: BTreeSet<Action>,
+    forwards_operators: bool,
 }
 
 impl Caller {
     /// Its name in audit events.
     pub const fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    /// Whether it may forward operators' certificates, and vouches that their holders are there.
+    pub const fn forwards_operators(&self) -> bool {
+        self.forwards_operators
     }
 
     pub(super) fn is(&self, fingerprint: &[u8; 32]) -> bool {
@@ -67,7 +75,7 @@ impl RawCallers {
 
 impl RawCaller {
     fn validate(self) -> Result<Caller, String> {
-        let Self { name, certificate_sha256, actions } = self;
+        let Self { name, certificate_sha256, actions, forwards_operators } = self;
         let good = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
         if name.is_empty() || name.len() > 40 || !name.bytes().all(good) {
             return Err(format!("caller \"{name}\": a name is 1 to 40 of a-z, 0-9 and -"));
@@ -88,7 +96,7 @@ impl RawCaller {
                 "caller \"{name}\": \"courier\" excludes \"activate\" and \"reprint\" (split knowledge)"
             ));
         }
-        Ok(Caller { name: name.into(), fingerprint, actions })
+        Ok(Caller { name: name.into(), fingerprint, actions, forwards_operators })
     }
 }
 

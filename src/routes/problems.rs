@@ -64,7 +64,7 @@ pub(super) fn of(error: &Error, request: RequestId) -> Problem {
         Error::OperatorMissing => Problem::new(
             StatusCode::BAD_REQUEST,
             "operator_missing",
-            "This operation needs a Sigillo-Operator header",
+            "This operation needs an operator's certificate (Client-Cert)",
         ),
         Error::OutcomeUnknown => Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,

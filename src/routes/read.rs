@@ -5,13 +5,9 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     api::codes::ContactTo,
-    domain::{
-        contact::{Channel, Contact},
-        tax_code::TaxCode,
-    },
+    domain::contact::{Channel, Contact},
     http::Problem,
     secret::SecretBytes,
-    service::Operator,
 };
 
 /// Parses a body; unknown, missing and mistyped fields are refused by name.
@@ -101,19 +97,6 @@ pub(super) fn contact(to: &ContactTo) -> Result<Contact, Problem> {
     let channel: Channel =
         to.channel.parse().map_err(|_| invalid("contact.channel", NotOneOf("\"email\" or \"sms\"")))?;
     Contact::parse(channel, &to.address).map_err(|e| invalid("contact.address", e))
-}
-
-/// The operator, if the front end names one: a single C.F.
-pub(super) fn operator(headers: &HeaderMap) -> Result<Option<Operator>, Problem> {
-    let mut values = headers.get_all("sigillo-operator").iter();
-    let (Some(value), more) = (values.next(), values.next()) else { return Ok(None) };
-    match value.to_str().ok().and_then(|text| text.parse::<TaxCode>().ok()) {
-        Some(tax_code) if more.is_none() => Ok(Some(Operator::new(tax_code))),
-        Some(_) | None => {
-            let title = "Sigillo-Operator is one tax code (codice fiscale)";
-            Err(Problem::new(StatusCode::BAD_REQUEST, "bad_operator", title))
-        }
-    }
 }
 
 /// The idempotency key, if there is one: 1 to 64 visible ASCII characters.

@@ -1,11 +1,12 @@
-//! Who acts, as the front end names them: in events by a keyed commitment, and never on a card of their own.
+//! Who acts, by a certificate that was judged good: in events by a keyed commitment, and never on a card of their own.
 //!
-//! The front end vouches for the name; the authority does not know operators' certificates yet.
+//! A front end that forwards certificates vouches that their holder is there: see SECURITY.md.
 
 use aws_lc_rs::digest;
 
 use super::{Call, Error, Service, commitments, look_up::FoundCard};
 use crate::{
+    auth::cns::OperatorCertificate,
     domain::{
         audit::{Event, Kind, Outcome},
         tax_code::TaxCode,
@@ -28,6 +29,12 @@ struct Known {
     holder: [u8; 16],
     /// Name in events and records. Not to be found from what the store holds of a holder.
     name: [u8; 16],
+}
+
+impl From<&OperatorCertificate> for Operator {
+    fn from(valid: &OperatorCertificate) -> Self {
+        Self::new(valid.tax_code().clone())
+    }
 }
 
 impl Operator {

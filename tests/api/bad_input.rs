@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::fixture::{
     Answer, Api, Card, Installation,
-    api::{OPERATOR, OPERATOR_HEADER, json_with},
+    api::{OPERATOR_HEADER, json_with, operator},
     audit::Log,
     key,
 };
@@ -154,6 +154,7 @@ async fn headers_paths_and_methods() {
         }
         headers
     };
+    let one = operator().to_str().unwrap().to_owned();
     let (long, plain, none) = (json_with(Some(&"k".repeat(65))), json_with(Some("a key")), HeaderMap::new);
     let (post, get) = (Method::POST, Method::GET);
     let mut answers = Vec::new();
@@ -167,8 +168,8 @@ async fn headers_paths_and_methods() {
         (&desk, &post, "/v1/activations", plain, 400, "bad_idempotency_key", None),
         (&desk, &post, "/v1/activations", two_keys, 400, "bad_idempotency_key", None),
         (&desk, &post, "/v1/activations", named(&[]), 400, "operator_missing", None),
-        (&desk, &post, "/v1/activations", named(&[OPERATOR, OPERATOR]), 400, "bad_operator", None),
-        (&desk, &post, "/v1/activations", named(&["RSSMRA80A01H501A"]), 400, "bad_operator", None),
+        (&desk, &post, "/v1/activations", named(&[&one, &one]), 400, "bad_client_cert", None),
+        (&desk, &post, "/v1/activations", named(&["RSSMRA80A01H501U"]), 400, "bad_client_cert", None),
         (&desk, &post, "/v1/activation", json_with(None), 404, "no_such_path", None),
         (&desk, &post, "/v1/activations/", json_with(None), 404, "no_such_path", None),
         (&desk, &get, "/", none(), 404, "no_such_path", None),

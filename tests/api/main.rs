@@ -28,6 +28,7 @@ mod internal;
 mod journey;
 mod memory;
 mod nothing_to_steal;
+mod operators;
 mod outage;
 mod p11_kit;
 #[path = "../support/p11_kit.rs"]

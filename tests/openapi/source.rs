@@ -117,6 +117,10 @@ fn computed(status: u64, after: &str) -> BTreeSet<String> {
             assert!(!all.is_empty(), "codes of fields");
             all
         }
+        (403, "refusal.problem_code(") => {
+            let list = code_of("src/auth/cns/refusal.rs");
+            between(&list, " = \"", "\" \"").into_iter().map(|code| format!("operator_{code}")).collect()
+        }
         (409, "refusal.code(") => arms(&code_of("src/domain/card/reason.rs"), "pub const fn code(self)"),
         _ => panic!("{status} {what}: a code that this test does not find"),
     }

@@ -100,6 +100,7 @@ struct Pki {
     courier: Issued,
     auditor: Issued,
     backup: Issued,
+    cards: Ca,
     officers: Vec<Issued>,
 }
 
@@ -123,6 +124,7 @@ impl Demo<'_> {
             "authority/tokens",
             "authority/tls",
             "authority/public",
+            "authority/crls",
             "authority/policies",
             "authority/policies/templates",
             "courier",
@@ -200,6 +202,7 @@ impl Demo<'_> {
             courier: client("Courier")?,
             auditor: client("Auditor")?,
             backup: client("Backup")?,
+            cards: make("Demo CA cards")?,
         };
         for (issued, directory, name) in [
             (&pki.bureau, "clients", "bureau"),
@@ -210,6 +213,12 @@ impl Demo<'_> {
         ] {
             issued.write(&self.at(directory), name).map_err(Failure::failed)?;
         }
+        pki.cards
+            .card(files::OPERATOR, validity)
+            .and_then(|card| card.write(&self.at("clients"), "operator"))
+            .map_err(Failure::failed)?;
+        let list = pki.cards.crl(1, &[], validity).map_err(Failure::failed)?;
+        self.write("authority/crls/demo.crl", list, 0o644)?;
         for (n, issued) in (1..).zip(&pki.officers) {
             issued.write(&self.at("officers"), &format!("officer-{n}")).map_err(Failure::failed)?;
         }
@@ -224,6 +233,7 @@ impl Demo<'_> {
         for (name, text) in files::POLICIES {
             self.write(&format!("authority/policies/{name}"), text, 0o644)?;
         }
+        self.write("authority/policies/trust.toml", files::trust(&pki.cards.pem())?, 0o644)?;
         let print = |issued: &Issued| hex::encode(digest::digest(&digest::SHA256, issued.der()));
         let callers = files::callers(&[
             ("bureau", print(&pki.bureau)),

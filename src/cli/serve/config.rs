@@ -30,6 +30,8 @@ struct Raw {
     test_templates: bool,
     store: RawStore,
     tls: TlsFiles,
+    #[serde(default)]
+    operators: RawOperators,
     internal: InternalConfig,
     #[serde(default)]
     limits: Limits,
@@ -45,6 +47,12 @@ struct RawStore {
     cache_mib: u64,
     #[serde(default = "reserve_mib")]
     reserve_mib: u64,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawOperators {
+    crls: Option<PathBuf>,
 }
 
 const fn cache_mib() -> u64 {
@@ -66,6 +74,7 @@ pub(in crate::cli) struct Config {
     pub(in crate::cli) internal: InternalConfig,
     pub(in crate::cli) limits: Limits,
     pub(super) process: sandbox::Settings,
+    pub(super) crls: Option<PathBuf>,
     contact_key: PathBuf,
     test_templates: bool,
     store: RawStore,
@@ -83,6 +92,7 @@ impl Config {
             test_templates,
             store,
             tls,
+            operators,
             internal,
             limits,
             process,
@@ -111,6 +121,7 @@ impl Config {
             internal,
             limits,
             process,
+            crls: operators.crls.map(at),
             contact_key: at(contact_key),
             test_templates,
             store: RawStore { directory: at(store.directory), ..store },
@@ -131,6 +142,7 @@ impl Config {
         let tls = [&self.tls.certificate, &self.tls.key, &self.tls.client_ca];
         let mut read = sandbox::paths::beside(tls.into_iter().chain(&self.tls.crls).map(PathBuf::as_path));
         read.push(self.policies.clone());
+        read.extend(self.crls.clone());
         Profile {
             read,
             list: sandbox::directories(&self.store.directory),

@@ -1,10 +1,12 @@
-//! What the internal listener shows: readiness, and numbers that are read now and then.
+//! What the internal listener shows: readiness, and numbers that are read now and then. And revocation lists of operators'
+//! cards, read when their files change.
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::sync::watch::Receiver;
 
 use crate::{
+    auth::cns::{Refusal, Validator},
     hsm::{self, Hsm, MacKey},
     http::internal::Readiness,
     metrics::{HsmState, Metrics},
@@ -13,6 +15,36 @@ use crate::{
 };
 
 const EVERY: Duration = Duration::from_millis(500);
+
+/// How often the files of the lists are looked at.
+const LISTS: Duration = Duration::from_secs(30);
+
+/// Reads the revocation lists that changed, until `stop`.
+pub(super) async fn lists(operators: Arc<Validator>, service: Arc<Service>, stop: impl Future<Output = ()>) {
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        tokio::select! {
+            () = &mut stop => return,
+            () = tokio::time::sleep(LISTS) => refresh(&operators, &service).await,
+        }
+    }
+}
+
+/// Reads the revocation lists that changed, in a thread that may wait for the disk.
+pub(super) async fn refresh(operators: &Arc<Validator>, service: &Service) {
+    let (operators, policy) = (Arc::clone(operators), service.policy());
+    match tokio::task::spawn_blocking(move || operators.refresh(policy.trust())).await {
+        Ok(faults) => told(&faults),
+        Err(error) => tracing::error!(%error, "revocation lists of operators' cards were not read"),
+    }
+}
+
+/// Logs what cannot be used.
+pub(super) fn told(faults: &[(String, Refusal)]) {
+    for (file, fault) in faults {
+        tracing::error!(file, code = fault.code(), "revocation list of operators' cards: {fault}");
+    }
+}
 
 /// Ready while HSM and store work and nobody has told the service to stop.
 pub(super) fn readiness(hsm: Hsm, store: Store, stopped: Receiver<bool>) -> Arc<dyn Readiness> {

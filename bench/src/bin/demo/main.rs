@@ -144,7 +144,7 @@ Activate it; with "preview": true nothing is done yet:
 
   curl --cacert {at}/clients/ca.pem --cert {at}/clients/desk.pem --key {at}/clients/desk.key \
     -H 'content-type: application/json' -H 'idempotency-key: first-activation' \
-    -H 'sigillo-operator: RSSMRA80A01H501U' https://{API}/v1/activations \
+    -H "client-cert: :$(grep -v -- ----- {at}/clients/operator.pem | tr -d '\n'):" https://{API}/v1/activations \
     -d '{{"tax_code": "...", "team_number": "...", "expires_on": "...",
          "contact": {{"channel": "email", "address": "citizen@example.it"}}}}'
 
