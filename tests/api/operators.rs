@@ -10,6 +10,7 @@ use sigillo::{
 use crate::fixture::{
     Installation,
     api::{OPERATOR_HEADER, forwarded, json_with, operator},
+    eventually,
 };
 
 const CHAIN: HeaderName = HeaderName::from_static("client-cert-chain");
@@ -75,4 +76,40 @@ async fn only_a_named_front_end_forwards_operators_and_only_good_certificates() 
     let with_chain = headers(|h| drop(h.insert(CHAIN, operator())));
     desk.send(Method::POST, path, with_chain, body.clone()).await.unwrap().ok();
     assert_eq!(desk.post(path, None, &card.printed()).await.ok()["state"], json!("registered"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_card_that_a_new_list_revokes_is_refused_without_a_restart() {
+    let mut home = Installation::new();
+    let now_ms = SystemClock::new().now_ms();
+    let validity = Validity { from_ms: now_ms - 3_600_000, to_ms: now_ms + 3_600_000 };
+    let ca = Ca::new("CA di prova", validity).unwrap();
+    let name = "RSSMRA80A01H501U/6090000000000013.c2lnaWxsbyBkZW1vIGNhcmQgMDE=";
+    let card = ca.card(name, validity).unwrap();
+    let trust = home.path("authority/policies/trust.toml");
+    let text = std::fs::read_to_string(&trust).unwrap();
+    let (rules, _) = text.split_once("[[ca]]").unwrap();
+    let table =
+        format!("[[ca]]\nname = \"prova\"\ncertificate = '''\n{}'''\ncrls = [\"prova.crl\"]\n", ca.pem());
+    std::fs::write(&trust, format!("{rules}{table}")).unwrap();
+    home.start().await;
+
+    let desk = home.api("desk");
+    let ask = || {
+        let with = headers(|h| drop(h.insert(OPERATOR_HEADER, forwarded(card.certificate_pem().as_bytes()))));
+        let body = json!({ "team_number": "80380000104389020511" }).to_string();
+        desk.send(Method::POST, "/v1/cards/lookup", with, body)
+    };
+    ask().await.unwrap().problem(403, "operator_crl_missing");
+    let told = async |list: String, status: u16, code: &'static str| {
+        std::fs::write(home.path("authority/crls/prova.crl"), list).unwrap();
+        home.serve.as_ref().unwrap().hang_up();
+        eventually("the new list", async || {
+            let answer = ask().await.unwrap();
+            (answer.json()["code"] == code).then(|| answer.problem(status, code))
+        })
+        .await;
+    };
+    told(ca.crl(1, &[], validity).unwrap(), 404, "card_not_found").await;
+    told(ca.crl(2, &[&card], validity).unwrap(), 403, "operator_revoked").await;
 }
