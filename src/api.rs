@@ -5,4 +5,5 @@
 pub mod cards;
 pub mod codes;
 pub mod courier;
+pub mod policy;
 pub mod problem;

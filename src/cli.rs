@@ -6,6 +6,7 @@ pub mod cards;
 pub mod courier;
 pub mod hsm;
 pub mod init;
+pub mod policy;
 pub mod recover;
 pub mod reexec;
 pub mod restore;

@@ -10,6 +10,7 @@ pub mod encoding;
 pub mod fictional;
 pub mod going_back;
 pub mod id;
+pub mod in_force;
 mod luhn;
 pub mod officers;
 pub mod operations;

@@ -43,6 +43,9 @@ enum Command {
     #[command(subcommand)]
     Hsm(cli::hsm::Command),
     Init(cli::init::Args),
+    /// Policy sets: signatures of the officers, activation.
+    #[command(subcommand)]
+    Policy(cli::policy::Command),
     /// The way back from an older store, by order of the security officers.
     #[command(subcommand)]
     Recover(cli::recover::Command),
@@ -81,6 +84,7 @@ fn main() -> ExitCode {
         Command::Courier(args) => cli::courier::enter(args).map_err(Failure::from),
         Command::Hsm(command) => cli::hsm::run(&command, &mut out).map_err(Failure::from),
         Command::Init(args) => cli::init::run(&args, &mut out),
+        Command::Policy(command) => cli::policy::run(&command, &mut out),
         Command::Recover(command) => cli::recover::run(&command, &mut out),
         Command::Restore(args) => cli::restore::run(&args, &mut out),
         Command::Serve(args) => cli::serve::run(&args, &mut out),

@@ -5,6 +5,7 @@
 //! only this module can make.
 
 mod callers;
+mod directory;
 mod load;
 mod officers;
 mod parameters;
@@ -14,7 +15,8 @@ mod trust;
 use std::{collections::BTreeMap, sync::Arc};
 
 pub use callers::Caller;
-pub use load::BadPolicy;
+pub use directory::Directory;
+pub use load::{BadPolicy, MARKER};
 pub(crate) use officers::officer_key;
 pub use parameters::{DeliveryRules, Parameters, VerificationRules};
 pub use permit::{Act, Action, Permit, act};
@@ -22,7 +24,7 @@ pub use permit::{Act, Action, Permit, act};
 use crate::{
     auth::cns::Trust,
     domain::{
-        officers::Officers,
+        officers::{Officers, Signature},
         team::Region,
         template::{Template, TemplateId},
     },
@@ -37,12 +39,18 @@ pub struct Policy {
     templates: BTreeMap<TemplateId, Template>,
     trust: Arc<Trust>,
     digest: Arc<str>,
+    signatures: Vec<Signature>,
 }
 
 impl Policy {
     /// SHA-256 of the set, 64 hexadecimal digits.
     pub const fn digest(&self) -> &Arc<str> {
         &self.digest
+    }
+
+    /// The officers' signatures that came with the set. They are no part of its digest, and not checked here.
+    pub fn signatures(&self) -> &[Signature] {
+        &self.signatures
     }
 
     /// The security officers.

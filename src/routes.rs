@@ -6,6 +6,7 @@ mod cards;
 mod codes;
 mod courier;
 mod operator;
+mod policy;
 mod problems;
 mod read;
 
@@ -80,6 +81,8 @@ routes! {
     AuditEvents = "audit_events" "GET" "/v1/audit/events";
     /// The whole store, encrypted to the officers.
     Backup = "backup" "GET" "/v1/backup";
+    /// Reads the policy directory again.
+    PolicyReload = "policy_reload" "POST" "/v1/policy/reload";
     /// The description of all this.
     OpenApi = "openapi" "GET" "/v1/openapi.json";
 }
@@ -176,6 +179,7 @@ impl App {
             Route::Leases => self.lease(arrived).await,
             Route::LookUp => self.look_up(arrived).await,
             Route::OpenApi => Ok(body(OPENAPI.into(), http::MediaType::Json.as_str())),
+            Route::PolicyReload => self.reload_policy(arrived).await,
             Route::Reports => self.report(arrived, id).await,
             Route::Reprints => self.reprint(arrived).await,
             Route::Revocations => self.revoke(arrived).await,
@@ -189,6 +193,7 @@ impl App {
 fn is_recorded_here(route: Route, problem: &Problem) -> bool {
     match problem.status() {
         StatusCode::FORBIDDEN if problem.code() == "own_card" => false,
+        StatusCode::CONFLICT if route == Route::PolicyReload => false,
         StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => false,
         StatusCode::CONFLICT => route == Route::Reports,
         status => status.is_client_error(),

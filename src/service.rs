@@ -19,6 +19,7 @@ mod leases;
 mod look_up;
 mod marks;
 mod operator;
+mod policies;
 mod records;
 mod recover;
 mod register;
@@ -40,6 +41,7 @@ pub use hand_out::HandedOut;
 pub use leases::LeasedDelivery;
 pub use look_up::{CardData, CardNumber};
 pub use operator::Operator;
+pub use policies::Reloaded;
 pub use recover::{Recovered, Standing};
 pub use register::{Former, Line, LineOutcome};
 pub use reports::Outcome as DeliveryOutcome;
@@ -49,9 +51,9 @@ pub use verify::{Purpose, Verdict, Verification, VerificationRequest};
 
 use crate::{
     clock::Clock,
-    domain::{audit as evidence, id::RequestId},
+    domain::{audit as evidence, id::RequestId, in_force::Signing},
     hsm::{Hsm, Uses},
-    policy::{Act, Permit, Policy},
+    policy::{Act, Directory, Permit, Policy},
     seal::ContactSealer,
     store::Store,
 };
@@ -68,6 +70,7 @@ pub struct Service {
     policy: RwLock<Arc<Policy>>,
     running: running::Running,
     sealer: ContactSealer,
+    source: policies::Source,
     store: Store,
 }
 
@@ -77,6 +80,8 @@ pub struct Parts {
     pub audit_key: Vec<u8>,
     /// Time.
     pub clock: Arc<dyn Clock>,
+    /// Where the policy set is read from again.
+    pub directory: Directory,
     /// The authority's token.
     pub hsm: Hsm,
     /// Name of this node's audit log, in its checkpoints.
@@ -85,6 +90,8 @@ pub struct Parts {
     pub policy: Arc<Policy>,
     /// The courier's contact key, public half.
     pub sealer: ContactSealer,
+    /// Whether officers have to sign policy sets.
+    pub signing: Signing,
     /// The records.
     pub store: Store,
 }
@@ -109,15 +116,17 @@ impl Service {
     /// counters that are missing.
     pub async fn start(parts: Parts) -> Result<Self, Error> {
         let service = Self::assemble(parts)?;
-        service.refuse_going_back().await?;
-        service.make_decoys().await?;
+        let known = service.refuse_going_back().await?;
+        service.bring_into_force(known.as_ref()).await?;
+        service.make_decoys(&service.policy()).await?;
         service.record_start().await?;
         Ok(service)
     }
 
     fn assemble(parts: Parts) -> Result<Self, Error> {
-        let Parts { audit_key, clock, hsm, log, policy, sealer, store } = parts;
-        let frozen = frozen::Frozen::load(&store, &policy)?;
+        let Parts { audit_key, clock, directory, hsm, log, policy, sealer, signing, store } = parts;
+        let frozen = frozen::Frozen::load(&store)?;
+        frozen.check(&policy)?;
         Ok(Self {
             accounted: Uses::default(),
             clock,
@@ -129,6 +138,7 @@ impl Service {
             policy: RwLock::new(policy),
             running: running::Running::default(),
             sealer,
+            source: policies::Source::new(directory, signing),
             store,
         })
     }

@@ -242,7 +242,7 @@ fn examples_of_requests_are_taken() {
     let mut bodies = 0;
     for op in document.operations() {
         let Some(content) = op.value.pointer("/requestBody/content").and_then(Value::as_object) else {
-            assert_eq!(op.method, "get", "{}", op.path);
+            assert!(op.method == "get" || op.path == "/v1/policy/reload", "{}", op.path);
             continue;
         };
         for media in content.values() {

@@ -52,7 +52,9 @@ impl Installation {
             let parts = Parts {
                 audit_key: device.audit_public_key().to_vec(),
                 clock: Arc::new(SystemClock::new()),
+                directory: self.config.directory(),
                 hsm: hsm.clone(),
+                signing: self.config.signing,
                 log: self.config.log,
                 policy: Arc::new(self.policy),
                 sealer: self.sealer,

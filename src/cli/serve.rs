@@ -38,7 +38,8 @@ Example:
   sigillo serve --config serve.toml
 
 SIGTERM and SIGINT drain it: no new connection, requests in hand are finished, a last checkpoint is signed.
-SIGHUP loads its certificates and revocation lists again, for connections to come; policy changes need a restart.
+SIGHUP loads its certificates and revocation lists again, for connections to come, and the policy set, for requests to
+come. What does not hold is refused, and what is in force stays: see the log.
 
 A token that is lost is opened again in this process, with every check of the start and the same keys only. A call
 that does not come back from the PKCS#11 module cannot be cancelled: after pool.give_up_ms the process ends with 75, to
@@ -147,10 +148,12 @@ async fn serve_with(
     let parts = Parts {
         audit_key,
         clock: Arc::clone(&clock),
+        directory: config.directory(),
         hsm: hsm.clone(),
         log: config.log.clone(),
         policy: Arc::new(policy),
         sealer,
+        signing: config.signing,
         store: store.clone(),
     };
     let service = Arc::new(Service::start(parts).await.map_err(Failure::failed)?);
@@ -228,8 +231,8 @@ impl Signals {
         })
     }
 
-    /// Waits for SIGTERM or SIGINT. SIGHUP loads certificates and revocation lists again; bad ones are refused and
-    /// those in force stay.
+    /// Waits for SIGTERM or SIGINT. SIGHUP loads certificates, revocation lists and the policy set again; bad ones are
+    /// refused and those in force stay.
     async fn told_to_stop(&mut self, tls: &ServerTls, operators: &Arc<Validator>, service: &Service) {
         loop {
             tokio::select! {
@@ -240,10 +243,20 @@ impl Signals {
                         Ok(()) => tracing::info!("certificates and revocation lists loaded again"),
                         Err(e) => tracing::error!("certificates and revocation lists stay as they were: {e}"),
                     }
+                    reload_policy(service).await;
                     watch::refresh(operators, service).await;
                 }
             }
         }
+    }
+}
+
+/// Loads the policy set again because a signal says so.
+async fn reload_policy(service: &Service) {
+    match service.reload_policy(None).await {
+        Ok(set) if set.changed => tracing::info!(set.policy, set.sequence, "another policy set is in force"),
+        Ok(set) => tracing::info!(set.policy, set.sequence, "the policy set is the one in force"),
+        Err(e) => tracing::error!("the policy set stays as it was: {e}"),
     }
 }
 

@@ -83,6 +83,12 @@ pub enum Kind {
     /// The whole store was read, encrypted to the officers.
     #[serde(rename = "store.backed_up")]
     StoreBackedUp,
+    /// A policy set came into force.
+    #[serde(rename = "policy.activated")]
+    PolicyActivated,
+    /// A policy set was refused; the one in force stays.
+    #[serde(rename = "policy.refused")]
+    PolicyRefused,
     /// The service started with the policy set named.
     #[serde(rename = "service.started")]
     ServiceStarted,

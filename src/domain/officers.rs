@@ -34,6 +34,11 @@ impl Officer {
         Self { name, fingerprint: fingerprint(certificate), key }
     }
 
+    /// An officer read again from a record that holds no certificate.
+    pub(super) const fn known(name: String, fingerprint: [u8; 32], key: OfficerKey) -> Self {
+        Self { name, fingerprint, key }
+    }
+
     /// The role, such as `officer-1`.
     pub fn name(&self) -> &str {
         &self.name
@@ -66,6 +71,8 @@ pub fn fingerprint(certificate: &[u8]) -> [u8; 32] {
 /// A kind of text that officers sign. Its name is part of what is signed: it never changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
+    /// Number and digest of a policy set.
+    PolicySet,
     /// An order of recovery.
     Recovery,
 }
@@ -73,6 +80,7 @@ pub enum Purpose {
 impl Purpose {
     const fn name(self) -> &'static str {
         match self {
+            Self::PolicySet => "sigillo policy set v1",
             Self::Recovery => "sigillo recovery order v1",
         }
     }

@@ -210,6 +210,8 @@ impl Gap {
             | Kind::RequestReplayed
             | Kind::AuditRead
             | Kind::OperationsUnaccounted
+            | Kind::PolicyActivated
+            | Kind::PolicyRefused
             | Kind::ServiceStarted
             | Kind::StoreBackedUp
             | Kind::StoreRecovered => return Ok(()),

@@ -11,7 +11,10 @@ use aws_lc_rs::digest;
 use serde::de::DeserializeOwned;
 
 use super::{Policy, callers::RawCallers, officers::RawOfficers, parameters::RawParameters, trust::RawTrust};
-use crate::domain::template::{RawTemplate, Template, TemplateId};
+use crate::domain::{
+    officers::Signature,
+    template::{RawTemplate, Template, TemplateId},
+};
 
 /// Why a policy set was refused.
 #[derive(Debug, thiserror::Error)]
@@ -29,14 +32,20 @@ fn bad(file: &Path, reason: impl Into<String>) -> BadPolicy {
     BadPolicy { file: file.into(), line: None, reason: reason.into() }
 }
 
+/// Where signatures lie.
+const SIGNATURES: &str = "signatures/";
+
 struct File {
     path: PathBuf,
     text: String,
 }
 
-/// The files of a set by name: everything in the directory but the courier's own.
-fn read(directory: &Path) -> Result<BTreeMap<String, File>, BadPolicy> {
-    let mut found = BTreeMap::new();
+/// Lies in a directory while its set is being replaced.
+pub const MARKER: &str = ".activating";
+
+/// The names of a set's files: everything in the directory but the courier's own.
+pub(super) fn names(directory: &Path) -> Result<Vec<String>, BadPolicy> {
+    let mut found = Vec::new();
     let mut open = vec![(directory.to_owned(), String::new())];
     while let Some((at, prefix)) = open.pop() {
         let entries = fs::read_dir(&at).map_err(|e| bad(&at, e.to_string()))?;
@@ -47,12 +56,25 @@ fn read(directory: &Path) -> Result<BTreeMap<String, File>, BadPolicy> {
             };
             let name = format!("{prefix}{name}");
             if !path.is_dir() {
-                let text = fs::read_to_string(&path).map_err(|e| bad(&path, e.to_string()))?;
-                found.insert(name, File { path, text });
+                found.push(name);
             } else if name != "courier" {
                 open.push((path, format!("{name}/")));
             }
         }
+    }
+    Ok(found)
+}
+
+/// The files of a set by name.
+fn read(directory: &Path) -> Result<BTreeMap<String, File>, BadPolicy> {
+    let mut found = BTreeMap::new();
+    for name in names(directory)? {
+        let path = directory.join(&name);
+        if name == MARKER {
+            return Err(bad(directory, "an activation broke off: run `sigillo policy activate` again"));
+        }
+        let text = fs::read_to_string(&path).map_err(|e| bad(&path, e.to_string()))?;
+        found.insert(name, File { path, text });
     }
     Ok(found)
 }
@@ -66,6 +88,23 @@ fn digest_of(files: &BTreeMap<String, File>) -> String {
         context.update(file.text.as_bytes());
     }
     hex::encode(context.finish())
+}
+
+/// Takes the officers' signatures out: `signatures/NAME.sig`, one each.
+fn signatures(files: &mut BTreeMap<String, File>) -> Result<Vec<Signature>, BadPolicy> {
+    let of_set = files.split_off(SIGNATURES);
+    let mut signatures = Vec::new();
+    for (name, file) in of_set {
+        if !name.starts_with(SIGNATURES) {
+            files.insert(name, file);
+        } else if name.ends_with(".sig") {
+            let signature = file.text.parse::<Signature>();
+            signatures.push(signature.map_err(|e| bad(&file.path, e.to_string()))?);
+        } else {
+            return Err(bad(&file.path, "not a signature: their files end in .sig"));
+        }
+    }
+    Ok(signatures)
 }
 
 fn parse<T: DeserializeOwned>(file: &File) -> Result<T, BadPolicy> {
@@ -112,7 +151,8 @@ impl Policy {
 
     /// As [`Policy::load`], with templates whose codes fit no real card.
     pub fn load_with_test_templates(directory: &Path) -> Result<Self, BadPolicy> {
-        let files = read(directory)?;
+        let mut files = read(directory)?;
+        let signatures = signatures(&mut files)?;
         let file = |name: &str| files.get(name).ok_or_else(|| bad(&directory.join(name), "missing"));
         let templates = templates(&files)?;
         let at = file("authority.toml")?;
@@ -129,6 +169,7 @@ impl Policy {
         let officers = parse::<RawOfficers>(at)?.validate().map_err(|e| bad(&at.path, e))?;
         let at = file("trust.toml")?;
         let trust = parse::<RawTrust>(at)?.validate().map_err(|e| bad(&at.path, e))?;
-        Ok(Self { callers, officers, parameters, templates, trust, digest: Arc::from(digest_of(&files)) })
+        let digest = Arc::from(digest_of(&files));
+        Ok(Self { callers, officers, parameters, templates, trust, digest, signatures })
     }
 }

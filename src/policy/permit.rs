@@ -55,6 +55,8 @@ actions! {
     ReadDelivery = "read_delivery"
     /// `POST /v1/cards`
     Register = "register"
+    /// `POST /v1/policy/reload`
+    ReloadPolicy = "reload_policy"
     /// `POST /v1/reprints`
     Reprint = "reprint"
     /// `POST /v1/revocations`

@@ -76,6 +76,10 @@ pub(super) fn of(error: &Error, request: RequestId) -> Problem {
             "own_card",
             "Nobody acts on a card of their own: another operator must do it",
         ),
+        Error::BadPolicy(_) | Error::PolicyInUse(_) | Error::PolicyRefused(_) => {
+            let title = "The policy set in the directory is refused; the one in force stays";
+            Problem::new(StatusCode::CONFLICT, "policy_refused", title).detail(error.to_string())
+        }
         Error::Refused(refusal) => {
             Problem::new(StatusCode::CONFLICT, refusal.code(), "The card does not allow it")
         }

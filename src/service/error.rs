@@ -1,13 +1,18 @@
 //! Why an operation did not answer with its result.
 
 use crate::{
-    domain::{card::Refusal, going_back::GoneBack},
-    hsm, store,
+    domain::{card::Refusal, going_back::GoneBack, in_force::NotAdmitted},
+    hsm,
+    policy::BadPolicy,
+    store,
 };
 
 /// Closed: the transport maps each to one problem, without a wildcard.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The policy set in the directory does not hold.
+    #[error(transparent)]
+    BadPolicy(#[from] BadPolicy),
     /// Program or module broke its own contract. Logged under the request's id; outside sees only that.
     #[error("internal error: {0}")]
     Bug(String),
@@ -56,6 +61,12 @@ pub enum Error {
     /// The operator is the card's holder.
     #[error("the card is the operator's own")]
     OwnCard,
+    /// The policy set contradicts what cards have.
+    #[error("{0}")]
+    PolicyInUse(String),
+    /// The policy set may not come into force.
+    #[error("policy set refused: {0}")]
+    PolicyRefused(NotAdmitted),
     /// The card's life cycle does not allow it.
     #[error(transparent)]
     Refused(#[from] Refusal),

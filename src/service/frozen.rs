@@ -22,29 +22,36 @@ pub(super) struct Frozen {
 const MOST: usize = 10_000;
 
 impl Frozen {
-    /// Reads them, and refuses a policy that changed or dropped one.
-    pub(super) fn load(store: &Store, policy: &Policy) -> Result<Self, Error> {
+    /// Reads them.
+    pub(super) fn load(store: &Store) -> Result<Self, Error> {
         let mut frozen = BTreeMap::new();
         for found in store.scan(Space::Template, &[], &[], MOST)? {
             let template = thaw(&found.record.value)?;
-            match policy.templates().find(|t| t.id() == template.id()) {
+            frozen.insert(template.id().clone(), Arc::new(template));
+        }
+        Ok(Self { known: RwLock::new(frozen), store: store.clone() })
+    }
+
+    /// Refuses a policy that changed or dropped one. Asks the store: the first card of a template may be on its way.
+    pub(super) fn check(&self, policy: &Policy) -> Result<(), Error> {
+        for found in self.store.scan(Space::Template, &[], &[], MOST)? {
+            let template = thaw(&found.record.value)?;
+            let id = template.id();
+            match policy.templates().find(|t| t.id() == id) {
                 Some(same) if same.digest() == template.digest() => {}
                 Some(_) => {
-                    let id = template.id();
-                    return Err(Error::Unavailable(format!(
+                    return Err(Error::PolicyInUse(format!(
                         "template {id} is in use by cards and was changed in the policy: give the change a new version"
                     )));
                 }
                 None => {
-                    let id = template.id();
-                    return Err(Error::Unavailable(format!(
+                    return Err(Error::PolicyInUse(format!(
                         "template {id} is in use by cards and is missing from the policy: put it back"
                     )));
                 }
             }
-            frozen.insert(template.id().clone(), Arc::new(template));
         }
-        Ok(Self { known: RwLock::new(frozen), store: store.clone() })
+        Ok(())
     }
 
     /// The template of a card. Read from the store where it is not known yet: the registration of its first card

@@ -55,6 +55,10 @@ impl Marks {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(super) fn audit_key(&self) -> &[u8] {
+        &self.audit_key
+    }
+
     /// The next mark does not go to the place of the newest one.
     pub(super) async fn spare(&self, place: Place, seq: u64) {
         *self.turn.lock().await = place.other();
@@ -93,20 +97,22 @@ impl Marks {
 impl Service {
     /// Refuses a store or a policy set older than the checkpoint in the token. A new store on a token that never had
     /// one gets its first mark now, so that there is one before there is an event.
-    pub(super) async fn refuse_going_back(&self) -> Result<(), Error> {
+    pub(super) async fn refuse_going_back(&self) -> Result<Option<Checkpoint>, Error> {
         let head = self.store.head();
         let policy = self.policy();
         let Some((known, place)) = self.marks.newest(&self.hsm.read_marks().await?)? else {
             if head != Head::EMPTY {
                 return Err(Error::NoMark("it never had a checkpoint, and the store has a history".into()));
             }
+            // A mark names its policy set as one that was in force: never one that nobody has signed.
+            self.admit(&policy, None)?;
             self.checkpoint().await?;
-            return Ok(());
+            return Ok(None);
         };
         let now = self.now(&policy)?;
         going_back::compare(&known, &now, self.hash_at(known.head.seq)?)?;
         self.marks.spare(place, known.head.seq).await;
-        Ok(())
+        Ok(Some(known))
     }
 
     /// Where store and policy set stand.

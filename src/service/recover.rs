@@ -91,6 +91,8 @@ impl Service {
                 going_back::compare_store(known, &now, service.hash_at(known.head.seq)?).err()
             }
         };
+        // Its officers order the recovery.
+        service.admit(&policy, known.as_ref())?;
         let standing = Standing { store: now.head, recoveries: now.recoveries, known, refused };
         Ok((service, standing))
     }
@@ -342,7 +344,9 @@ impl Service {
         let event = Event { request: *id, detail, ..own };
         let (key, value) = (RECOVERIES.to_vec(), recoveries.to_be_bytes().to_vec());
         let put = Op::Put { space: Space::Checkpoint, key, value, expect: Expect::Any };
-        let unit = Unit { ops: vec![put], events: vec![event] };
+        // An older store holds an older set as the one in force.
+        let in_force = self.keep_in_force(&self.policy()).await?;
+        let unit = Unit { ops: vec![put, in_force], events: vec![event] };
         self.commit(unit).await?.map_err(|g| Error::Bug(format!("the recovery's event: {g:?}")))
     }
 }

@@ -1,5 +1,7 @@
 //! Registration of produced cards, line by line: good lines go in, bad ones are named, a rerun is safe.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use tokio::task::JoinSet;
 
@@ -105,6 +107,8 @@ impl Service {
         lines: &[Line],
     ) -> Result<Vec<LineOutcome>, Error> {
         self.refuse_if_unmarked()?;
+        let _registering = self.source.registering.read().await;
+        self.refuse_former_templates(call, lines)?;
         let mut messages = Vec::with_capacity(lines.len().saturating_mul(3));
         for line in lines {
             let former = line.former.as_ref().map_or(&line.team, Former::team);
@@ -148,6 +152,19 @@ impl Service {
         }
         self.record_others(call, &outcomes).await?;
         Ok(outcomes)
+    }
+
+    /// Refuses lines whose template is not in the set in force any more, since it was permitted by an earlier one.
+    fn refuse_former_templates(&self, call: &Call<act::Register>, lines: &[Line]) -> Result<(), Error> {
+        let now = self.policy();
+        if Arc::ptr_eq(&now, call.permit.policy()) {
+            return Ok(());
+        }
+        let there = |template: &Template| {
+            now.templates().any(|t| t.id() == template.id() && t.digest() == template.digest())
+        };
+        let all = lines.iter().all(|line| there(template_for(call, line)));
+        if all { Ok(()) } else { Err(Error::Conflict) }
     }
 
     async fn register_alone(

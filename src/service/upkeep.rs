@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{Error, Service, commitments::decoy_counter, records::Perishable};
 use crate::{
     domain::tries::Tries,
+    policy::Policy,
     store::{Expect, Op, Space, Unit},
 };
 
@@ -18,8 +19,7 @@ const FORGET_EVERY: Duration = Duration::from_secs(60);
 
 impl Service {
     /// Makes the decoy counters that are missing, like a card's of the default template.
-    pub(super) async fn make_decoys(&self) -> Result<(), Error> {
-        let policy = self.policy();
+    pub(super) async fn make_decoys(&self, policy: &Policy) -> Result<(), Error> {
         let numbers: Vec<u32> = (0..policy.parameters().verification.decoys).collect();
         let value = Tries::new(policy.default_template().tries()).encode();
         for step in numbers.chunks(STEP) {

@@ -18,6 +18,7 @@ fn action(route: &str) -> Option<&'static str> {
         "leases" | "reports" => "courier",
         "audit_checkpoint" | "audit_events" => "read_audit",
         "backup" => "backup",
+        "policy_reload" => "reload_policy",
         "openapi" => return None,
         other => panic!("the route {other} is new: who may use it?"),
     })
@@ -39,6 +40,7 @@ async fn each_caller_reaches_what_the_policy_gives_it_and_nothing_else() {
         ("courier", &["courier"]),
         ("auditor", &["read_audit"]),
         ("backup", &["backup"]),
+        ("policy", &["reload_policy"]),
     ] {
         let api = home.api(caller);
         for &(method, path, route) in ROUTES {
@@ -53,7 +55,7 @@ async fn each_caller_reaches_what_the_policy_gives_it_and_nothing_else() {
             }
         }
     }
-    assert_eq!(refused.len(), 5 * (ROUTES.len() - 1) - (ROUTES.len() - 1));
+    assert_eq!(refused.len(), 6 * (ROUTES.len() - 1) - (ROUTES.len() - 1));
     let log = Log::read(&home.api("auditor")).await;
     for (caller, route, answer) in refused {
         let [event] = log.by(&answer)[..] else { panic!("one event for {caller} {route}") };

@@ -131,6 +131,7 @@ async fn a_card_from_production_to_revocation() {
         (("delivery.looked_up", "done"), looks.get()),
         (("delivery.queued", "done"), 1),
         (("delivery.reported", "done"), 2),
+        (("policy.activated", "done"), 1),
         (("request.replayed", "done"), 2),
         (("service.started", "done"), 1),
         (("verification.decided", "accepted"), 1),

@@ -33,6 +33,7 @@ mod outage;
 mod p11_kit;
 #[path = "../support/p11_kit.rs"]
 mod p11_kit_server;
+mod policies;
 mod recover;
 mod refused_start;
 #[path = "../support/rounds.rs"]

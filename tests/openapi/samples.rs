@@ -11,6 +11,7 @@ use sigillo::{
             Activate, Checkpoint, ContactTo, Delivery, HandedOut, Preview, Reprint, Split, Verified, Verify,
         },
         courier::{Lease, LeaseRequest, LeasedCode, Leases, Report, ReportStatus, Reported},
+        policy::Reloaded,
         problem::ProblemDocument,
     },
     domain::{
@@ -32,7 +33,7 @@ pub(crate) const CARD_STATES: [State; 4] = [
     State::Held { activated_at_ms: None },
     State::Revoked { activated_at_ms: None, revoked_at_ms: 1, reason: Reason::Lost },
 ];
-pub(crate) const KINDS: [Kind; 26] = [
+pub(crate) const KINDS: [Kind; 28] = [
     Kind::ContactNotified,
     Kind::CourierStarted,
     Kind::LeaseAdmitted,
@@ -52,6 +53,8 @@ pub(crate) const KINDS: [Kind; 26] = [
     Kind::DeliveryQueued,
     Kind::DeliveryReported,
     Kind::OperationsUnaccounted,
+    Kind::PolicyActivated,
+    Kind::PolicyRefused,
     Kind::RequestRefused,
     Kind::RequestReplayed,
     Kind::ServiceStarted,
@@ -71,13 +74,14 @@ pub(crate) const REPORT_STATUSES: [ReportStatus; 7] = [
     ReportStatus::Sent,
     ReportStatus::Waiting,
 ];
-pub(crate) const ACTIONS: [Action; 10] = [
+pub(crate) const ACTIONS: [Action; 11] = [
     Action::Activate,
     Action::Backup,
     Action::Courier,
     Action::LookUp,
     Action::ReadAudit,
     Action::ReadDelivery,
+    Action::ReloadPolicy,
     Action::Register,
     Action::Reprint,
     Action::Revoke,
@@ -104,6 +108,7 @@ const fn _lists_are_complete(
         Kind::CodesReprinted | Kind::DeliveryCancelled | Kind::DeliveryLeased | Kind::DeliveryLookedUp => {}
         Kind::DeliveryQueued | Kind::DeliveryReported | Kind::RequestRefused | Kind::RequestReplayed => {}
         Kind::StoreBackedUp | Kind::StoreRecovered => {}
+        Kind::PolicyActivated | Kind::PolicyRefused => {}
         Kind::OperationsUnaccounted
         | Kind::ServiceStarted
         | Kind::VerificationDecided
@@ -124,6 +129,7 @@ const fn _lists_are_complete(
         | Action::ReadAudit
         | Action::ReadDelivery => {}
         Action::Register | Action::Reprint | Action::Revoke | Action::Verify => {}
+        Action::ReloadPolicy => {}
     }
     match state {
         State::Registered | State::Active { .. } | State::Held { .. } | State::Revoked { .. } => {}
@@ -299,6 +305,7 @@ fn codes() -> Vec<Sample> {
         queued_at: TIME.into(),
     };
     let checkpoint = Checkpoint { checkpoint: "sigillo audit checkpoint v2\n".into() };
+    let reloaded = |signed_by| Reloaded { policy: "00".repeat(32), sequence: 2, changed: true, signed_by };
     // It is read only, never written.
     let verify = json!({ "team_number": TEAM, "code": "48215907", "purpose": "revocation" });
     vec![
@@ -318,6 +325,7 @@ fn codes() -> Vec<Sample> {
         answer("Verified", &verified, &verified),
         answer("Delivery", &delivery(some("relay: RCPT: SMTP 550 5.1.1")), &delivery(None)),
         answer("Checkpoint", &checkpoint, &checkpoint),
+        answer("Reloaded", &reloaded(vec!["officer-1".into()]), &reloaded(Vec::new())),
     ]
 }
 

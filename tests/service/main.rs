@@ -24,6 +24,7 @@ mod idempotency;
 mod journey;
 mod own_card;
 mod people;
+mod policies;
 mod post;
 mod recover;
 mod registration;

@@ -6,7 +6,10 @@ use std::{
     sync::Arc,
 };
 
-use sigillo::policy::Policy;
+use sigillo::{
+    domain::in_force::Signing,
+    policy::{Directory, Policy},
+};
 use tempfile::TempDir;
 
 /// Fingerprints of the shipped callers, and of a second counter.
@@ -41,19 +44,23 @@ const CHOICE: &str = r#"
 "#;
 
 /// A directory with a policy set, gone with the value.
-pub(crate) struct Rules(TempDir);
+pub(crate) struct Rules {
+    at: TempDir,
+    /// Whether officers have to sign.
+    pub(crate) signing: Signing,
+}
 
 impl Rules {
     pub(crate) fn new() -> Self {
-        let rules = Self(tempfile::tempdir().unwrap());
+        let rules = Self { at: tempfile::tempdir().unwrap(), signing: Signing::Waived };
         let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies");
-        fs::create_dir(rules.0.path().join("templates")).unwrap();
+        fs::create_dir(rules.at.path().join("templates")).unwrap();
         for name in ["authority.toml", "callers.toml", "officers.toml"] {
             fs::copy(shipped.join(name), rules.path(name)).unwrap();
         }
         for entry in fs::read_dir(shipped.join("templates")).unwrap() {
             let from = entry.unwrap().path();
-            fs::copy(&from, rules.0.path().join("templates").join(from.file_name().unwrap())).unwrap();
+            fs::copy(&from, rules.at.path().join("templates").join(from.file_name().unwrap())).unwrap();
         }
         rules.edit("authority.toml", "decoys = 4096", "decoys = 32");
         rules.append("authority.toml", CHOICE);
@@ -65,11 +72,15 @@ impl Rules {
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
+        self.at.path().join(name)
+    }
+
+    pub(crate) fn directory(&self) -> Directory {
+        Directory::new(self.at.path().to_owned(), true)
     }
 
     pub(crate) fn load(&self) -> Arc<Policy> {
-        Arc::new(Policy::load_with_test_templates(self.0.path()).unwrap())
+        Arc::new(Policy::load_with_test_templates(self.at.path()).unwrap())
     }
 
     /// Replaces a text that is there once.

@@ -13,7 +13,7 @@ use crate::{
 /// What a start was refused with.
 async fn refused(w: &mut World) -> String {
     match w.try_restart().await {
-        Err(Error::Unavailable(why)) => why,
+        Err(Error::PolicyInUse(why)) => why,
         other => panic!("{other:?}"),
     }
 }

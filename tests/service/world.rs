@@ -81,9 +81,11 @@ fn parts(
     Parts {
         audit_key: token.audit_public_key().to_vec(),
         clock: Arc::<ManualClock>::clone(clock),
+        directory: rules.directory(),
         hsm: Hsm::start(hands.watch(token.tokens(1)), pool).unwrap(),
         log: "test".into(),
         policy: rules.load(),
+        signing: rules.signing,
         sealer: ContactSealer::from_pem(courier_token().contact_public_pem().unwrap().as_bytes()).unwrap(),
         store: Store::start(engine, reader, Limits::default()),
     }

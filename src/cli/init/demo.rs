@@ -101,6 +101,7 @@ struct Pki {
     auditor: Issued,
     backup: Issued,
     cards: Ca,
+    policy: Issued,
     officers: Vec<Issued>,
 }
 
@@ -203,12 +204,14 @@ impl Demo<'_> {
             auditor: client("Auditor")?,
             backup: client("Backup")?,
             cards: make("Demo CA cards")?,
+            policy: client("Policy")?,
         };
         for (issued, directory, name) in [
             (&pki.bureau, "clients", "bureau"),
             (&pki.desk, "clients", "desk"),
             (&pki.auditor, "clients", "auditor"),
             (&pki.backup, "clients", "backup"),
+            (&pki.policy, "clients", "policy"),
             (&pki.courier, "courier/tls", "courier"),
         ] {
             issued.write(&self.at(directory), name).map_err(Failure::failed)?;
@@ -241,6 +244,7 @@ impl Demo<'_> {
             ("courier", print(&pki.courier)),
             ("auditor", print(&pki.auditor)),
             ("backup", print(&pki.backup)),
+            ("policy", print(&pki.policy)),
         ])?;
         self.write("authority/policies/callers.toml", callers, 0o644)?;
         let certificates: Vec<String> = pki.officers.iter().map(Issued::certificate_pem).collect();

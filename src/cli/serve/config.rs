@@ -10,9 +10,10 @@ use serde::Deserialize;
 use super::Failure;
 use crate::{
     cli::toml_file::{self, BadFile},
+    domain::in_force::Signing,
     files,
     http::{Limits, internal::InternalConfig},
-    policy::Policy,
+    policy::{Directory, Policy},
     sandbox::{self, Profile},
     store::sled,
     tls::TlsFiles,
@@ -28,6 +29,8 @@ struct Raw {
     contact_key: PathBuf,
     #[serde(default)]
     test_templates: bool,
+    #[serde(default)]
+    unsigned_policies: bool,
     store: RawStore,
     tls: TlsFiles,
     #[serde(default)]
@@ -75,6 +78,8 @@ pub(in crate::cli) struct Config {
     pub(in crate::cli) limits: Limits,
     pub(super) process: sandbox::Settings,
     pub(super) crls: Option<PathBuf>,
+    /// Whether officers have to sign policy sets.
+    pub(in crate::cli) signing: Signing,
     contact_key: PathBuf,
     test_templates: bool,
     store: RawStore,
@@ -90,6 +95,7 @@ impl Config {
             hsm,
             contact_key,
             test_templates,
+            unsigned_policies,
             store,
             tls,
             operators,
@@ -122,6 +128,7 @@ impl Config {
             limits,
             process,
             crls: operators.crls.map(at),
+            signing: if unsigned_policies { Signing::Waived } else { Signing::Required },
             contact_key: at(contact_key),
             test_templates,
             store: RawStore { directory: at(store.directory), ..store },
@@ -156,9 +163,26 @@ impl Config {
     pub(in crate::cli) fn policy(&self) -> Result<Policy, Failure> {
         if self.test_templates {
             tracing::warn!("test_templates = true: this is not an installation for citizens' cards");
-            return Policy::load_with_test_templates(&self.policies).map_err(Failure::config);
         }
-        Policy::load(&self.policies).map_err(Failure::config)
+        if self.signing == Signing::Waived {
+            tracing::warn!("unsigned_policies = true: whoever can write the policy directory decides");
+        }
+        self.directory().load().map_err(Failure::config)
+    }
+
+    /// The directory of the policy set.
+    pub(in crate::cli) fn policies(&self) -> &Path {
+        &self.policies
+    }
+
+    /// A set in another directory, by the same rules.
+    pub(in crate::cli) fn set_in(&self, directory: &Path) -> Directory {
+        Directory::new(directory.to_owned(), self.test_templates)
+    }
+
+    /// Where the policy set is read from again.
+    pub(in crate::cli) fn directory(&self) -> Directory {
+        Directory::new(self.policies.clone(), self.test_templates)
     }
 
     pub(in crate::cli) fn contact_key(&self) -> Result<Vec<u8>, Failure> {

@@ -77,6 +77,7 @@ pub(super) fn serve(listen: SocketAddr, internal: SocketAddr) -> String {
         r#"log = "demo"
 listen = "{listen}"
 policies = "policies"
+unsigned_policies = true
 hsm = "hsm.toml"
 contact_key = "../courier/public/contact.pub.pem"
 
