@@ -110,9 +110,14 @@ impl<R: Read> Opener<R> {
         Ok(())
     }
 
+    /// Whether all plaintext has been read, up to the end of the last chunk.
+    pub(super) const fn is_over(&self) -> bool {
+        self.last && self.at == self.chunk.len()
+    }
+
     /// Nothing may follow: neither plaintext, nor a chunk, nor a byte of the file.
     pub(super) fn end(&mut self) -> Result<(), Error> {
-        if self.at != self.chunk.len() || !self.last {
+        if !self.is_over() {
             return Err(Error::Damaged("something follows its end"));
         }
         match self.from.read(&mut [0])? {

@@ -24,7 +24,8 @@ Example:
   sigillo restore --config serve.toml --backup monday.backup --cert officer-1.pem --key officer-1.key \\
     --public-key audit.pub.pem
 
-Writes the directory that `store.directory` names, which must not exist; there is no store until everything was verified.
+Writes the directory that `store.directory` names, which must not exist; there is no store until everything was verified:
+the authority's signature over all records, and the log.
 What happened since the backup is missing in it: `serve` refuses it until officers have ordered its recovery
 (`sigillo recover plan --help`).
 
@@ -42,7 +43,8 @@ pub struct Args {
     /// Its private key, PKCS#8 PEM, mode 0400, 0440 or 0600.
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
-    /// Public half of the authority's audit key, PEM.
+    /// Public half of the audit key of the authority that the backup must be of, PEM. Take it from where it is kept, not from
+    /// beside the backup.
     #[arg(long, value_name = "FILE")]
     public_key: PathBuf,
 }
@@ -60,9 +62,9 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<(), Failure> {
     let size = file.metadata().map_err(|e| at(&e))?.len();
     let style = ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes}").map_err(Failure::failed)?;
     let progress = ProgressBar::new(size).with_style(style);
-    let mut backup =
-        BackupReader::open(BufReader::new(progress.wrap_read(file)), &holder).map_err(|e| at(&e))?;
-    let checkpoint = Checkpoint::open(backup.checkpoint(), &public).map_err(|e| at(&e))?;
+    let from = BufReader::new(progress.wrap_read(file));
+    let mut backup = BackupReader::open(from, &holder, &public).map_err(|e| at(&e))?;
+    let checkpoint = backup.checkpoint().clone();
     if checkpoint.log != config.log || backup.log() != config.log {
         let (log, of) = (&config.log, &checkpoint.log);
         return Err(Failure::failed(format!(

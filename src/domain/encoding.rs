@@ -1,6 +1,6 @@
-//! The one encoding of what a MAC or a digest is made over: no two different lists of fields give the same bytes.
+//! The encodings of what a MAC, a digest or a signature is made over: no two different lists of fields give the same bytes.
 //!
-//! `"sigillo/v1\0"`, then the label and each field, each as its length (2 bytes, big-endian) and its bytes.
+//! Of a MAC or a digest: `"sigillo/v1\0"`, then the label and each field, each as its length (2 bytes, big-endian) and its bytes.
 
 use crate::secret::SecretBytes;
 
@@ -29,6 +29,13 @@ pub fn domain(label: &str, fields: &[&[u8]]) -> Result<SecretBytes, TooLong> {
     Ok(SecretBytes::new(out))
 }
 
+/// What a key signs that serves for more than one kind of text: 64 spaces, the name of the kind, a zero byte and the
+/// content, in the manner of TLS 1.3 (RFC 8446, 4.4.3). A signature over one kind never serves for another, nor in another
+/// protocol.
+pub fn for_signature(kind: &str, content: &[u8]) -> Vec<u8> {
+    [" ".repeat(64).as_bytes(), kind.as_bytes(), &[0], content].concat()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -37,6 +44,11 @@ mod tests {
     fn bytes_are_as_documented() {
         let bytes = domain("tag", &[b"ab", b"", &[0xff]]).unwrap();
         assert_eq!(bytes.expose(), b"sigillo/v1\0\0\x03tag\0\x02ab\0\0\0\x01\xff");
+    }
+
+    #[test]
+    fn a_kind_of_text_is_signed_with_its_name_before_it() {
+        assert_eq!(for_signature("kind", b"text"), [&[b' '; 64][..], b"kind\0text"].concat());
     }
 
     #[test]

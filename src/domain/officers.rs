@@ -11,6 +11,8 @@ use aws_lc_rs::{
     signature::{self, UnparsedPublicKey, VerificationAlgorithm},
 };
 
+use super::encoding;
+
 /// A security officer.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Officer {
@@ -88,7 +90,7 @@ impl Purpose {
 
 /// The bytes that an officer's key signs for a text.
 pub fn signed_bytes(purpose: Purpose, text: &str) -> Vec<u8> {
-    [" ".repeat(64).as_bytes(), purpose.name().as_bytes(), &[0], text.as_bytes()].concat()
+    encoding::for_signature(purpose.name(), text.as_bytes())
 }
 
 /// How a signature was made, always over SHA-256.

@@ -42,5 +42,7 @@ async fn send(mut backup: Backup, mut to: StreamSender) -> Result<(), String> {
     while let Some(part) = backup.next_part().map_err(|e| e.to_string())? {
         to.send(part).await.map_err(|e| e.to_string())?;
     }
+    let end = backup.end().await.map_err(|e| e.to_string())?;
+    to.send(end).await.map_err(|e| e.to_string())?;
     to.finish().await.map_err(|e| e.to_string())
 }

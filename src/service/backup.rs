@@ -1,11 +1,12 @@
 //! Backups: the whole store as it is between two commits, encrypted to the officers' certificates.
 //!
-//! Nothing waits for a backup. What leaves here can be opened by officers only.
+//! Nothing waits for a backup. What leaves here can be opened by officers only, and its end is signed with the audit key.
 
 use super::{Call, Error, Service};
 use crate::{
     backup::{self, Writer},
     domain::audit::{Kind, Outcome, time_text},
+    hsm::Hsm,
     policy::act,
     store::Snapshot,
 };
@@ -18,8 +19,8 @@ pub struct Backup {
     /// Bytes that are ready and not yet given out.
     ready: Vec<u8>,
     snapshot: Snapshot,
-    /// Nothing once the end has been given out.
-    writer: Option<Writer>,
+    writer: Writer,
+    hsm: Hsm,
 }
 
 impl Service {
@@ -33,28 +34,32 @@ impl Service {
         }
         self.record(self.event(call, Kind::StoreBackedUp, Outcome::Done)).await?;
         let snapshot = self.store.snapshot().await?;
-        let checkpoint = self.sign_head(snapshot.head()).await?;
-        let (mut writer, mut ready) = Writer::begin(officers, &self.log, &time_text(self.clock.now_ms()))?;
+        let head = snapshot.head();
+        let checkpoint = self.sign_head(head).await?;
+        let time = time_text(self.clock.now_ms());
+        let (mut writer, mut ready) = Writer::begin(officers, &self.log, &time, head)?;
         ready.extend(writer.checkpoint(&checkpoint)?);
-        Ok(Backup { ready, snapshot, writer: Some(writer) })
+        Ok(Backup { ready, snapshot, writer, hsm: self.hsm.clone() })
     }
 }
 
 impl Backup {
-    /// The next bytes of the file; nothing after the last ones. Blocks for reads of the disk.
+    /// The next bytes of the file; nothing after the last entry, when [`Backup::end`] is due. Blocks for reads of the
+    /// disk.
     pub fn next_part(&mut self) -> Result<Option<Vec<u8>>, Error> {
         while self.ready.is_empty() {
-            let Some(writer) = &mut self.writer else { return Ok(None) };
             match self.snapshot.next(STEP)? {
-                Some(entries) => self.ready = writer.entries(&entries)?,
-                None => {
-                    if let Some(writer) = self.writer.take() {
-                        self.ready = writer.finish()?;
-                    }
-                }
+                Some(entries) => self.ready = self.writer.entries(&entries)?,
+                None => return Ok(None),
             }
         }
         Ok(Some(std::mem::take(&mut self.ready)))
+    }
+
+    /// The last bytes of the file, over all that was given out: without them it is no backup.
+    pub async fn end(self) -> Result<Vec<u8>, Error> {
+        let signature = self.hsm.sign(self.writer.to_sign()).await?;
+        Ok(self.writer.finish(&signature)?)
     }
 }
 

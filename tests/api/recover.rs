@@ -92,9 +92,32 @@ async fn lost() -> Lost {
 
 impl Lost {
     fn restore(&self, officer: &str, key: &str) -> Ran {
+        self.restore_from("monday.backup", KEY, officer, key)
+    }
+
+    fn restore_from(&self, backup: &str, public: &str, officer: &str, key: &str) -> Ran {
         let (cert, key) = (format!("officers/{officer}.pem"), format!("officers/{key}.key"));
-        let files = ["--backup", "monday.backup", "--cert", &cert, "--key", &key, "--public-key", KEY];
+        let files = ["--backup", backup, "--cert", &cert, "--key", &key, "--public-key", public];
         self.home.sigillo(&[&["restore", "--config", CONFIG][..], &files].concat())
+    }
+
+    /// Of another authority, of the form that was not signed, or without its end: there is no store of it.
+    fn altered_backups_are_refused(&self) {
+        let refused = |backup: &str, public: &str, what: &str| {
+            let said = self.restore_from(backup, public, "officer-2", "officer-2").ended(1).err;
+            assert!(said.contains(what), "{said}");
+            let partial = self.home.path("authority/store.restoring");
+            if partial.exists() {
+                fs::remove_dir_all(partial).unwrap();
+            }
+        };
+        refused("monday.backup", "courier/public/audit.pub.pem", "the signature is not of this key");
+        let mut file = fs::read(self.home.path("monday.backup")).unwrap();
+        fs::write(self.home.path("short.backup"), &file[..file.len() - 1]).unwrap();
+        refused("short.backup", KEY, "it is cut off");
+        file[16] = b'1';
+        fs::write(self.home.path("old.backup"), file).unwrap();
+        refused("old.backup", KEY, "whose records are not signed");
     }
 
     fn refused(&self, what: &str) {
@@ -120,6 +143,8 @@ impl Lost {
         assert!(self.restore("officer-2", "officer-2").ended(1).err.contains("there is a store already"));
         fs::rename(&store, self.home.path("lost")).unwrap();
         assert!(self.restore("officer-2", "officer-3").ended(1).err.contains("private key"));
+        assert!(!store.exists());
+        self.altered_backups_are_refused();
         assert!(!store.exists());
         self.restore("officer-2", "officer-2").ended(0);
         self.refused("the store is older than the newest checkpoint");
