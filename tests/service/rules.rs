@@ -55,7 +55,7 @@ impl Rules {
         let rules = Self { at: tempfile::tempdir().unwrap(), signing: Signing::Waived };
         let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies");
         fs::create_dir(rules.at.path().join("templates")).unwrap();
-        for name in ["authority.toml", "callers.toml", "officers.toml"] {
+        for name in ["authority.toml", "callers.toml", "officers.toml", "trust.toml"] {
             fs::copy(shipped.join(name), rules.path(name)).unwrap();
         }
         for entry in fs::read_dir(shipped.join("templates")).unwrap() {
