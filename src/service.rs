@@ -42,7 +42,7 @@ pub use leases::LeasedDelivery;
 pub use look_up::{CardData, CardNumber};
 pub use operator::Operator;
 pub use policies::Reloaded;
-pub use recover::{Recovered, Standing};
+pub use recover::{NoRecovery, Recovered, Standing};
 pub use register::{Former, Line, LineOutcome};
 pub use reports::Outcome as DeliveryOutcome;
 pub use reprint::ReprintRequest;

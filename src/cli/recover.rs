@@ -22,7 +22,7 @@ use crate::{
     },
     files,
     officer_key::Holder,
-    service::{Recovered, Service, Standing},
+    service::{Recovered, Service},
 };
 
 /// `sigillo recover ...`
@@ -160,7 +160,7 @@ fn plan(args: &Plan, out: &mut impl Write) -> Result<(), Failure> {
     let (standing, evidence) = installation.run(async |parts| {
         let key = parts.audit_key.clone();
         let (_, standing) = Service::for_recovery(parts, &witnesses).await.map_err(Failure::failed)?;
-        check_need(&args.over, &standing)?;
+        standing.needs_recovery(args.over.evidence.is_some()).map_err(Failure::failed)?;
         let known = standing.known.as_ref();
         let evidence = evidence(&args.over, &log, standing.store, known.map(|known| known.head), &key)?;
         Ok((standing, evidence))
@@ -182,20 +182,6 @@ fn plan(args: &Plan, out: &mut impl Write) -> Result<(), Failure> {
         writeln!(out, "why: {why}").map_err(Failure::failed)?;
     }
     writeln!(out, "wrote {}, for the officers to sign:\n{order}", args.out.display()).map_err(Failure::failed)
-}
-
-/// A store that could be served from is not recovered.
-fn check_need(over: &Over, standing: &Standing) -> Result<(), Failure> {
-    match (&standing.known, &standing.refused) {
-        (Some(_), None) => {
-            Err(Failure::failed("the store is as new as the newest checkpoint: start `sigillo serve`"))
-        }
-        (None, _) if over.evidence.is_some() => Err(Failure::failed(
-            "no checkpoint is known: give the newest one that was kept elsewhere with --witness, or recover without \
-             evidence",
-        )),
-        (Some(_) | None, _) => Ok(()),
-    }
 }
 
 fn sign(args: &Sign, out: &mut impl Write) -> Result<(), Failure> {

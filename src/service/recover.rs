@@ -39,6 +39,31 @@ pub struct Standing {
     pub refused: Option<GoneBack>,
 }
 
+/// Why a recovery is refused, whatever the officers have signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoRecovery {
+    /// Evidence has no checkpoint to reach.
+    #[error(
+        "no checkpoint is known: give the newest one that was kept elsewhere with --witness, or recover without \
+         evidence"
+    )]
+    NothingKnown,
+    /// The store could be served from.
+    #[error("the store is as new as the newest checkpoint: start `sigillo serve`")]
+    NotOlder,
+}
+
+impl Standing {
+    /// Refuses a recovery that is not needed, or whose evidence has no checkpoint to reach.
+    pub const fn needs_recovery(&self, with_evidence: bool) -> Result<(), NoRecovery> {
+        match (&self.known, &self.refused) {
+            (Some(_), None) => Err(NoRecovery::NotOlder),
+            (None, _) if with_evidence => Err(NoRecovery::NothingKnown),
+            (Some(_) | None, _) => Ok(()),
+        }
+    }
+}
+
 /// What a recovery did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Recovered {
@@ -97,7 +122,7 @@ impl Service {
         Ok((service, standing))
     }
 
-    /// Carries an order out. `cards` is what evidence tells of the gap; nothing for a recovery without evidence, which
+    /// Carries an order out, if `standing` is what it says and a recovery is needed. `cards` is what evidence tells of the gap; nothing for a recovery without evidence, which
     /// holds every card that is not revoked. `progress` is told of cards looked at.
     pub async fn recover(
         &self,
@@ -107,6 +132,9 @@ impl Service {
         cards: Option<&BTreeMap<CardId, Touched>>,
         mut progress: impl FnMut(u64),
     ) -> Result<Recovered, Error> {
+        // Again, and not only when the order was made: store and token are others by now, or the order is.
+        let need = standing.needs_recovery(order.evidence.is_some());
+        need.map_err(|why| Error::Unavailable(why.to_string()))?;
         self.check(order, standing)?;
         let id = order.id();
         let mut report = Recovered::default();

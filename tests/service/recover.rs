@@ -11,6 +11,7 @@ use sigillo::{
         id::CardId,
         recovery::{BadEvidence, Gap, Order, Touched},
     },
+    hsm::Place,
     service::{Error, Recovered, Service, Standing, Verdict},
     store::memory::{Fault, Memory},
 };
@@ -36,6 +37,8 @@ struct Lost {
     new: FictionalCard,
     export: String,
     witness: String,
+    /// The store of today.
+    today: Memory,
 }
 
 async fn lost() -> Lost {
@@ -57,10 +60,10 @@ async fn lost() -> Lost {
     let (witness, _) = w.service.checkpoint().await.unwrap();
     let export = export(&w).await;
     w.service.store().close().await;
-    w.memory = yesterday;
+    let today = std::mem::replace(&mut w.memory, yesterday);
     let refused = w.try_restart().await.unwrap_err();
     assert!(matches!(refused, Error::GoneBack(_)), "{refused}");
-    Lost { w, guessed, stolen, untouched, late, new, export, witness }
+    Lost { w, guessed, stolen, untouched, late, new, export, witness, today }
 }
 
 async fn export(w: &World) -> String {
@@ -244,7 +247,42 @@ async fn an_order_holds_for_one_store_and_one_checkpoint() {
     }
     lost.apply(&order, true).await.unwrap();
     let again = lost.apply(&order, false).await.unwrap_err();
-    assert!(again.to_string().contains("another checkpoint"), "{again}");
+    assert!(again.to_string().contains("start `sigillo serve`"), "{again}");
+}
+
+/// However an order came about: what the plan refuses, its execution refuses too.
+#[tokio::test]
+async fn an_order_that_is_not_needed_is_not_carried_out() {
+    // The store that was lost is found again, while the officers sign.
+    let mut lost = lost().await;
+    let yesterday = lost.w.memory.clone();
+    let (_, standing) = lost.open().await;
+    let order = lost.order(&standing, false);
+    lost.w.memory = lost.today.clone();
+    let (service, healthy) = lost.open().await;
+    assert_eq!(healthy.refused, None);
+    let named = Order { store: healthy.store, ..order.clone() };
+    for order in [&order, &named, &Order { evidence: Some([1; 32]), ..named.clone() }] {
+        let before = lost.w.events().len();
+        let refused = service.recover(order, &healthy, &OFFICERS, None, |_| ()).await.unwrap_err();
+        assert!(refused.to_string().contains("start `sigillo serve`"), "{refused}");
+        assert_eq!(lost.w.events().len(), before, "nothing was changed");
+    }
+    assert_eq!(lost.w.log_of("store.recovered").len(), 0);
+    drop(service);
+
+    // The token has lost its checkpoint since: evidence has nothing to reach any more.
+    lost.w.memory = yesterday;
+    for place in Place::ALL {
+        lost.w.token.tamper_mark(place, Some(Vec::new()));
+    }
+    let (service, blind) = lost.open().await;
+    assert_eq!((&blind.known, &blind.refused), (&None, &None));
+    let order = Order { known: Head::EMPTY, evidence: Some([1; 32]), ..order };
+    let none = BTreeMap::new();
+    let refused = service.recover(&order, &blind, &OFFICERS, Some(&none), |_| ()).await.unwrap_err();
+    assert!(refused.to_string().contains("no checkpoint is known"), "{refused}");
+    assert_eq!(lost.w.log_of("store.recovered").len(), 0);
 }
 
 #[tokio::test]
