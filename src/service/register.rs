@@ -85,6 +85,9 @@ pub enum LineOutcome {
 
 /// Lines are registered in steps of this many: one HSM call and one group commit each.
 const STEP: usize = 64;
+/// How often a line is looked at again whose former card or its delivery others change at the same time: a delivery has
+/// fewer steps.
+const TRIES: u32 = 1;
 
 impl Service {
     /// Registers cards; one outcome a line, in their order. An error means that the lines of the step it happened in
@@ -143,7 +146,7 @@ impl Service {
                 Applied { .. } => self.registered(call, line)?,
                 Refused { op: 0 } => self.same_or_taken(line, team, cf, former)?,
                 Refused { .. } => {
-                    // Another request or line changed the former card first; once more, alone.
+                    // Another request or line changed the former card first, or the courier its delivery; again, alone.
                     let salt = self.hsm.random().await?;
                     self.register_alone(call, line, &NewCard { team, cf, former, salt }).await?
                 }
@@ -173,15 +176,18 @@ impl Service {
         line: &Line,
         new: &NewCard<'_>,
     ) -> Result<LineOutcome, Error> {
-        let unit = match self.unit_for(call, line, new)? {
-            Ok(unit) => unit,
-            Err(outcome) => return Ok(outcome),
-        };
-        match self.commit(unit).await? {
-            Ok(()) => self.registered(call, line),
-            Err(Guard(0)) => self.same_or_taken(line, new.team, new.cf, new.former),
-            Err(Guard(_)) => Err(Error::Conflict),
+        for _ in 0..TRIES {
+            let unit = match self.unit_for(call, line, new)? {
+                Ok(unit) => unit,
+                Err(outcome) => return Ok(outcome),
+            };
+            match self.commit(unit).await? {
+                Ok(()) => return self.registered(call, line),
+                Err(Guard(0)) => return self.same_or_taken(line, new.team, new.cf, new.former),
+                Err(Guard(_)) => {}
+            }
         }
+        Err(Error::Conflict)
     }
 
     /// What registers a line, or why it is not registered. Its first operation claims the number.

@@ -1,17 +1,21 @@
 //! Cards that take the place of another: replaced ones end at once, renewed ones when the new one is active (I11).
 
-use std::pin::pin;
+use std::{
+    future::poll_fn,
+    pin::{Pin, pin},
+    task::Poll,
+};
 
 use sigillo::{
     domain::{
         card::{Predecessor, Refusal},
         fictional::FictionalCard,
     },
-    service::{Error, Former, Line, LineOutcome, Verdict},
+    service::{DeliveryOutcome, Error, Former, Line, LineOutcome, Verdict},
     store::{Space, memory::Fault},
 };
 
-use crate::{people::line, rules::LAZIO, world::World};
+use crate::{people::line, post::prepared, rules::LAZIO, world::World};
 
 /// A new card of the same holder.
 fn next(w: &World, old: &FictionalCard) -> FictionalCard {
@@ -24,6 +28,15 @@ fn replaces(new: &FictionalCard, old: &FictionalCard) -> Line {
 
 fn renews(new: &FictionalCard, old: &FictionalCard) -> Line {
     Line { former: Some(Former::Renews(old.team_number.clone())), ..line(new) }
+}
+
+/// Polls `future` until a unit of it waits behind the commit that is held. It goes no further by itself.
+async fn until_queued<F: Future>(w: &World, mut future: Pin<&mut F>) {
+    while w.service.store().stats().queued == 0 {
+        let ended = poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx).is_ready())).await;
+        assert!(!ended, "ended without a commit");
+        tokio::task::yield_now().await;
+    }
 }
 
 /// The kinds of the events of each unit since the last look.
@@ -180,11 +193,7 @@ async fn a_former_card_that_changes_meanwhile_ends_all_the_same() {
     w.until_held(activation.as_mut()).await; // its outcome is at the gate
     let lines = [replaces(&new, &old)];
     let mut registration = pin!(w.bureau.register(&lines));
-    while w.service.store().stats().queued == 0 {
-        let poll = std::future::poll_fn(|cx| std::task::Poll::Ready(registration.as_mut().poll(cx)));
-        assert!(poll.await.is_pending());
-        tokio::task::yield_now().await;
-    }
+    until_queued(&w, registration.as_mut()).await;
     w.release().await;
     assert_eq!(registration.await.unwrap(), [LineOutcome::Registered]);
     activation.await.unwrap();
@@ -192,6 +201,37 @@ async fn a_former_card_that_changes_meanwhile_ends_all_the_same() {
     assert_eq!(w.desk.look_up(&old).await.unwrap().state, "revoked");
     assert_eq!(w.log_of("card.revoked"), ["done: replaced"]);
     assert!(w.deliver().await.is_empty(), "its delivery is cancelled");
+}
+
+/// The courier moves the former card's delivery on, again and again, always between the look at it and the commit.
+#[tokio::test]
+async fn a_former_card_whose_delivery_moves_on_meanwhile_ends_all_the_same() {
+    let w = World::new().await;
+    let old = w.registered(LAZIO).await;
+    w.desk.activate(&old, "a").await.unwrap();
+    let new = next(&w, &old);
+    let lines = [replaces(&new, &old)];
+    let mut registration = pin!(w.bureau.register(&lines));
+    let mut lease = pin!(w.post.lease(100));
+    w.until_held(lease.as_mut()).await;
+    w.release().await;
+    w.until_held(lease.as_mut()).await; // what was queued is read; the hold is at the gate
+    until_queued(&w, registration.as_mut()).await;
+    w.release().await;
+    let [lease] = &lease.await.unwrap()[..] else { panic!("one delivery") };
+    let held = (lease.lease, lease.delivery);
+    for (refused, outcome) in [(1, prepared(lease)), (2, DeliveryOutcome::Sent)] {
+        let mut report = pin!(w.post.report(held, outcome));
+        w.until_held(report.as_mut()).await;
+        until_queued(&w, registration.as_mut()).await;
+        assert_eq!(w.service.store().stats().refused, refused, "looked at again each time");
+        w.release().await;
+        report.await.unwrap();
+    }
+    assert_eq!(registration.await.unwrap(), [LineOutcome::Registered]);
+    assert_eq!(w.service.store().stats().refused, 3);
+    assert_eq!(w.desk.look_up(&old).await.unwrap().state, "revoked");
+    assert_eq!(w.log_of("card.revoked"), ["done: replaced"]);
 }
 
 /// A line that says something else about the former card than the register does is not "the same again".
