@@ -87,7 +87,7 @@ pub enum LineOutcome {
 const STEP: usize = 64;
 /// How often a line is looked at again whose former card or its delivery others change at the same time: a delivery has
 /// fewer steps.
-const TRIES: u32 = 1;
+const TRIES: u32 = 8;
 
 impl Service {
     /// Registers cards; one outcome a line, in their order. An error means that the lines of the step it happened in
