@@ -8,7 +8,7 @@ use std::{
     fs,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, Mutex, PoisonError, RwLock},
 };
 
 use super::{Authority, Refusal, Rules, Trust, crl::List, path::Step};
@@ -37,11 +37,13 @@ struct Entry {
 pub(super) struct ListDirectory {
     directory: Option<PathBuf>,
     current: RwLock<Arc<Lists>>,
+    /// One refresh at a time: a slower one would put older lists in the place of newer ones.
+    turn: Mutex<()>,
 }
 
 impl ListDirectory {
     pub(super) fn new(directory: Option<PathBuf>) -> Self {
-        Self { directory, current: RwLock::default() }
+        Self { directory, current: RwLock::default(), turn: Mutex::default() }
     }
 
     pub(super) fn current(&self) -> Arc<Lists> {
@@ -50,6 +52,7 @@ impl ListDirectory {
 
     /// Reads what changed; answers what could not be used, by file.
     pub(super) fn refresh(&self, trust: &Trust) -> Vec<(String, Refusal)> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.current();
         let (mut files, mut faults) = (BTreeMap::new(), Vec::new());
         for authority in trust.authorities() {
