@@ -24,6 +24,7 @@ pub use permit::{Act, Action, Permit, act};
 use crate::{
     auth::cns::Trust,
     domain::{
+        in_force::Candidate,
         officers::{Officers, Signature},
         team::Region,
         template::{Template, TemplateId},
@@ -48,9 +49,15 @@ impl Policy {
         &self.digest
     }
 
-    /// The officers' signatures that came with the set. They are no part of its digest, and not checked here.
-    pub fn signatures(&self) -> &[Signature] {
-        &self.signatures
+    /// The set as it wants to come into force, with the officers' signatures that came with it: no part of its digest, and
+    /// not checked here.
+    pub fn candidate(&self) -> Candidate<'_> {
+        Candidate {
+            sequence: self.parameters.sequence,
+            policy: &self.digest,
+            officers: &self.officers,
+            signatures: &self.signatures,
+        }
     }
 
     /// The security officers.

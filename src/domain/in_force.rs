@@ -110,6 +110,14 @@ pub struct Candidate<'a> {
     pub signatures: &'a [Signature],
 }
 
+impl Candidate<'_> {
+    /// The set, once it is in force.
+    pub fn in_force(&self) -> InForce {
+        let Self { sequence, policy, officers, .. } = self;
+        InForce { sequence: *sequence, policy: (*policy).to_owned(), officers: (*officers).clone() }
+    }
+}
+
 /// Whether officers have to sign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signing {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{BadPolicy, MARKER, Policy};
+use super::{BadPolicy, MARKER, Policy, load};
 
 /// The directory of a policy set.
 #[derive(Clone, Debug)]
@@ -19,21 +19,18 @@ impl Directory {
 
     /// The files of the set in a directory, by their path in it, whatever they hold.
     pub fn names(directory: &Path) -> Result<Vec<PathBuf>, BadPolicy> {
-        let names = super::load::names(directory)?.into_iter();
+        let names = load::names(directory)?.into_iter();
         Ok(names.filter(|name| name != MARKER).map(PathBuf::from).collect())
     }
 
     /// Reads the set that is there now, twice: one that is being replaced meanwhile is refused.
     pub fn load(&self) -> Result<Policy, BadPolicy> {
-        let load = || {
-            if self.test_templates {
-                Policy::load_with_test_templates(&self.path)
-            } else {
-                Policy::load(&self.path)
-            }
+        let policy = if self.test_templates {
+            Policy::load_with_test_templates(&self.path)?
+        } else {
+            Policy::load(&self.path)?
         };
-        let policy = load()?;
-        if load()?.digest() == policy.digest() {
+        if load::digest(&self.path)? == **policy.digest() {
             return Ok(policy);
         }
         let reason = "it was changed while it was read: load it again".to_owned();

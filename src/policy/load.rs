@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use aws_lc_rs::digest;
+use aws_lc_rs::digest::{Context, SHA256};
 use serde::de::DeserializeOwned;
 
 use super::{Policy, callers::RawCallers, officers::RawOfficers, parameters::RawParameters, trust::RawTrust};
@@ -81,7 +81,7 @@ fn read(directory: &Path) -> Result<BTreeMap<String, File>, BadPolicy> {
 
 /// SHA-256 of a set, 64 hexadecimal digits: over size, name and bytes of each file in the order of names.
 fn digest_of(files: &BTreeMap<String, File>) -> String {
-    let mut context = digest::Context::new(&digest::SHA256);
+    let mut context = Context::new(&SHA256);
     context.update(b"sigillo policy set v1\n");
     for (name, file) in files {
         context.update(format!("{} {name}\n", file.text.len()).as_bytes());
@@ -105,6 +105,13 @@ fn signatures(files: &mut BTreeMap<String, File>) -> Result<Vec<Signature>, BadP
         }
     }
     Ok(signatures)
+}
+
+/// The digest of the set that is there now, whatever it says.
+pub(super) fn digest(directory: &Path) -> Result<String, BadPolicy> {
+    let mut files = read(directory)?;
+    drop(signatures(&mut files)?);
+    Ok(digest_of(&files))
 }
 
 fn parse<T: DeserializeOwned>(file: &File) -> Result<T, BadPolicy> {

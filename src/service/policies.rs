@@ -10,7 +10,7 @@ use crate::{
     domain::{
         audit::{Event, Kind, Outcome},
         checkpoint::{self, Checkpoint},
-        in_force::{Admission, Candidate, InForce, Signing, admit},
+        in_force::{Admission, InForce, Signing, admit},
     },
     policy::{Directory, Policy, act},
     store::{Expect, Op, Space, Unit},
@@ -59,7 +59,7 @@ impl Service {
     pub(super) fn admit(&self, policy: &Policy, known: Option<&Checkpoint>) -> Result<Admission, Error> {
         let kept = self.in_force()?;
         let mark = known.map(|known| (known.sequence, known.policy.as_str()));
-        admit(&candidate(policy), mark, kept.as_ref(), self.source.signing).map_err(Error::PolicyRefused)
+        admit(&policy.candidate(), mark, kept.as_ref(), self.source.signing).map_err(Error::PolicyRefused)
     }
 
     /// What the store holds; nothing in a new store. A record that the token has not signed is an error.
@@ -72,9 +72,7 @@ impl Service {
 
     /// What keeps a set as the one in force.
     pub(super) async fn keep_in_force(&self, policy: &Policy) -> Result<Op, Error> {
-        let Candidate { sequence, policy, officers, .. } = candidate(policy);
-        let text =
-            InForce { sequence, policy: policy.to_owned(), officers: officers.clone() }.text(&self.log);
+        let text = policy.candidate().in_force().text(&self.log);
         let signature = self.hsm.sign(checkpoint::digest(&text)).await?;
         let value = checkpoint::signed(&text, &signature).into_bytes();
         Ok(Op::Put { space: Space::Checkpoint, key: IN_FORCE.into(), value, expect: Expect::Any })
@@ -146,15 +144,6 @@ impl Service {
         outcome: Outcome,
     ) -> Result<Event, Error> {
         asked.map_or_else(|| self.own_event(kind, outcome), |call| Ok(self.event(call, kind, outcome)))
-    }
-}
-
-fn candidate(policy: &Policy) -> Candidate<'_> {
-    Candidate {
-        sequence: policy.parameters().sequence,
-        policy: policy.digest(),
-        officers: policy.officers(),
-        signatures: policy.signatures(),
     }
 }
 

@@ -19,7 +19,7 @@ use crate::{
         serve::config::Config,
     },
     client::ClientLimits,
-    domain::in_force::{Candidate, InForce, Signing, admit},
+    domain::in_force::{Signing, admit},
     files,
     policy::{Directory, MARKER, Policy},
 };
@@ -107,18 +107,7 @@ pub(super) fn run(args: &Args, out: &mut impl io::Write) -> Result<(), Failure> 
 
 /// What `serve` will say, as far as the files tell.
 fn check(old: &Policy, new: &Policy, signing: Signing) -> Result<(), Failure> {
-    let in_force = InForce {
-        sequence: old.parameters().sequence,
-        policy: old.digest().to_string(),
-        officers: old.officers().clone(),
-    };
-    let candidate = Candidate {
-        sequence: new.parameters().sequence,
-        policy: new.digest(),
-        officers: new.officers(),
-        signatures: new.signatures(),
-    };
-    admit(&candidate, None, Some(&in_force), signing).map_err(Failure::failed)?;
+    admit(&new.candidate(), None, Some(&old.candidate().in_force()), signing).map_err(Failure::failed)?;
     Ok(())
 }
 
