@@ -106,10 +106,14 @@ impl Service {
     pub async fn reload_policy(&self, asked: Option<&Call<act::ReloadPolicy>>) -> Result<Reloaded, Error> {
         let _turn = self.source.turn.lock().await;
         let result = self.reload(asked).await;
-        if let Err(Error::BadPolicy(_) | Error::PolicyRefused(_) | Error::PolicyInUse(_)) = &result {
-            let event = self.event_of(asked, Kind::PolicyRefused, Outcome::Refused)?;
-            self.record(event).await?;
-        }
+        let reason = match &result {
+            Err(Error::BadPolicy(_)) => "does_not_hold",
+            Err(Error::PolicyInUse(_)) => "changes_what_cards_have",
+            Err(Error::PolicyRefused(_)) => "not_admitted",
+            Ok(_) | Err(_) => return result,
+        };
+        let event = self.event_of(asked, Kind::PolicyRefused, Outcome::Refused)?;
+        self.record(event.with("reason", reason)).await?;
         result
     }
 
@@ -123,9 +127,9 @@ impl Service {
             return Ok(Reloaded { policy: digest, sequence, changed: false, signed_by: Vec::new() });
         }
         let admission = self.admit(&policy, None)?;
-        self.make_decoys(&policy).await?;
         let nothing_registers = self.source.registering.write().await;
         self.frozen.check(&policy)?;
+        self.make_decoys(&policy).await?;
         let event = self.event_of(asked, Kind::PolicyActivated, Outcome::Done)?;
         self.commit_in_force(&policy, &admission, event).await?;
         *self.policy.write().unwrap_or_else(PoisonError::into_inner) = policy;

@@ -44,9 +44,12 @@ async fn a_set_that_changes_what_cards_have_is_refused_and_the_one_in_force_stay
     w.registered(MARCHE).await;
     let before = w.service.policy();
     w.rules.template("paper", &template("PAPER/1", false, [(2, 3), (2, 6), (5, 0)], (5, 100)));
+    w.rules.edit("authority.toml", "decoys = 32", "decoys = 40");
+    let counters = w.all(Space::Tries).len();
     let refused = reload(&w).await.unwrap_err();
     assert!(matches!(&refused, Error::PolicyInUse(why) if why.contains("PAPER/1")), "{refused}");
     assert_eq!(w.service.policy().digest(), before.digest());
+    assert_eq!(w.all(Space::Tries).len(), counters, "nothing was made for it");
     let last = w.events().pop().unwrap();
     assert_eq!((&last["kind"], &last["policy"]), (&"policy.refused".into(), &(**before.digest()).into()));
 }
