@@ -154,7 +154,8 @@ async fn sets_change_under_load_by_officers_alone_and_a_bad_one_changes_nothing(
         of("policy.activated", "officers"),
         ["officer-1,officer-2", "officer-2,officer-3", "officer-1,officer-3"]
     );
-    assert_eq!(of("policy.refused", "caller").len(), 4);
+    let reasons = ["does_not_hold", "not_admitted", "not_admitted", "not_admitted"];
+    assert_eq!(of("policy.refused", "reason"), reasons);
     home.serve.as_mut().unwrap().kill();
     home.start().await;
     assert_eq!(reload(&home.api("policy")).await.ok()["sequence"], 3);
@@ -179,4 +180,38 @@ async fn half_a_set_is_read_by_nobody() {
     assert!(said.contains("an activation broke off"), "{said}");
     home.sigillo_as("policy", &["policy", "activate", "next", "--config", CONFIG], &[]).ended(0);
     assert_eq!(reload(&policy).await.ok()["sequence"], 2);
+}
+
+/// A refusal puts the former set back. Where no answer says what became of it, the new one stays: `serve` may have it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_former_set_comes_back_only_when_serve_has_refused_the_new_one() {
+    let mut home = home();
+    sign(&home, IN_PLACE, 1).ended(0);
+    sign(&home, IN_PLACE, 2).ended(0);
+    home.start().await;
+    next(&home, "next", TWO, ("keep_h = 24", "keep_h = 48"));
+    sign(&home, "next", 1).ended(0);
+    sign(&home, "next", 2).ended(0);
+    let in_place = |sequence: &str| {
+        let text = fs::read_to_string(home.path(IN_PLACE).join("authority.toml")).unwrap();
+        assert!(text.contains(sequence), "{text}");
+        assert!(!home.path(IN_PLACE).join(".activating").exists());
+    };
+    let activate = |caller| home.sigillo_as(caller, &["policy", "activate", "next", "--config", CONFIG], &[]);
+    let said = activate("desk").ended(1).err;
+    assert!(said.contains("not_allowed") && said.contains("the former set is in place again"), "{said}");
+    in_place(TWO.0);
+
+    fs::rename(home.path("authority/tokens"), home.path("away")).unwrap();
+    let ready = async |wanted: u16| {
+        eventually("readiness", async || (home.internal("/readyz").await.0 == wanted).then_some(())).await;
+    };
+    ready(503).await;
+    let said = activate("policy").ended(1).err;
+    assert!(said.contains("the set is in place, and may be in force"), "{said}");
+    in_place(TWO.1);
+    fs::rename(home.path("away"), home.path("authority/tokens")).unwrap();
+    ready(200).await;
+    let set = reload(&home.api("policy")).await.ok();
+    assert_eq!((&set["changed"], &set["sequence"]), (&json!(true), &json!(2)));
 }

@@ -32,11 +32,11 @@ Examples:
 
 The set in next/ is checked as `serve` would check it, its signatures against the officers of the set that is there now, and
 copied to its place. With --url the running service is told at once (its caller needs the action \"reload_policy\"), and
-if it refuses the former set is put back. Without, tell it with SIGHUP and look at its log. If it breaks off, run it again:
+if it refuses the former set is put back; without an answer the new one stays. Without --url, tell it with SIGHUP and look at its log. If it breaks off, run it again:
 until then `serve` keeps what it has in memory and refuses to start.
 
-Exit codes: 0 in force, or in place without --url; 1 refused or failed, and the former set is in place; 64 bad options or
-configuration, or the set is refused.";
+Exit codes: 0 in force, or in place without --url; 1 refused or failed, the text says which set is in place; 64 bad options
+or configuration, or the set is refused.";
 
 /// Arguments of `policy activate`.
 #[derive(Debug, clap::Args)]
@@ -87,14 +87,16 @@ pub(super) fn run(args: &Args, out: &mut impl io::Write) -> Result<(), Failure> 
         )
         .map_err(Failure::failed);
     };
+    let body = serde_json::json!({});
     let asked = block_on(async {
-        client
-            .post_json::<_, Reloaded>("/v1/policy/reload", HeaderMap::new(), &serde_json::json!({}))
-            .await
-            .map_err(Failure::failed)
-    });
+        Ok(client.post_json::<_, Reloaded>("/v1/policy/reload", HeaderMap::new(), &body).await)
+    })?;
     match asked {
         Ok(set) => writeln!(out, "in force: set {}, {}", set.sequence, set.policy).map_err(Failure::failed),
+        // The former set would be an older one then, with which `serve` does not start.
+        Err(unknown) if unknown.may_have_been_carried_out() => Err(Failure::failed(format!(
+            "{unknown}\nthe set is in place, and may be in force: look at the log of `serve`, and tell it with SIGHUP"
+        ))),
         Err(refused) if interrupted => Err(Failure::failed(format!(
             "{refused}\nthe set is in place; the former one is not known, since an activation had broken off before"
         ))),
