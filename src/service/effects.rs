@@ -40,6 +40,9 @@ impl Intended {
     }
 }
 
+/// How often a commit is made anew because records of others, which it changes too, have moved on: a delivery has fewer steps.
+pub(super) const TRIES: u32 = 8;
+
 /// The unit was not applied: this operation of it did not find what it expects.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Guard(pub(super) usize);
@@ -77,6 +80,29 @@ impl Service {
         let done = self.commit(unit).await;
         drop(after);
         done
+    }
+
+    /// As [`Service::conclude`], for an outcome that ends other records too, such as a delivery that the courier moves on
+    /// meanwhile: it is made anew from them, so often. Not so where its first operation is refused, which is the request's
+    /// own record: two requests about one never both succeed.
+    pub(super) async fn conclude_anew(
+        &self,
+        after: Intended,
+        mut outcome: impl FnMut() -> Result<Unit, Error>,
+    ) -> Result<Result<(), Guard>, Error> {
+        let mut refused = Guard(0);
+        for _ in 0..TRIES {
+            match self.commit(outcome()?).await? {
+                Ok(()) => {
+                    drop(after);
+                    return Ok(Ok(()));
+                }
+                Err(Guard(0)) => break,
+                Err(other) => refused = other,
+            }
+        }
+        drop(after);
+        Ok(Err(refused))
     }
 
     /// Commits what needs no key of codes: nothing to intend, the outcome alone.

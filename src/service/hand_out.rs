@@ -115,9 +115,6 @@ impl Service {
         };
 
         let first_parts = self.first_parts(&intended, &found.card, &template, &codes).await?;
-        let mut done = event(kind, Outcome::Done);
-        done.detail.extend(detail);
-        let mut unit = Unit { ops: Vec::new(), events: vec![done] };
         let card = match activates {
             Some((now_ms, today)) => {
                 let tag = self.first_tag(&intended, &found.card, &first_parts).await?;
@@ -126,26 +123,33 @@ impl Service {
             }
             None => found.card.clone(),
         };
-        // Written even where nothing in it changes: two requests about one card never both succeed.
-        let (key_of_card, value) = (id.bytes().to_vec(), card.encode());
-        unit.ops.push(Op::Put { space: Space::Card, key: key_of_card, value, expect: found.unchanged() });
-        if let Some(former) = self.latest_delivery(&id)? {
-            self.cancel_into(&mut unit, &former, || event(Kind::DeliveryCancelled, Outcome::Done))?;
-        }
-        if let Some(old) = revokes {
-            self.revoke_into(&mut unit, &old, Reason::Renewed, |kind| self.event(call, kind, Outcome::Done))?;
-        }
-        let control = control_number()?;
-        let delivery =
-            self.queue_into(&mut unit, &card, &template, &codes, contact, message, &control, || {
-                event(Kind::DeliveryQueued, Outcome::Done)
-            })?;
-        unit.ops.extend(key.answer(Remembered { card: id, codes, delivery, control: control.clone() })?);
-        let operations = intended.operations().to_string();
-        if let Some(done) = unit.events.first_mut() {
-            done.detail.push(("operations", operations.clone()));
-        }
-        match self.conclude(intended, unit).await? {
+        let (control, operations) = (control_number()?, intended.operations().to_string());
+        let mut done = event(kind, Outcome::Done);
+        done.detail.extend(detail);
+        done.detail.push(("operations", operations.clone()));
+        let mut delivery = None;
+        let outcome = || {
+            // Written even where nothing in it changes: two requests about one card never both succeed.
+            let (key_of_card, value, expect) = (id.bytes().to_vec(), card.encode(), found.unchanged());
+            let put = Op::Put { space: Space::Card, key: key_of_card, value, expect };
+            let mut unit = Unit { ops: vec![put], events: vec![done.clone()] };
+            if let Some(former) = self.latest_delivery(&id)? {
+                self.cancel_into(&mut unit, &former, || event(Kind::DeliveryCancelled, Outcome::Done))?;
+            }
+            if let Some(old) = revokes {
+                self.revoke_into(&mut unit, &old, Reason::Renewed, |kind| {
+                    self.event(call, kind, Outcome::Done)
+                })?;
+            }
+            delivery =
+                self.queue_into(&mut unit, &card, &template, &codes, contact, message, &control, || {
+                    event(Kind::DeliveryQueued, Outcome::Done)
+                })?;
+            let (codes, control) = (codes.clone(), control.clone());
+            unit.ops.extend(key.answer(Remembered { card: id, codes, delivery, control })?);
+            Ok(unit)
+        };
+        match self.conclude_anew(intended, outcome).await? {
             Ok(()) => Ok(HandedOut { first_parts, delivery, control }),
             Err(Guard(_)) => {
                 let refused = event(kind, Outcome::Refused).with("operations", operations);

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use super::{
     Call, Error, Service, commitments,
     commitments::{card_counter, half},
-    effects::{Guard, fresh},
+    effects::{Guard, TRIES, fresh},
 };
 use crate::{
     domain::{
@@ -85,9 +85,6 @@ pub enum LineOutcome {
 
 /// Lines are registered in steps of this many: one HSM call and one group commit each.
 const STEP: usize = 64;
-/// How often a line is looked at again whose former card or its delivery others change at the same time: a delivery has
-/// fewer steps.
-const TRIES: u32 = 8;
 
 impl Service {
     /// Registers cards; one outcome a line, in their order. An error means that the lines of the step it happened in
