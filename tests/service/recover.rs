@@ -181,24 +181,87 @@ async fn without_evidence_every_card_is_held_until_it_is_replaced() {
     let mut lost = lost().await;
     let report = lost.recovered(false).await;
     assert_eq!((report.locked, report.held), (4, 4));
+    lost.all_are_held("after").await;
     let w = &lost.w;
-    for (n, card) in
-        [&lost.guessed.card, &lost.stolen.card, &lost.untouched.card, &lost.late].into_iter().enumerate()
-    {
-        let view = w.desk.look_up(card).await.unwrap();
-        assert_eq!((view.state, view.cip_tries_left.unwrap_or(0)), ("held", 0));
-        for refused in [
-            w.desk.activate(card, &format!("a{n}")).await.unwrap_err(),
-            w.desk.reprint(card, &format!("p{n}")).await.unwrap_err(),
-        ] {
-            assert!(matches!(refused, Error::Refused(Refusal::CardHeld)), "{refused}");
+    assert_eq!(w.log_of("verification.decided").iter().filter(|o| *o == "accepted").count(), 0);
+}
+
+impl Lost {
+    /// Puts a copy in the place of the store, which an auditor has exported; it is refused.
+    async fn goes_back_to(&mut self, copy: &Memory) {
+        self.export = export(&self.w).await;
+        self.w.service.store().close().await;
+        self.w.memory = copy.copy();
+        let refused = self.w.try_restart().await.unwrap_err();
+        assert!(matches!(refused, Error::GoneBack(_)), "{refused}");
+    }
+
+    /// Nobody can do anything with the cards that a recovery held, in whatever state they were.
+    async fn all_are_held(&self, turn: &str) {
+        let w = &self.w;
+        for (n, card) in
+            [&self.guessed.card, &self.stolen.card, &self.untouched.card, &self.late].into_iter().enumerate()
+        {
+            let view = w.desk.look_up(card).await.unwrap();
+            assert_eq!((view.state, w.tries(card).left()), ("held", 0), "{turn} {n}");
+            for refused in [
+                w.desk.activate(card, &format!("{turn} a{n}")).await.unwrap_err(),
+                w.desk.reprint(card, &format!("{turn} p{n}")).await.unwrap_err(),
+            ] {
+                assert!(matches!(refused, Error::Refused(Refusal::CardHeld)), "{turn} {n}: {refused}");
+            }
+        }
+        for (n, who) in [&self.guessed, &self.stolen, &self.untouched].into_iter().enumerate() {
+            let right = w.desk.verify(&who.card, &who.cip, &format!("{turn} v{n}")).await.unwrap();
+            assert_eq!(right.outcome, Verdict::Rejected, "{turn} {n}");
         }
     }
-    for (n, who) in [&lost.guessed, &lost.stolen, &lost.untouched].into_iter().enumerate() {
-        let right = w.desk.verify(&who.card, &who.cip, &format!("v{n}")).await.unwrap();
-        assert_eq!(right.outcome, Verdict::Rejected);
+}
+
+/// The same backup is all that there is when the store is lost a second time: what the first recovery took away is told by
+/// its log, and stays away.
+#[tokio::test]
+async fn a_second_recovery_from_the_same_copy_gives_nothing_back() {
+    for with_evidence in [false, true] {
+        let mut lost = lost().await;
+        let yesterday = lost.w.memory.copy();
+        lost.recovered(with_evidence).await;
+        lost.goes_back_to(&yesterday).await;
+        let report = lost.recovered(true).await;
+        let events = lost.w.events();
+        let [second] = &events.iter().filter(|e| e["kind"] == "store.recovered").collect::<Vec<_>>()[..]
+        else {
+            panic!("the first one was in the store that is lost")
+        };
+        assert_eq!(second["recoveries"], "2");
+        if with_evidence {
+            assert_eq!((report.locked, report.revoked.len(), report.activated.len()), (3, 1, 1));
+            lost.check_with_evidence().await;
+        } else {
+            assert_eq!((report.locked, report.activated.len()), (4, 0));
+            lost.all_are_held("second").await;
+        }
     }
-    assert_eq!(w.log_of("verification.decided").iter().filter(|o| *o == "accepted").count(), 0);
+}
+
+/// The copy is of after the first recovery: its cards are held in it, and nothing that happened since opens them.
+#[tokio::test]
+async fn a_card_that_is_held_stays_held_in_a_second_recovery() {
+    for with_evidence in [false, true] {
+        let mut lost = lost().await;
+        lost.recovered(false).await;
+        let held = lost.w.memory.copy();
+        lost.all_are_held("between").await;
+        let spent = lost.w.tries(&lost.guessed.card).wrong();
+        lost.goes_back_to(&held).await;
+        let before = lost.w.log_of("card.recovered").len();
+        let report = lost.recovered(with_evidence).await;
+        assert_eq!((report.locked, report.activated.len(), report.revoked.len()), (4, 0, 0));
+        assert_eq!(lost.w.log_of("card.recovered").len(), before, "there was nothing to change");
+        assert!(lost.w.tries(&lost.guessed.card).wrong() >= spent);
+        lost.all_are_held("after").await;
+        assert_eq!(lost.w.log_of("store.recovered").len(), 2);
+    }
 }
 
 /// Whatever commit of it breaks off, and however: the store stays refused, and the same order comes to the same end.
