@@ -54,6 +54,27 @@ async fn until_refused(w: &World, count: u64) {
     }
 }
 
+/// The courier leases, prepares and sends the one delivery that is due, each time between the look that `future` takes at it
+/// and its commit.
+async fn between<F: Future>(w: &World, mut future: Pin<&mut F>) {
+    let mut lease = pin!(w.post.lease(100));
+    w.until_held(lease.as_mut()).await;
+    w.release().await;
+    w.until_held(lease.as_mut()).await; // what was queued is read; the hold is at the gate
+    until_queued(w, future.as_mut()).await;
+    w.release().await;
+    let [lease] = &lease.await.unwrap()[..] else { panic!("one delivery") };
+    let held = (lease.lease, lease.delivery);
+    for (refused, outcome) in [(1, prepared(lease)), (2, DeliveryOutcome::Sent)] {
+        until_refused(w, refused).await;
+        let mut report = pin!(w.post.report(held, outcome));
+        w.until_held(report.as_mut()).await;
+        until_queued(w, future.as_mut()).await; // looked at again each time
+        w.release().await;
+        report.await.unwrap();
+    }
+}
+
 /// The kinds of the events of each unit since the last look.
 fn kinds(w: &World) -> Vec<Vec<String>> {
     let kind = |event: &sigillo::domain::audit::Event| {
@@ -227,22 +248,7 @@ async fn a_former_card_whose_delivery_moves_on_meanwhile_ends_all_the_same() {
     let new = next(&w, &old);
     let lines = [replaces(&new, &old)];
     let mut registration = pin!(w.bureau.register(&lines));
-    let mut lease = pin!(w.post.lease(100));
-    w.until_held(lease.as_mut()).await;
-    w.release().await;
-    w.until_held(lease.as_mut()).await; // what was queued is read; the hold is at the gate
-    until_queued(&w, registration.as_mut()).await;
-    w.release().await;
-    let [lease] = &lease.await.unwrap()[..] else { panic!("one delivery") };
-    let held = (lease.lease, lease.delivery);
-    for (refused, outcome) in [(1, prepared(lease)), (2, DeliveryOutcome::Sent)] {
-        until_refused(&w, refused).await;
-        let mut report = pin!(w.post.report(held, outcome));
-        w.until_held(report.as_mut()).await;
-        until_queued(&w, registration.as_mut()).await; // looked at again each time
-        w.release().await;
-        report.await.unwrap();
-    }
+    between(&w, registration.as_mut()).await;
     assert_eq!(registration.await.unwrap(), [LineOutcome::Registered]);
     assert_eq!(w.service.store().stats().refused, 3);
     assert_eq!(w.desk.look_up(&old).await.unwrap().state, "revoked");
@@ -260,22 +266,7 @@ async fn a_renewed_card_whose_delivery_moves_on_meanwhile_ends_all_the_same() {
     let mut activation = pin!(w.desk.activate(&new, "b"));
     w.until_held(activation.as_mut()).await;
     w.release().await; // the intent is written
-    let mut lease = pin!(w.post.lease(100));
-    w.until_held(lease.as_mut()).await;
-    w.release().await;
-    w.until_held(lease.as_mut()).await;
-    until_queued(&w, activation.as_mut()).await;
-    w.release().await;
-    let [lease] = &lease.await.unwrap()[..] else { panic!("one delivery") };
-    let held = (lease.lease, lease.delivery);
-    for (refused, outcome) in [(1, prepared(lease)), (2, DeliveryOutcome::Sent)] {
-        let mut report = pin!(w.post.report(held, outcome));
-        w.until_held(report.as_mut()).await;
-        until_queued(&w, activation.as_mut()).await;
-        assert_eq!(w.service.store().stats().refused, refused, "looked at again each time");
-        w.release().await;
-        report.await.unwrap();
-    }
+    between(&w, activation.as_mut()).await;
     let paper = activation.await.unwrap();
     assert_eq!(w.desk.look_up(&old).await.unwrap().state, "revoked");
     assert_eq!(w.log_of("card.revoked"), ["done: renewed"]);
