@@ -13,7 +13,7 @@ pub mod seal;
 pub mod soft;
 
 pub use config::Role;
-pub use pool::{Hsm, PoolLimits, State};
+pub use pool::{Hsm, MarkTurn, PoolLimits, State};
 pub use uses::Uses;
 
 use crate::secret::{Secret, SecretBytes};

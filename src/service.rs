@@ -60,7 +60,7 @@ use crate::{
 
 /// The authority: policy, keys, records and clock.
 pub struct Service {
-    accounted: Uses,
+    accounted: Arc<Uses>,
     clock: Arc<dyn Clock>,
     dispatch: tokio::sync::Mutex<()>,
     frozen: frozen::Frozen,
@@ -128,7 +128,7 @@ impl Service {
         let frozen = frozen::Frozen::load(&store)?;
         frozen.check(&policy)?;
         Ok(Self {
-            accounted: Uses::default(),
+            accounted: Arc::default(),
             clock,
             dispatch: tokio::sync::Mutex::new(()),
             frozen,

@@ -51,7 +51,7 @@ pub struct Judge {
     policy: Policy,
     clock: Arc<dyn Clock>,
     /// The uses of the keys of codes that admissions account for.
-    accounted: Uses,
+    accounted: Arc<Uses>,
     /// When counters are next looked through.
     tidy_ms: AtomicU64,
 }
@@ -87,7 +87,7 @@ struct Found<T> {
 impl Judge {
     /// Puts the pieces together.
     pub fn new(store: Store, hsm: Hsm, policy: Policy, clock: Arc<dyn Clock>) -> Self {
-        Self { store, hsm, policy, clock, accounted: Uses::default(), tidy_ms: AtomicU64::new(0) }
+        Self { store, hsm, policy, clock, accounted: Arc::default(), tidy_ms: AtomicU64::new(0) }
     }
 
     /// What the courier does for itself after each round: its log is signed, old counters are forgotten.
@@ -115,12 +115,11 @@ impl Judge {
         key: MacKey,
         message: SecretBytes,
     ) -> Result<Secret<32>, Setback> {
-        // Counted before it is sent: the pool's count never runs ahead of what is accounted for.
         if !admission.used.count(key) {
             return Err(Setback::Failed("more uses of a key than one lease allows".to_owned()));
         }
-        self.accounted.count(key);
-        self.hsm.mac(key, message).await.map_err(of_hsm)
+        let macs = self.hsm.accounted_macs(vec![(key, message)], &self.accounted).await.map_err(of_hsm)?;
+        macs.into_iter().next().ok_or_else(|| Setback::Failed("a call without an answer".to_owned()))
     }
 
     /// Raises the alarm once for every use of a key of codes that no admission accounts for.

@@ -20,6 +20,7 @@ use crossbeam_channel::{Sender, TrySendError, bounded};
 use tokio::sync::oneshot;
 
 pub use machine::State;
+pub use marks::MarkTurn;
 
 use self::{
     machine::Event,
@@ -27,7 +28,7 @@ use self::{
     supervisor::{Opener, Supervisor},
     worker::{Crew, Job, Stop},
 };
-use super::{Error, MacKey, OpenError, Source, Token};
+use super::{Error, MacKey, OpenError, Source, Token, Uses};
 use crate::secret::{Secret, SecretBytes};
 
 /// Sizes and times of a pool.
@@ -145,10 +146,33 @@ impl Hsm {
 
     /// Several MACs in the order given, as one job on one worker; ends at the first error.
     pub async fn macs(&self, calls: Vec<(MacKey, SecretBytes)>) -> Result<Vec<Secret<32>>, Error> {
+        self.macs_with(calls, |_| {}).await
+    }
+
+    /// As [`Hsm::macs`]. Each is entered in `accounts` by the worker right before it is sent: what is never sent, as in a
+    /// call that is refused or that its caller gave up, is never entered, and the pool's count never runs ahead.
+    pub async fn accounted_macs(
+        &self,
+        calls: Vec<(MacKey, SecretBytes)>,
+        accounts: &Arc<Uses>,
+    ) -> Result<Vec<Secret<32>>, Error> {
+        let accounts = Arc::clone(accounts);
+        self.macs_with(calls, move |key| {
+            accounts.count(key);
+        })
+        .await
+    }
+
+    async fn macs_with(
+        &self,
+        calls: Vec<(MacKey, SecretBytes)>,
+        before: impl Fn(MacKey) + Send + 'static,
+    ) -> Result<Vec<Secret<32>>, Error> {
         let shared = Arc::clone(&self.inner.shared);
         self.call(move |token| {
             let mut macs = Vec::with_capacity(calls.len()); // no growth: it would leave copies of MACs behind
             for (key, message) in &calls {
+                before(*key);
                 shared.count(*key);
                 macs.push(token.mac(*key, message.expose())?);
             }

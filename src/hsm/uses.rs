@@ -1,5 +1,6 @@
-//! Uses of the keys of codes: what durable intents account for, to be compared with what the pool has sent. A surplus
-//! means that somebody in this process asked a key of codes without an intent. It counts; it never asks a key.
+//! Uses of the keys of codes: what durable intents account for, to be compared with what the pool has sent. A use is
+//! entered when it is sent, not when it is asked for: what was never sent hides nothing. A surplus means that somebody in
+//! this process asked a key of codes without an intent. It counts; it never asks a key.
 
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
@@ -40,7 +41,7 @@ impl Uses {
 
     /// What `hsm` has sent and these do not account for. Anything but zero is an alarm.
     pub fn unaccounted(&self, hsm: &Hsm) -> Operations {
-        // The pool first: a call is accounted for before it is sent.
+        // The pool first: a call is accounted for before it is counted as sent.
         let sent = hsm.counts();
         let of = |wanted| sent.iter().find(|(key, _)| *key == wanted).map_or(0, |(_, count)| *count);
         let accounted = self.read();

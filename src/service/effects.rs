@@ -65,14 +65,12 @@ impl Service {
         after: &Intended,
         calls: Vec<(MacKey, SecretBytes)>,
     ) -> Result<Vec<Secret<32>>, Error> {
-        // Counted before they are sent: the pool's count never runs ahead of what is accounted for.
         for (key, _) in &calls {
             if !after.used.count(*key) {
                 return Err(Error::Bug("more operations than an intent entitles to".into()));
             }
-            self.accounted.count(*key);
         }
-        Ok(self.hsm.macs(calls).await?)
+        Ok(self.hsm.accounted_macs(calls, &self.accounted).await?)
     }
 
     /// Commits the outcome of an intent. An unknown outcome of this commit is `unavailable` to the caller.

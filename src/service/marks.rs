@@ -4,7 +4,7 @@
 //! A mark is never ahead of what is durable. Where the token takes none any more, nothing is spent.
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -32,9 +32,9 @@ const MOST_BEHIND: u64 = 20_000;
 /// What is known of the marks in the token.
 pub(super) struct Marks {
     audit_key: Vec<u8>,
-    /// The place to write next: not the one that holds the newest mark. Held while one is signed and written, so that
-    /// no older one is written after a newer one.
-    turn: tokio::sync::Mutex<Place>,
+    /// The place to write next: not the one that holds the newest mark. Held while one is signed and written, to the end
+    /// of the write, so that no older one is written after a newer one.
+    turn: Arc<tokio::sync::Mutex<Place>>,
     state: Mutex<State>,
 }
 
@@ -48,7 +48,7 @@ struct State {
 
 impl Marks {
     pub(super) fn new(audit_key: Vec<u8>) -> Self {
-        Self { audit_key, turn: tokio::sync::Mutex::new(Place::A), state: Mutex::default() }
+        Self { audit_key, turn: Arc::new(tokio::sync::Mutex::new(Place::A)), state: Mutex::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -145,20 +145,11 @@ impl Service {
     /// Signs where the chain is now, and keeps it as the newest checkpoint in the store and in the token. Answers it
     /// with its event number.
     pub async fn checkpoint(&self) -> Result<(String, u64), Error> {
-        let mut turn = self.marks.turn.lock().await;
-        let head = self.store.head();
-        let kept = self.sign_and_keep(head, *turn).await;
-        let mut state = self.marks.state();
-        match &kept {
-            Ok(_) => {
-                *turn = turn.other();
-                *state = State { seq: head.seq, failing: None };
-            }
-            Err(_) => {
-                state.failing.get_or_insert_with(|| self.clock.uptime());
-            }
+        let kept = self.sign_and_keep().await;
+        if kept.is_err() {
+            self.marks.state().failing.get_or_insert_with(|| self.clock.uptime());
         }
-        kept.map(|text| (text, head.seq))
+        kept
     }
 
     /// A signed checkpoint of this place in the chain.
@@ -176,14 +167,19 @@ impl Service {
         Ok(checkpoint::signed(&text, &signature))
     }
 
-    async fn sign_and_keep(&self, head: Head, place: Place) -> Result<String, Error> {
+    async fn sign_and_keep(&self) -> Result<(String, u64), Error> {
+        let turn = self.hsm.mark_turn(&self.marks.turn).await?;
+        let head = self.store.head();
         let signed = self.sign_head(head).await?;
         let value = signed.clone().into_bytes();
         let put = Op::Put { space: Space::Checkpoint, key: LATEST.into(), value, expect: Expect::Any };
         let unit = Unit { ops: vec![put], events: Vec::new() };
         self.commit(unit).await?.map_err(|g| Error::Bug(format!("checkpoint: {g:?}")))?;
-        self.hsm.write_mark(place, signed.clone().into_bytes()).await?;
-        Ok(signed)
+        self.hsm.write_mark(turn, signed.clone().into_bytes()).await?;
+        // A later one may have been kept meanwhile.
+        let mut state = self.marks.state();
+        *state = State { seq: head.seq.max(state.seq), failing: None };
+        Ok((signed, head.seq))
     }
 
     /// Refuses what must not be given back by an older store, while too much of it is without a mark in the token.

@@ -2,7 +2,7 @@
 
 use sigillo::{
     domain::operations::{Account, Operations},
-    hsm::MacKey,
+    hsm::{self, MacKey},
     secret::SecretBytes,
 };
 
@@ -44,4 +44,23 @@ async fn an_operation_without_an_intent_is_an_event_once() {
     }
     assert_eq!(w.log_of("operations.unaccounted"), ["done"]);
     assert_eq!(account(&w).total().most, Operations::default(), "the log does not account for it");
+}
+
+#[tokio::test]
+async fn a_call_that_failed_before_it_was_sent_hides_no_other() {
+    let w = World::new().await;
+    let who = w.citizen(LAZIO).await;
+    let index = w.hands.calls().len();
+    w.desk.verify(&who.card, "00000000", "a").await.unwrap();
+    let made = w.hands.calls().split_off(index);
+    let first = made.iter().position(|name| *name == "verify").unwrap();
+    let many = made.iter().filter(|name| **name == "verify").count();
+    assert!(many > 1, "{made:?}");
+    // The first of them fails, and the others are never sent.
+    w.hands.fail(first + 1, hsm::Error::Bug("fault on demand".into()));
+    w.desk.verify(&who.card, "00000000", "b").await.unwrap_err();
+    assert_eq!(w.service.unaccounted(), Operations::default());
+    let guess = SecretBytes::new(b"behind the service's back".to_vec());
+    w.service.hsm().mac(MacKey::Verify, guess).await.unwrap();
+    assert_eq!(w.service.unaccounted(), Operations { print: 0, deliver: 0, verify: 1 });
 }

@@ -3,6 +3,7 @@
 use super::*;
 use crate::hsm::{Role, soft::SoftHsm};
 
+mod order;
 mod recovery;
 
 const LIMITS: PoolLimits = PoolLimits {
