@@ -8,6 +8,7 @@ mod pool;
 mod watch;
 
 use std::{
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -21,6 +22,7 @@ use hyper::{
     body::{Body as _, Bytes, Incoming},
     header::{ACCEPT, CONTENT_TYPE, HeaderValue},
 };
+use rustls::ClientConfig;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::{
     io::{AsyncWrite, AsyncWriteExt},
@@ -29,7 +31,7 @@ use tokio::{
 
 use crate::{
     clock::Clock,
-    tls::{Protocols, TlsClientFiles, client_config},
+    tls::{Protocols, TlsClientFiles, anonymous_config, client_config},
 };
 use connect::{Call, Origin, Sender};
 use pool::{Pool, Shared};
@@ -103,7 +105,28 @@ impl Client {
         limits: ClientLimits,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, ClientError> {
-        let config = client_config(files, limits.protocols, Arc::clone(&clock))?;
+        Self::with(base, client_config(files, limits.protocols, Arc::clone(&clock))?, limits, clock)
+    }
+
+    /// As [`Client::new`], of a client that shows no certificate.
+    ///
+    /// # Errors
+    /// [`ClientError::Base`] or [`ClientError::Tls`].
+    pub fn anonymous(
+        base: &str,
+        server_ca: &Path,
+        limits: ClientLimits,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, ClientError> {
+        Self::with(base, anonymous_config(server_ca, limits.protocols, Arc::clone(&clock))?, limits, clock)
+    }
+
+    fn with(
+        base: &str,
+        config: ClientConfig,
+        limits: ClientLimits,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, ClientError> {
         Ok(Self {
             origin: Origin::new(base, config)?,
             places: Semaphore::new(limits.concurrent.clamp(1, Semaphore::MAX_PERMITS)),

@@ -25,3 +25,4 @@ pub mod secret;
 pub mod service;
 pub mod store;
 pub mod tls;
+pub mod witness;

@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use prometheus::{
-    Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder, core::Collector,
+    Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder, core::Collector,
 };
 
 use crate::tls::HandshakeFailure;
@@ -54,6 +54,8 @@ table! {
     STORE_QUEUE: "sigillo_store_queue_length" [] "Units waiting for the store.";
     STORE_UNITS: "sigillo_store_units_total" [] "Units in applied commits; by commits, the mean size of a batch.";
     VERIFICATIONS: "sigillo_verifications_total" ["answer"] "C.I.P. verifications answered, all together.";
+    WITNESS_BEHIND: "sigillo_witness_behind_events" ["witness"] "Events that no checkpoint with this witness vouches for yet.";
+    WITNESS_WAITING: "sigillo_witness_waiting_seconds" ["witness"] "For how long a checkpoint has waited for this witness; above 10 nothing is spent.";
 }
 
 /// State of the HSM, as a label.
@@ -105,6 +107,8 @@ pub struct Metrics {
     store_queue: IntGauge,
     store_units: IntCounter,
     verifications: IntCounterVec,
+    witness_behind: IntGaugeVec,
+    witness_waiting: GaugeVec,
 }
 
 impl Metrics {
@@ -132,6 +136,11 @@ impl Metrics {
             store_queue: add(&registry, IntGauge::with_opts(options(STORE_QUEUE))?)?,
             store_units: add(&registry, IntCounter::with_opts(options(STORE_UNITS))?)?,
             verifications: counters(&registry, VERIFICATIONS)?,
+            witness_behind: gauges(&registry, WITNESS_BEHIND)?,
+            witness_waiting: add(
+                &registry,
+                GaugeVec::new(options(WITNESS_WAITING), WITNESS_WAITING.labels)?,
+            )?,
             registry,
         };
         gauges(&metrics.registry, BUILD)?.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
@@ -222,6 +231,13 @@ impl Metrics {
     /// So many events have no checkpoint in the token yet.
     pub fn unmarked(&self, events: u64) {
         self.checkpoint_behind.set(i64::try_from(events).unwrap_or(i64::MAX));
+    }
+
+    /// This witness is so many events behind, and the newest checkpoint has waited for it for so long.
+    pub fn witness(&self, kind: &'static str, events: u64, waiting: Duration) {
+        let events = i64::try_from(events).unwrap_or(i64::MAX);
+        self.witness_behind.with_label_values(&[kind]).set(events);
+        self.witness_waiting.with_label_values(&[kind]).set(waiting.as_secs_f64());
     }
 
     /// What the store has done since the start: batches, units in them, batches that failed; and units that wait now.

@@ -29,6 +29,7 @@ mod revoke;
 mod running;
 mod upkeep;
 mod verify;
+mod witnesses;
 
 use std::sync::{Arc, RwLock};
 
@@ -48,6 +49,7 @@ pub use reports::Outcome as DeliveryOutcome;
 pub use reprint::ReprintRequest;
 pub use revoke::{RevocationRequest, Revoked};
 pub use verify::{Purpose, Verdict, Verification, VerificationRequest};
+pub use witnesses::Behind;
 
 use crate::{
     clock::Clock,
@@ -56,6 +58,7 @@ use crate::{
     policy::{Act, Directory, Permit, Policy},
     seal::ContactSealer,
     store::Store,
+    witness::Witness,
 };
 
 /// The authority: policy, keys, records and clock.
@@ -72,6 +75,7 @@ pub struct Service {
     sealer: ContactSealer,
     source: policies::Source,
     store: Store,
+    witnesses: witnesses::Witnesses,
 }
 
 /// What a service needs to start.
@@ -94,6 +98,8 @@ pub struct Parts {
     pub signing: Signing,
     /// The records.
     pub store: Store,
+    /// Where the newest checkpoint is kept too.
+    pub witnesses: Vec<Arc<dyn Witness>>,
 }
 
 /// One permitted request.
@@ -112,19 +118,21 @@ pub struct Call<A> {
 
 impl Service {
     /// Puts the parts together, and refuses a policy that contradicts what the store holds: a template in use must
-    /// be there, unchanged; and a store or policy set older than the checkpoint in the token (I13). Makes the decoy
-    /// counters that are missing.
+    /// be there, unchanged; and a store or policy set older than the newest checkpoint of token and witnesses (I13).
+    /// Makes the decoy counters that are missing.
     pub async fn start(parts: Parts) -> Result<Self, Error> {
         let service = Self::assemble(parts)?;
         let known = service.refuse_going_back().await?;
         service.bring_into_force(known.as_ref()).await?;
+        service.start_witnesses().await?;
         service.make_decoys(&service.policy()).await?;
         service.record_start().await?;
         Ok(service)
     }
 
     fn assemble(parts: Parts) -> Result<Self, Error> {
-        let Parts { audit_key, clock, directory, hsm, log, policy, sealer, signing, store } = parts;
+        let Parts { audit_key, clock, directory, hsm, log, policy, sealer, signing, store, witnesses } =
+            parts;
         let frozen = frozen::Frozen::load(&store)?;
         frozen.check(&policy)?;
         Ok(Self {
@@ -140,6 +148,7 @@ impl Service {
             sealer,
             source: policies::Source::new(directory, signing),
             store,
+            witnesses: witnesses::Witnesses::new(witnesses),
         })
     }
 

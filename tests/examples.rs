@@ -143,6 +143,26 @@ fn serve_names_what_it_refuses() {
     assert!(said.contains("h2_streams"), "{said}");
     let said = refusal("hsm-config/serve.toml", |text| text.replace("127.0.0.1:9464", "0.0.0.0:9464"));
     assert!(said.contains("internal.listen"), "{said}");
+    for (witness, why) in [
+        ("", "a file, a url, or both"),
+        ("file = \"/var/lib/sigillo/store/witness\"", "it is in the store"),
+        ("file = \"w\"\nkey = \"k\"", "are for a url"),
+        ("url = \"https://w.it/a\"", "witness.server_ca"),
+        (
+            "url = \"http://w.it/a\"\nserver_ca = \"tls/client-ca.pem\"",
+            "not of the form https://host:port/path",
+        ),
+        (
+            "url = \"https://w.it\"\nserver_ca = \"tls/client-ca.pem\"",
+            "not of the form https://host:port/path",
+        ),
+        ("url = \"https://w.it/a\"\nserver_ca = \"tls/none.pem\"", "none.pem"),
+        ("url = \"https://w.it/a\"\nserver_ca = \"tls/client-ca.pem\"\nkey = \"k\"", "belong together"),
+        ("file = \"w\"\nother = 1", "unknown field `other`"),
+    ] {
+        let said = refusal("hsm-config/serve.toml", |text| format!("{text}\n[witness]\n{witness}\n"));
+        assert!(said.contains(why), "{said}");
+    }
     let said = refusal("hsm-config/authority.toml", |text| text.replace("\"authority\"", "\"courier\""));
     assert!(said.contains("role"), "{said}");
     let said = refusal("policies/templates/default.toml", |text| text.replace("second = 3", "second = 33"));
@@ -153,7 +173,7 @@ fn serve_names_what_it_refuses() {
 #[test]
 fn the_example_of_serve_shows_every_key_and_default() {
     let text = fs::read_to_string(root().join("hsm-config/serve.toml.example")).unwrap();
-    let table: Table = text.parse().unwrap();
+    let table: Table = with_witness(&text).parse().unwrap();
     let limits: Limits = table["limits"].clone().try_into().unwrap();
     assert_eq!(limits, Limits::default());
     let shown: BTreeSet<_> = table["limits"].as_table().unwrap().keys().cloned().collect();
@@ -176,8 +196,21 @@ fn the_example_of_serve_shows_every_key_and_default() {
     let shown: BTreeSet<_> = table["process"].as_table().unwrap().keys().cloned().collect();
     assert_eq!(shown, fields(&format!("{process:?}")));
     let internal: BTreeSet<_> = table["internal"].as_table().unwrap().keys().cloned().collect();
+    let witness: BTreeSet<_> = table["witness"].as_table().unwrap().keys().cloned().collect();
+    let source = fs::read_to_string(root().join("src/cli/serve/witness.rs")).unwrap();
+    assert_eq!(witness, struct_fields(&source, "pub(super) struct RawWitness {"));
     let source = fs::read_to_string(root().join("src/http/internal.rs")).unwrap();
     assert_eq!(internal, struct_fields(&source, "pub struct InternalConfig {"));
+}
+
+/// The example with what it shows as comments in force.
+fn with_witness(text: &str) -> String {
+    let (before, rest) = text.split_once("# [witness]").unwrap();
+    let (witness, after) = rest.split_once("\n\n").unwrap();
+    format!("{before}[witness]{}\n\n{after}", witness.replace("\n# ", "\n"))
+        .lines()
+        .filter(|line| !line.trim_start().starts_with('#'))
+        .fold(String::new(), |text, line| text + line + "\n")
 }
 
 fn number(value: &Value) -> u64 {

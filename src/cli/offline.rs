@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use super::{Failure, reexec, serve::config::Config};
 use crate::{
-    clock::SystemClock,
+    clock::{Clock, SystemClock},
     hsm::{self, Hsm},
     policy::Policy,
     sandbox::process,
@@ -49,9 +49,11 @@ impl Installation {
             let device = hsm::pkcs11::Device::open(&self.hsm).map_err(Failure::failed)?;
             let tokens = device.tokens().map_err(Failure::failed)?;
             let hsm = Hsm::start(tokens, self.hsm.limits).map_err(Failure::failed)?;
+            let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+            let witnesses = self.config.witness.open(&clock)?;
             let parts = Parts {
                 audit_key: device.audit_public_key().to_vec(),
-                clock: Arc::new(SystemClock::new()),
+                clock,
                 directory: self.config.directory(),
                 hsm: hsm.clone(),
                 signing: self.config.signing,
@@ -59,6 +61,7 @@ impl Installation {
                 policy: Arc::new(self.policy),
                 sealer: self.sealer,
                 store: store.clone(),
+                witnesses,
             };
             let result = act(parts).await;
             store.close().await;

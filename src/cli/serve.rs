@@ -2,6 +2,7 @@
 
 pub(super) mod config;
 mod watch;
+mod witness;
 
 use std::{
     io::Write,
@@ -29,6 +30,7 @@ use crate::{
     service::{Parts, Service},
     store::{self, Store, durable},
     tls::ServerTls,
+    witness::Witness,
 };
 
 /// Runs the authority: the API over mutual TLS, and /livez, /readyz, /metrics on an internal listener.
@@ -100,6 +102,7 @@ struct Files {
     operators: Arc<Validator>,
     sealer: ContactSealer,
     tls: Arc<ServerTls>,
+    witnesses: Vec<Arc<dyn Witness>>,
 }
 
 impl Files {
@@ -109,7 +112,8 @@ impl Files {
             .map_err(|e| Failure::config(format!("contact_key: {e}")))?;
         let tls = ServerTls::load(config.tls.clone(), Arc::clone(&clock)).map_err(Failure::config)?;
         let operators = Arc::new(Validator::new(config.crls.clone()));
-        Ok(Self { clock, operators, sealer, tls: Arc::new(tls) })
+        let witnesses = config.witness.open(&clock)?;
+        Ok(Self { clock, operators, sealer, tls: Arc::new(tls), witnesses })
     }
 }
 
@@ -143,7 +147,7 @@ async fn serve_with(
     store: &Store,
     mut signals: Signals,
 ) -> Result<(), Failure> {
-    let Files { clock, operators, sealer, tls } = files;
+    let Files { clock, operators, sealer, tls, witnesses } = files;
     watch::told(&operators.refresh(policy.trust()));
     let parts = Parts {
         audit_key,
@@ -155,6 +159,7 @@ async fn serve_with(
         sealer,
         signing: config.signing,
         store: store.clone(),
+        witnesses,
     };
     let service = Arc::new(Service::start(parts).await.map_err(Failure::failed)?);
 
@@ -187,6 +192,10 @@ async fn serve_with(
         let (operators, service) = (Arc::clone(&operators), Arc::clone(&service));
         tokio::spawn(watch::lists(operators, service, until(stopped.clone())))
     };
+    let inform = {
+        let (service, stopped) = (Arc::clone(&service), stopped.clone());
+        tokio::spawn(async move { service.inform_witnesses(until(stopped)).await })
+    };
     let gauges = tokio::spawn(watch::gauges(Arc::clone(&service), metrics, until(stopped.clone())));
     // The internal listener stays to the end, so that the drain can be watched.
     let (leave, left) = tokio::sync::watch::channel(false);
@@ -200,7 +209,7 @@ async fn serve_with(
     };
     tracing::info!("draining");
     stop.send_replace(true);
-    for task in [upkeep, gauges, lists] {
+    for task in [upkeep, inform, gauges, lists] {
         task.await.map_err(Failure::failed)?;
     }
     let drained = api.await.map_err(Failure::failed)?;
@@ -209,6 +218,7 @@ async fn serve_with(
     }
     if failure.is_none() {
         service.checkpoint().await.map_err(Failure::failed)?;
+        service.end_witnesses().await;
     }
     leave.send_replace(true);
     inside.await.map_err(Failure::failed)?;

@@ -27,7 +27,7 @@ pub(super) fn of(error: &Error, request: RequestId) -> Problem {
                 .field(format!("$.{field}"))
                 .detail(*detail)
         }
-        Error::GoneBack(_) | Error::NoMark(_) => {
+        Error::GoneBack(_) | Error::NoMark(_) | Error::Witness(_) => {
             tracing::error!(%request, %error, "unavailable");
             Problem::unavailable()
         }

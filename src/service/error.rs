@@ -70,6 +70,9 @@ pub enum Error {
     /// The card's life cycle does not allow it.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// A witness cannot be read or takes no checkpoint.
+    #[error("{0}. Nothing was changed. See hsm-config/README.md, \"Witnesses\"")]
+    Witness(String),
     /// HSM or store gives no answer, now.
     #[error("unavailable: {0}")]
     Unavailable(String),

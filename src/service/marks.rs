@@ -25,9 +25,9 @@ const LATEST: &[u8] = b"latest";
 /// Where the store counts recoveries: 8 bytes, missing before the first one.
 pub(super) const RECOVERIES: &[u8] = b"recoveries";
 /// For so long the token may take no mark before nothing is spent any more.
-const MOST_FAILING: Duration = Duration::from_secs(10);
+pub(super) const MOST_FAILING: Duration = Duration::from_secs(10);
 /// So many events may be without a mark before nothing is spent any more, whatever the time.
-const MOST_BEHIND: u64 = 20_000;
+pub(super) const MOST_BEHIND: u64 = 20_000;
 
 /// What is known of the marks in the token.
 pub(super) struct Marks {
@@ -95,24 +95,31 @@ impl Marks {
 }
 
 impl Service {
-    /// Refuses a store or a policy set older than the checkpoint in the token. A new store on a token that never had
-    /// one gets its first mark now, so that there is one before there is an event.
+    /// Refuses a store or a policy set older than the newest checkpoint of token and witnesses. A new store on a token
+    /// that never had one gets its first mark now, so that there is one before there is an event. Answers the
+    /// newest that is known.
     pub(super) async fn refuse_going_back(&self) -> Result<Option<Checkpoint>, Error> {
         let head = self.store.head();
         let policy = self.policy();
-        let Some((known, place)) = self.marks.newest(&self.hsm.read_marks().await?)? else {
-            if head != Head::EMPTY {
-                return Err(Error::NoMark("it never had a checkpoint, and the store has a history".into()));
-            }
+        let kept = self.marks.newest(&self.hsm.read_marks().await?)?;
+        if kept.is_none() && head != Head::EMPTY {
+            return Err(Error::NoMark("it never had a checkpoint, and the store has a history".into()));
+        }
+        let witnessed = self.witnessed(kept.is_none()).await?;
+        let known =
+            kept.iter().map(|(mark, _)| mark).chain(&witnessed).max_by_key(|known| known.age()).cloned();
+        if let Some(known) = &known {
+            let now = self.now(&policy)?;
+            going_back::compare(known, &now, self.hash_at(known.head.seq)?)?;
+        }
+        if let Some((mark, place)) = kept {
+            self.marks.spare(place, mark.head.seq).await;
+        } else {
             // A mark names its policy set as one that was in force: never one that nobody has signed.
-            self.admit(&policy, None)?;
+            self.admit(&policy, known.as_ref())?;
             self.checkpoint().await?;
-            return Ok(None);
-        };
-        let now = self.now(&policy)?;
-        going_back::compare(&known, &now, self.hash_at(known.head.seq)?)?;
-        self.marks.spare(place, known.head.seq).await;
-        Ok(Some(known))
+        }
+        Ok(known)
     }
 
     /// Where store and policy set stand.
@@ -176,13 +183,15 @@ impl Service {
         let unit = Unit { ops: vec![put], events: Vec::new() };
         self.commit(unit).await?.map_err(|g| Error::Bug(format!("checkpoint: {g:?}")))?;
         self.hsm.write_mark(turn, signed.clone().into_bytes()).await?;
+        self.witnesses.offer(head.seq, &signed, self.clock.uptime());
         // A later one may have been kept meanwhile.
         let mut state = self.marks.state();
         *state = State { seq: head.seq.max(state.seq), failing: None };
         Ok((signed, head.seq))
     }
 
-    /// Refuses what must not be given back by an older store, while too much of it is without a mark in the token.
+    /// Refuses what must not be given back by an older store, while too much of it is without a mark in the
+    /// token or with a witness.
     pub(super) fn refuse_if_unmarked(&self) -> Result<(), Error> {
         let state = self.marks.state();
         let failing = state.failing.map_or(Duration::ZERO, |since| self.clock.uptime().saturating_sub(since));
@@ -191,7 +200,8 @@ impl Service {
                 "the token takes no checkpoint: nothing is spent meanwhile".into(),
             ));
         }
-        Ok(())
+        drop(state);
+        self.refuse_if_unwitnessed()
     }
 
     /// Events that no mark in the token vouches for yet.

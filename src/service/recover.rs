@@ -90,7 +90,7 @@ struct Logged {
 impl Service {
     /// Puts the parts together over a store that may be too old, for a recovery and nothing else.
     ///
-    /// `witnesses` are checkpoints kept elsewhere; those that the audit key has not signed are an error.
+    /// `witnesses` are checkpoints kept elsewhere, beside those of the witnesses in `parts`.
     pub async fn for_recovery(parts: Parts, witnesses: &[String]) -> Result<(Self, Standing), Error> {
         let service = Self::assemble(parts)?;
         let marks = service.hsm.read_marks().await?;
@@ -105,7 +105,12 @@ impl Service {
         if let Some((mark, place)) = &kept {
             service.marks.spare(*place, mark.head.seq).await;
         }
-        let witness = service.marks.newest_of(witnesses);
+        let mut witnesses = witnesses.to_vec();
+        match service.witnesses.read().await {
+            Ok(texts) => witnesses.extend(texts.into_iter().filter_map(|(_, text)| text)),
+            Err(error) => tracing::warn!("{error}"),
+        }
+        let witness = service.marks.newest_of(&witnesses);
         let known = kept.map(|(mark, _)| mark).into_iter().chain(witness).max_by_key(Checkpoint::age);
         let policy = service.policy();
         let now = service.now(&policy)?;

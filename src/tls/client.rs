@@ -1,10 +1,13 @@
 //! The client's side: its own certificate, and one set of authorities for the server.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use rustls::{
-    ClientConfig,
-    client::{Resumption, WebPkiServerVerifier},
+    ClientConfig, ConfigBuilder,
+    client::{Resumption, WantsClientCert, WebPkiServerVerifier},
     version::{TLS12, TLS13},
 };
 use serde::Deserialize;
@@ -46,26 +49,49 @@ pub fn client_config(
     protocols: Protocols,
     clock: Arc<dyn Clock>,
 ) -> Result<ClientConfig, TlsError> {
-    let provider = provider();
-    let verifier =
-        WebPkiServerVerifier::builder_with_provider(authorities(&files.server_ca)?, Arc::clone(&provider))
-            .build()
-            .map_err(|reason| TlsError::Crl { path: files.server_ca.clone(), reason })?;
-    let mut config = ClientConfig::builder_with_details(provider, Arc::new(ClockTime(clock)))
-        .with_protocol_versions(&[&TLS13, &TLS12])
-        .map_err(TlsError::Provider)?
-        .with_webpki_verifier(verifier)
+    let config = verifying(&files.server_ca, clock)?
         .with_client_auth_cert(certificates(&files.certificate)?, private_key(&files.key)?)
         .map_err(|reason| TlsError::Identity {
             certificate: files.certificate.clone(),
             key: files.key.clone(),
             reason,
         })?;
+    Ok(finished(config, protocols))
+}
+
+/// As [`client_config`], without a certificate of the client.
+///
+/// # Errors
+/// [`TlsError`] names the file and the reason.
+pub fn anonymous_config(
+    server_ca: &Path,
+    protocols: Protocols,
+    clock: Arc<dyn Clock>,
+) -> Result<ClientConfig, TlsError> {
+    Ok(finished(verifying(server_ca, clock)?.with_no_client_auth(), protocols))
+}
+
+fn verifying(
+    server_ca: &Path,
+    clock: Arc<dyn Clock>,
+) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, TlsError> {
+    let provider = provider();
+    let verifier =
+        WebPkiServerVerifier::builder_with_provider(authorities(server_ca)?, Arc::clone(&provider))
+            .build()
+            .map_err(|reason| TlsError::Crl { path: server_ca.to_owned(), reason })?;
+    let builder = ClientConfig::builder_with_details(provider, Arc::new(ClockTime(clock)))
+        .with_protocol_versions(&[&TLS13, &TLS12])
+        .map_err(TlsError::Provider)?;
+    Ok(builder.with_webpki_verifier(verifier))
+}
+
+fn finished(mut config: ClientConfig, protocols: Protocols) -> ClientConfig {
     config.alpn_protocols = match protocols {
         Protocols::Any => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
         Protocols::Http1 => vec![b"http/1.1".to_vec()],
         Protocols::Http2 => vec![b"h2".to_vec()],
     };
     config.resumption = Resumption::disabled();
-    Ok(config)
+    config
 }

@@ -4,21 +4,21 @@ use std::fs;
 
 use crate::fixture::{Installation, demo::copy_all, eventually, process::Ran};
 
-const STORE: &str = "authority/store";
+pub(crate) const STORE: &str = "authority/store";
 
-fn serve(home: &Installation) -> Ran {
+pub(crate) fn serve(home: &Installation) -> Ran {
     home.sigillo(&["serve", "--config", home.path("authority/serve.toml").to_str().unwrap()])
 }
 
 /// Keeps a copy of the store, of a process that has ended or not: as whoever copies the disk does.
-fn copy(home: &Installation, from: &str, to: &str) {
+pub(crate) fn copy(home: &Installation, from: &str, to: &str) {
     let to = home.path(to);
     fs::create_dir(&to).unwrap();
     copy_all(&home.path(from), &to);
 }
 
 /// Waits until the token vouches for all that has happened.
-async fn marked(home: &Installation) {
+pub(crate) async fn marked(home: &Installation) {
     eventually("a checkpoint in the token", async || {
         let (_, metrics) = home.internal("/metrics").await;
         metrics.lines().any(|line| line == "sigillo_checkpoint_behind_events 0").then_some(())

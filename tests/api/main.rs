@@ -42,3 +42,4 @@ mod rounds;
 mod sms;
 mod taken_over;
 mod versions;
+mod witness;

@@ -35,4 +35,5 @@ mod secrets;
 mod shape;
 mod templates;
 mod watch;
+mod witness;
 mod world;

@@ -22,6 +22,7 @@ use sigillo::{
     secret::Secret,
     service::{Error, Parts, Service},
     store::{Limits, Reader, Space, Store, logged_event, memory::Memory},
+    witness::Witness,
 };
 
 use crate::{
@@ -47,6 +48,8 @@ pub(crate) struct World {
     pub(crate) other_desk: Client,
     pub(crate) post: Client,
     pub(crate) auditor: Client,
+    /// Of the next service.
+    pub(crate) witnesses: Vec<Arc<dyn Witness>>,
     made: Mutex<usize>,
 }
 
@@ -73,6 +76,7 @@ fn parts(
     rules: &Rules,
     token: &SoftHsm,
     (hands, ledger): (&Arc<Hands>, &Arc<Ledger>),
+    witnesses: &[Arc<dyn Witness>],
 ) -> Parts {
     // No probe by time: a machine under load would be late with one, and the pool would refuse.
     let hour = Duration::from_secs(3600);
@@ -88,6 +92,7 @@ fn parts(
         signing: rules.signing,
         sealer: ContactSealer::from_pem(courier_token().contact_public_pem().unwrap().as_bytes()).unwrap(),
         store: Store::start(engine, reader, Limits::default()),
+        witnesses: witnesses.to_vec(),
     }
 }
 
@@ -98,8 +103,9 @@ async fn serve(
     rules: &Rules,
     token: &SoftHsm,
     watches: (&Arc<Hands>, &Arc<Ledger>),
+    witnesses: &[Arc<dyn Witness>],
 ) -> Result<Service, Error> {
-    Service::start(parts(memory, clock, rules, token, watches)).await
+    Service::start(parts(memory, clock, rules, token, watches, witnesses)).await
 }
 
 impl World {
@@ -111,7 +117,7 @@ impl World {
         let clock = Arc::new(ManualClock::new(NOW_MS));
         let token = SoftHsm::new(Role::Authority).unwrap();
         let (hands, ledger) = (Arc::default(), Arc::default());
-        let service = Arc::new(serve(&memory, &clock, &rules, &token, (&hands, &ledger)).await.unwrap());
+        let service = Arc::new(serve(&memory, &clock, &rules, &token, (&hands, &ledger), &[]).await.unwrap());
         let client = |print| Client::new(&service, print);
         Self {
             bureau: client(BUREAU),
@@ -127,6 +133,7 @@ impl World {
             hands,
             ledger,
             service,
+            witnesses: Vec::new(),
         }
     }
 
@@ -136,7 +143,8 @@ impl World {
         self.service.hsm().close().await;
         self.hands.clear();
         let watches = (&self.hands, &self.ledger);
-        let service = serve(&self.memory, &self.clock, &self.rules, &self.token, watches).await?;
+        let service =
+            serve(&self.memory, &self.clock, &self.rules, &self.token, watches, &self.witnesses).await?;
         self.service = Arc::new(service);
         let clients = [&mut self.bureau, &mut self.desk, &mut self.other_desk, &mut self.post];
         for client in clients.into_iter().chain([&mut self.auditor]) {
@@ -150,7 +158,14 @@ impl World {
         self.service.store().close().await;
         self.service.hsm().close().await;
         self.hands.clear();
-        parts(&self.memory, &self.clock, &self.rules, &self.token, (&self.hands, &self.ledger))
+        parts(
+            &self.memory,
+            &self.clock,
+            &self.rules,
+            &self.token,
+            (&self.hands, &self.ledger),
+            &self.witnesses,
+        )
     }
 
     pub(crate) async fn restart(&mut self) {

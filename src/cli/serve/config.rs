@@ -7,7 +7,10 @@ use std::{
 
 use serde::Deserialize;
 
-use super::Failure;
+use super::{
+    Failure,
+    witness::{RawWitness, Witness},
+};
 use crate::{
     cli::toml_file::{self, BadFile},
     domain::in_force::Signing,
@@ -40,6 +43,8 @@ struct Raw {
     limits: Limits,
     #[serde(default)]
     process: sandbox::Settings,
+    #[serde(default)]
+    witness: Option<RawWitness>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -83,6 +88,7 @@ pub(in crate::cli) struct Config {
     contact_key: PathBuf,
     test_templates: bool,
     store: RawStore,
+    pub(in crate::cli) witness: Witness,
 }
 
 impl Config {
@@ -102,6 +108,7 @@ impl Config {
             internal,
             limits,
             process,
+            witness,
         } = toml_file::read(file)?;
         let good = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
         if log.is_empty() || log.len() > 40 || !log.bytes().all(good) {
@@ -113,6 +120,11 @@ impl Config {
         }
         limits.check().map_err(|e| BadFile::new(file, e.to_string()))?;
         let at = |path: PathBuf| toml_file::beside(file, path);
+        let store = RawStore { directory: at(store.directory), ..store };
+        let witness = match witness {
+            None => Witness::default(),
+            Some(raw) => Witness::read(raw, &at, &store.directory).map_err(|e| BadFile::new(file, e))?,
+        };
         Ok(Self {
             log,
             listen,
@@ -131,7 +143,8 @@ impl Config {
             signing: if unsigned_policies { Signing::Waived } else { Signing::Required },
             contact_key: at(contact_key),
             test_templates,
-            store: RawStore { directory: at(store.directory), ..store },
+            store,
+            witness,
         })
     }
 
@@ -157,6 +170,7 @@ impl Config {
             bind: vec![self.listen.port(), self.internal.listen.port()],
             ..Profile::default()
         }
+        .and(self.witness.profile())
     }
 
     /// The policy set. Templates for tests are refused unless `test_templates` says otherwise.

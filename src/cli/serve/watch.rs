@@ -77,6 +77,9 @@ pub(super) async fn gauges(service: Arc<Service>, metrics: Arc<Metrics>, stop: i
         }
         let stats = store.stats();
         metrics.unmarked(service.unmarked());
+        for behind in service.behind_witnesses() {
+            metrics.witness(behind.witness, behind.events, behind.waiting);
+        }
         metrics.store(stats.commits, stats.units, stats.failed, stats.queued);
         tokio::select! {
             () = &mut stop => return,

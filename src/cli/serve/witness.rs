@@ -1,0 +1,97 @@
+//! `[witness]` of `serve.toml`: where the newest checkpoint is kept too.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use serde::Deserialize;
+
+use super::Failure;
+use crate::{
+    clock::Clock,
+    sandbox::{self, Profile},
+    witness::{self, FileWitness, UrlAddress, UrlFiles, UrlWitness},
+};
+
+/// Where the newest checkpoint is kept too.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawWitness {
+    file: Option<PathBuf>,
+    url: Option<String>,
+    server_ca: Option<PathBuf>,
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+}
+
+/// The witnesses that the configuration names.
+#[derive(Debug, Default)]
+pub(in crate::cli) struct Witness {
+    file: Option<PathBuf>,
+    url: Option<(UrlAddress, UrlFiles)>,
+}
+
+impl Witness {
+    /// Checks what the file says; `at` makes a path absolute.
+    pub(super) fn read(
+        raw: RawWitness,
+        at: &impl Fn(PathBuf) -> PathBuf,
+        store: &Path,
+    ) -> Result<Self, String> {
+        let RawWitness { file, url, server_ca, certificate, key } = raw;
+        let file = file.map(at);
+        if file.as_ref().is_some_and(|file| file.starts_with(store)) {
+            return Err(
+                "witness.file: it is in the store, and whoever puts the store back puts it back too".into()
+            );
+        }
+        let url = match (url, server_ca) {
+            (Some(url), Some(server_ca)) => {
+                let identity = match (certificate, key) {
+                    (Some(certificate), Some(key)) => Some((at(certificate), at(key))),
+                    (None, None) => None,
+                    (Some(_), None) | (None, Some(_)) => {
+                        return Err("witness: certificate and key belong together".into());
+                    }
+                };
+                let address = url.parse().map_err(|e| format!("witness.url: {e}"))?;
+                Some((address, UrlFiles { server_ca: at(server_ca), identity }))
+            }
+            (Some(_), None) => return Err("witness.url needs witness.server_ca".into()),
+            (None, None) if certificate.is_none() && key.is_none() => None,
+            (None, _) => return Err("witness: server_ca, certificate and key are for a url".into()),
+        };
+        if file.is_none() && url.is_none() {
+            return Err("witness: a file, a url, or both".into());
+        }
+        Ok(Self { file, url })
+    }
+
+    /// The witnesses, with the files for TLS read.
+    pub(in crate::cli) fn open(
+        &self,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Vec<Arc<dyn witness::Witness>>, Failure> {
+        let mut all: Vec<Arc<dyn witness::Witness>> = Vec::new();
+        if let Some(file) = &self.file {
+            all.push(Arc::new(FileWitness::new(file.clone())));
+        }
+        if let Some((address, files)) = &self.url {
+            let witness = UrlWitness::new(address, files, Arc::clone(clock));
+            all.push(Arc::new(witness.map_err(|e| Failure::config(format!("witness: {e}")))?));
+        }
+        Ok(all)
+    }
+
+    /// What they need: the file is replaced in its directory, and its TLS files are read before anything is given up.
+    pub(super) fn profile(&self) -> Profile {
+        let address = self.url.as_ref().map(|(address, _)| address);
+        Profile {
+            write: self.file.iter().flat_map(|file| sandbox::directories(file)).collect(),
+            connect: address.iter().map(|address| address.port()).collect(),
+            resolve: address.is_some_and(|address| address.is_named()),
+            ..Profile::default()
+        }
+    }
+}
