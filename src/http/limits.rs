@@ -35,6 +35,8 @@ pub struct Limits {
     /// Age at which a connection is drained, ms, so that peers come back under the revocation lists in force.
     /// It ends with the peer's certificate if that is sooner.
     pub connection_age_ms: u64,
+    /// Age at which a backup on its way is ended, ms, whole or not. Its connection's age and drain end it too.
+    pub backup_age_ms: u64,
     /// Time that running requests have to finish when a connection or the server is drained, ms.
     pub drain_ms: u64,
     /// HTTP/2: requests running at one time on a connection.
@@ -66,6 +68,7 @@ impl Default for Limits {
             batch_bytes: 16 << 20,
             write_stall_ms: 20_000,
             connection_age_ms: 3_600_000,
+            backup_age_ms: 3_600_000,
             drain_ms: 20_000,
             h2_streams: 128,
             h2_ping_ms: 20_000,
@@ -110,6 +113,7 @@ impl Limits {
             ("batch_bytes", count(self.batch_bytes), 1, 1 << 30),
             ("write_stall_ms", self.write_stall_ms, 1, DAY_MS),
             ("connection_age_ms", self.connection_age_ms, 1, DAY_MS),
+            ("backup_age_ms", self.backup_age_ms, 1, DAY_MS),
             ("drain_ms", self.drain_ms, 0, DAY_MS),
             ("h2_streams", u64::from(self.h2_streams), 1, 10_000),
             ("h2_ping_ms", self.h2_ping_ms, 1, DAY_MS),
@@ -132,6 +136,11 @@ impl Limits {
     /// Bounds of a batch's body.
     pub const fn batch(&self) -> BodyLimits {
         BodyLimits { bytes: self.batch_bytes, time: Duration::from_millis(self.body_ms) }
+    }
+
+    /// How long a backup may take.
+    pub const fn backup_age(&self) -> Duration {
+        Duration::from_millis(self.backup_age_ms)
     }
 
     /// How long a streamed answer may wait for its receiver.

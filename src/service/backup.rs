@@ -16,11 +16,17 @@ const STEP: usize = 512;
 
 /// A backup on its way.
 pub struct Backup {
+    /// Nothing once a step has failed, or was given up half-way.
+    state: Option<State>,
+    hsm: Hsm,
+}
+
+/// What a step of it works on.
+struct State {
     /// Bytes that are ready and not yet given out.
     ready: Vec<u8>,
     snapshot: Snapshot,
     writer: Writer,
-    hsm: Hsm,
 }
 
 impl Service {
@@ -39,14 +45,35 @@ impl Service {
         let time = time_text(self.clock.now_ms());
         let (mut writer, mut ready) = Writer::begin(officers, &self.log, &time, head)?;
         ready.extend(writer.checkpoint(&checkpoint)?);
-        Ok(Backup { ready, snapshot, writer, hsm: self.hsm.clone() })
+        Ok(Backup { state: Some(State { ready, snapshot, writer }), hsm: self.hsm.clone() })
     }
 }
 
 impl Backup {
-    /// The next bytes of the file; nothing after the last entry, when [`Backup::end`] is due. Blocks for reads of the
-    /// disk.
-    pub fn next_part(&mut self) -> Result<Option<Vec<u8>>, Error> {
+    /// The next bytes of the file; nothing after the last entry, when [`Backup::end`] is due. Reads of the disk have a
+    /// thread of their own.
+    pub async fn next_part(&mut self) -> Result<Option<Vec<u8>>, Error> {
+        let mut state = self.state.take().ok_or_else(broken)?;
+        let step = tokio::task::spawn_blocking(move || state.next_part().map(|part| (state, part))).await;
+        let (state, part) = step.map_err(|e| Error::Bug(e.to_string()))??;
+        self.state = Some(state);
+        Ok(part)
+    }
+
+    /// The last bytes of the file, over all that was given out: without them it is no backup.
+    pub async fn end(self) -> Result<Vec<u8>, Error> {
+        let State { writer, .. } = self.state.ok_or_else(broken)?;
+        let signature = self.hsm.sign(writer.to_sign()).await?;
+        Ok(writer.finish(&signature)?)
+    }
+}
+
+fn broken() -> Error {
+    Error::Bug("a backup that broke off goes on".into())
+}
+
+impl State {
+    fn next_part(&mut self) -> Result<Option<Vec<u8>>, Error> {
         while self.ready.is_empty() {
             match self.snapshot.next(STEP)? {
                 Some(entries) => self.ready = self.writer.entries(&entries)?,
@@ -54,12 +81,6 @@ impl Backup {
             }
         }
         Ok(Some(std::mem::take(&mut self.ready)))
-    }
-
-    /// The last bytes of the file, over all that was given out: without them it is no backup.
-    pub async fn end(self) -> Result<Vec<u8>, Error> {
-        let signature = self.hsm.sign(self.writer.to_sign()).await?;
-        Ok(self.writer.finish(&signature)?)
     }
 }
 

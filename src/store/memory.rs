@@ -44,6 +44,7 @@ struct Control {
     held: bool,
     /// Whether a commit waits at the gate.
     waiting: bool,
+    scans_held: bool,
 }
 
 fn guard<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -101,6 +102,12 @@ impl Memory {
         self.0.changed.notify_all();
     }
 
+    /// Holds every scan, until `false`, as a slow disk does.
+    pub fn hold_scans(&self, hold: bool) {
+        guard(&self.0.control).scans_held = hold;
+        self.0.changed.notify_all();
+    }
+
     /// Overwrites or removes a record behind the store's back.
     pub fn tamper(&self, space: Space, key: &[u8], value: Option<&[u8]>) {
         let (key, mut records) = (record::stored_key(space, key), guard(&self.0.records));
@@ -140,6 +147,8 @@ impl Reader for Memory {
     }
 
     fn scan(&self, space: Space, prefix: &[u8], from: &[u8], limit: usize) -> Result<Vec<Found>, Error> {
+        let control = guard(&self.0.control);
+        drop(self.0.changed.wait_while(control, |c| c.scans_held).unwrap_or_else(PoisonError::into_inner));
         let prefix_key = record::stored_key(space, prefix);
         let start = prefix_key.clone().max(record::stored_key(space, from));
         let records = guard(&self.0.records);

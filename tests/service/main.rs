@@ -12,6 +12,7 @@
 
 mod accounts;
 mod audit;
+mod backup;
 mod deliveries;
 mod ends;
 mod faults;
