@@ -96,6 +96,28 @@ fn files_and_ports_are_those_of_the_program() {
     }
 }
 
+/// Nothing that the process writes can be mapped as code; what it runs can.
+#[test]
+fn code_comes_from_the_program_and_the_systems_libraries_alone() {
+    for unit in both() {
+        assert_eq!(unit.one("NoExecPaths"), "/", "{}", unit.command);
+        let code: Vec<&Path> =
+            unit.all("ExecPaths").iter().map(|path| Path::new(path.trim_start_matches('-'))).collect();
+        let is_code = |path: &Path| code.iter().any(|of| path.starts_with(of));
+        assert!(is_code(Path::new(unit.all("ExecStart")[0])), "{}", unit.command);
+        for name in ["authority.toml", "courier.toml", "kryoptic.toml", "p11-kit.toml"] {
+            let example = root().join(format!("hsm-config/{name}.example"));
+            let table: toml::Table = fs::read_to_string(example).unwrap().parse().unwrap();
+            assert!(is_code(Path::new(table["module"].as_str().unwrap())), "{}: {name}", unit.command);
+        }
+        let state = unit.all("StateDirectory").into_iter().map(|name| Path::new("/var/lib").join(name));
+        for written in state.chain(unit.profile().write) {
+            let above = code.iter().any(|of| of.starts_with(&written));
+            assert!(!is_code(&written) && !above, "{}: {}", unit.command, written.display());
+        }
+    }
+}
+
 #[test]
 fn secrets_users_and_restarts_are_as_the_program_has_them() {
     let [serve, courier] = both();
