@@ -5,7 +5,7 @@ SIGILLO := target/release/sigillo
 DEMO := target/release/demo
 
 # Processes of two users, each with a token directory of its own: of SoftHSM's files, and run on them.
-ON_FILES := --skip memory::
+ON_FILES := --skip memory:: --skip snapshot::
 
 .PHONY: help deps demo run test lint bench prove
 

@@ -16,8 +16,14 @@ mod client;
 mod offline;
 mod toml_file;
 
+use crate::domain::going_back::GoneBack;
+
 /// Exit code after which nothing of this process may run any more (`EX_TEMPFAIL` of sysexits.h).
 pub const MODULE_GIVEN_UP: u8 = 75;
+
+/// Exit code of a `serve` whose store is older than what the courier has seen of it (`EX_DATAERR` of sysexits.h): only
+/// officers bring that store back.
+pub const GONE_BACK: u8 = 65;
 
 /// Why a command ended without doing what it was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +53,17 @@ impl Failure {
                     .into(),
             code: MODULE_GIVEN_UP,
         }
+    }
+
+    /// A log that does not hold a checkpoint which the courier keeps: exit code 65.
+    pub fn gone_back(why: &GoneBack) -> Self {
+        Self::with_code(
+            format!(
+                "the courier keeps a newer checkpoint: {why}. Nothing is served, and the token refuses this store from now \
+                 on. The way back is a recovery by officers: `sigillo recover plan --help`"
+            ),
+            GONE_BACK,
+        )
     }
 
     fn with_code(why: impl ToString, code: u8) -> Self {

@@ -21,7 +21,7 @@ pub mod sms;
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    api::courier::{Lease, Report, ReportStatus},
+    api::courier::{Lease, Leases, Report, ReportStatus},
     clock::Clock,
     domain::{
         contact::{Channel, Contact, open_plaintext},
@@ -49,10 +49,25 @@ pub enum AuthorityError {
     Unavailable(String),
 }
 
+/// Why there is nothing to carry out.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoLeases {
+    /// The authority gave none.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
+    /// What came is not touched: the authority went back, or the courier's memory does not work.
+    #[error(transparent)]
+    Refused(#[from] Setback),
+}
+
 /// What the courier asks of the authority.
 pub trait Authority: Send + Sync {
-    /// Takes hold of up to `limit` due deliveries.
-    fn lease(&self, limit: usize) -> impl Future<Output = Result<Vec<Lease>, AuthorityError>> + Send;
+    /// Takes hold of up to `limit` due deliveries. `kept` is the authority's newest checkpoint as far as the courier knows.
+    fn lease(
+        &self,
+        limit: usize,
+        kept: Option<String>,
+    ) -> impl Future<Output = Result<Leases, AuthorityError>> + Send;
 
     /// Says what became of one. `Ok` means that the authority has stored it.
     fn report(
@@ -76,8 +91,12 @@ pub struct Mail<'a> {
 }
 
 impl<A: Authority> Authority for Arc<A> {
-    fn lease(&self, limit: usize) -> impl Future<Output = Result<Vec<Lease>, AuthorityError>> + Send {
-        A::lease(self, limit)
+    fn lease(
+        &self,
+        limit: usize,
+        kept: Option<String>,
+    ) -> impl Future<Output = Result<Leases, AuthorityError>> + Send {
+        A::lease(self, limit, kept)
     }
 
     fn report(
@@ -180,12 +199,15 @@ impl<A: Authority, G: Gateway> Courier<A, G> {
         Moment { wall_ms: self.clock.now_ms(), uptime: self.clock.uptime() }
     }
 
-    /// Takes hold of up to `limit` due deliveries, oldest first.
+    /// Takes hold of up to `limit` due deliveries, oldest first. The authority is shown its own newest checkpoint, and what it
+    /// shows is durable before anything is done for it (I13).
     ///
     /// # Errors
-    /// What the authority says.
-    pub async fn lease(&self, limit: usize) -> Result<Vec<Lease>, AuthorityError> {
-        self.authority.lease(limit).await
+    /// What the authority says, and an authority that went back.
+    pub async fn lease(&self, limit: usize) -> Result<Vec<Lease>, NoLeases> {
+        let Leases { leases, checkpoint } = self.authority.lease(limit, self.judge.kept()?).await?;
+        self.judge.keep(&checkpoint).await?;
+        Ok(leases)
     }
 
     /// The gateway, to be closed at the end.

@@ -20,6 +20,7 @@ mod look_up;
 mod marks;
 mod operator;
 mod policies;
+mod presented;
 mod records;
 mod recover;
 mod register;
@@ -39,7 +40,7 @@ pub use audit::Exported;
 pub use backup::Backup;
 pub use error::{Error, What};
 pub use hand_out::HandedOut;
-pub use leases::LeasedDelivery;
+pub use leases::{Leased, LeasedDelivery};
 pub use look_up::{CardData, CardNumber};
 pub use operator::Operator;
 pub use policies::Reloaded;
@@ -71,6 +72,7 @@ pub struct Service {
     log: String,
     marks: marks::Marks,
     policy: RwLock<Arc<Policy>>,
+    presented: presented::Presented,
     running: running::Running,
     sealer: ContactSealer,
     source: policies::Source,
@@ -144,6 +146,7 @@ impl Service {
             log,
             marks: marks::Marks::new(audit_key),
             policy: RwLock::new(policy),
+            presented: presented::Presented::default(),
             running: running::Running::default(),
             sealer,
             source: policies::Source::new(directory, signing),

@@ -10,6 +10,9 @@ use crate::domain::id::{CardId, DeliveryId, LeaseId};
 pub struct LeaseRequest {
     /// The most deliveries to lease, 1 to 100.
     pub limit: usize,
+    /// The newest signed checkpoint of the authority that the courier keeps; none the first time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<String>,
 }
 
 /// Answer to [`LeaseRequest`].
@@ -18,6 +21,8 @@ pub struct LeaseRequest {
 pub struct Leases {
     /// Deliveries now held by the caller, oldest first; empty when none is due.
     pub leases: Vec<Lease>,
+    /// The authority's newest signed checkpoint, for the courier to keep.
+    pub checkpoint: String,
 }
 
 /// One delivery to carry out before the lease ends.

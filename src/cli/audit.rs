@@ -17,10 +17,12 @@ use super::{
 use crate::{
     api,
     client::ClientLimits,
+    courier::judge::KEPT_OF_AUTHORITY,
     domain::{
         checkpoint::{self, Checkpoint, Verified},
         operations::{Account, Bounds},
     },
+    files,
     store::{Space, durable, logged_event, sled},
 };
 
@@ -73,6 +75,16 @@ older than the export with --witness.
 
 Exit codes: 0 the log holds; 1 it does not, or cannot be read; 64 bad options.")]
     Verify(Verify),
+    /// Write the newest checkpoint of the authority that a stopped courier keeps, as a witness.
+    #[command(after_help = "\
+Example:
+  sigillo audit witness --store courier/state --out authority-checkpoint.txt
+  sigillo recover plan --config serve.toml --evidence audit.ndjson --witness authority-checkpoint.txt --out order.txt
+
+`recover plan`, `recover apply` and `audit verify` take it as any checkpoint kept elsewhere, and check its signature.
+
+Exit codes: 0 done; 1 no store there, in use, or nothing kept in it yet; 64 bad options.")]
+    Witness(Witness),
 }
 
 /// Arguments of `export`.
@@ -112,6 +124,17 @@ pub struct Verify {
     file: PathBuf,
 }
 
+/// Arguments of `witness`.
+#[derive(Debug, clap::Args)]
+pub struct Witness {
+    /// Directory of the courier's store.
+    #[arg(long, value_name = "DIR")]
+    store: PathBuf,
+    /// File to write; it must not exist.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
 /// Arguments of `operations`.
 #[derive(Debug, clap::Args)]
 pub struct Counting {
@@ -129,6 +152,7 @@ pub fn run(command: &Command, out: &mut impl Write) -> Result<(), Failure> {
         Command::ExportStore(args) => export_store(args, out),
         Command::Operations(args) => operations(args, out),
         Command::Verify(args) => verify(args, out),
+        Command::Witness(args) => witness(args, out),
     }
 }
 
@@ -210,6 +234,18 @@ fn verify(args: &Verify, out: &mut impl Write) -> Result<(), Failure> {
             .map_err(Failure::failed)?;
     }
     writeln!(out, "log {log} holds: {seq} events, signed at {time}; {vouched}").map_err(Failure::failed)
+}
+
+fn witness(args: &Witness, out: &mut impl Write) -> Result<(), Failure> {
+    durable::deny_sync_file_range().map_err(Failure::failed)?;
+    let (_engine, reader) = sled::open(&sled::Config::new(&args.store)).map_err(Failure::failed)?;
+    let kept = reader.get(Space::Checkpoint, KEPT_OF_AUTHORITY).map_err(Failure::failed)?;
+    let kept = kept.ok_or_else(|| {
+        Failure::failed(format!("{}: no checkpoint of an authority is kept there", args.store.display()))
+    })?;
+    files::write_new(&args.out, &kept.value, 0o644).map_err(Failure::failed)?;
+    let seq = checkpoint::sequence(&String::from_utf8_lossy(&kept.value)).unwrap_or_default();
+    writeln!(out, "the checkpoint of event {seq} in {}", args.out.display()).map_err(Failure::failed)
 }
 
 fn operations(args: &Counting, out: &mut impl Write) -> Result<(), Failure> {

@@ -180,6 +180,7 @@ async fn run(args: Args) -> Result<(), Error> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let messages = config.messages()?;
     let policy = config.judge(&messages)?;
+    let audit_key = config.audit_key()?;
     let receipts = config.receipts().await?;
     let slips = receipts.as_ref().map(Receipts::slips);
     let sms = config.sms()?.map(|account| SmsGateway::new(account, slips));
@@ -214,7 +215,7 @@ async fn run(args: Args) -> Result<(), Error> {
         tokio::spawn(receipts.serve(Arc::clone(&authority), config.limits(), over))
     });
     tracing::info!(authority = config.authority, policy = %policy.digest, "courier started");
-    let judge = Judge::new(store.clone(), hsm.clone(), policy, Arc::clone(&clock));
+    let judge = Judge::new(store.clone(), hsm.clone(), policy, audit_key, Arc::clone(&clock));
     if let Err(error) = judge.note_start().await {
         store.close().await;
         hsm.close().await;

@@ -47,8 +47,11 @@ A token that is lost is opened again in this process, with every check of the st
 that does not come back from the PKCS#11 module cannot be cancelled: after pool.give_up_ms the process ends with 75, to
 be started again.
 
-Exit codes: 0 told to stop; 1 HSM, store or a listener failed; 64 configuration or policy is refused; 75 a call did not
-come back from the HSM's module.")]
+With each lease the courier presents the newest checkpoint that it has seen. If this log does not hold it, the store has
+gone back: nothing is served any more, and the process ends with 65, which only a recovery by officers mends.
+
+Exit codes: 0 told to stop; 1 HSM, store or a listener failed; 64 configuration or policy is refused; 65 the store went
+back; 75 a call did not come back from the HSM's module.")]
 pub struct Args {
     /// Configuration file (hsm-config/serve.toml.example documents every key).
     #[arg(long, value_name = "FILE")]
@@ -206,6 +209,7 @@ async fn serve_with(
         () = signals.told_to_stop(&tls, &operators, &service) => None,
         () = store.stopped() => store.failure().map(Failure::failed),
         () = hsm.given_up() => Some(Failure::hung()),
+        gone_back = service.gone_back() => Some(Failure::gone_back(&gone_back)),
     };
     tracing::info!("draining");
     stop.send_replace(true);

@@ -6,7 +6,7 @@ use hyper::HeaderMap;
 
 use super::{Authority, AuthorityError};
 use crate::{
-    api::courier::{Lease, LeaseRequest, Leases, Report, Reported},
+    api::courier::{LeaseRequest, Leases, Report, Reported},
     client::{Client, ClientError, ClientLimits},
     clock::Clock,
     domain::id::LeaseId,
@@ -43,11 +43,10 @@ impl HttpAuthority {
 }
 
 impl Authority for HttpAuthority {
-    async fn lease(&self, limit: usize) -> Result<Vec<Lease>, AuthorityError> {
-        let wanted = LeaseRequest { limit };
-        let answer: Result<Leases, _> =
-            self.client.post_json("/v1/courier/leases", HeaderMap::new(), &wanted).await;
-        answer.map(|given| given.leases).map_err(|e| meaning(&e))
+    async fn lease(&self, limit: usize, kept: Option<String>) -> Result<Leases, AuthorityError> {
+        let wanted = LeaseRequest { limit, checkpoint: kept };
+        let answer = self.client.post_json("/v1/courier/leases", HeaderMap::new(), &wanted).await;
+        answer.map_err(|e| meaning(&e))
     }
 
     async fn report(&self, lease: &LeaseId, report: &Report) -> Result<(), AuthorityError> {

@@ -15,7 +15,7 @@ use std::{
 };
 
 use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
-use rustls_pki_types::{CertificateDer, pem::PemObject};
+use rustls_pki_types::{CertificateDer, SubjectPublicKeyInfoDer, pem::PemObject};
 use serde::Deserialize;
 use toml::Spanned;
 use zeroize::Zeroizing;
@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    domain::contact::Channel,
+    domain::{checkpoint, contact::Channel},
     files::{FileError, read_private, read_public},
     http::ListenError,
     sandbox,
@@ -88,6 +88,8 @@ pub struct Config {
     pub authority: String,
     /// The courier's certificate and the authority's CA.
     pub authority_tls: TlsClientFiles,
+    /// Public half of the authority's audit key, PEM.
+    pub audit_key: PathBuf,
     /// Longest time for one request to the authority.
     pub authority_timeout: Duration,
     /// Directory of the message texts.
@@ -187,6 +189,7 @@ impl Config {
                 certificate: base.join(raw.authority.certificate),
                 key: base.join(raw.authority.key),
             },
+            audit_key: base.join(raw.authority.audit_key),
             authority_timeout: source.milliseconds(&raw.authority.timeout_ms, "timeout_ms")?,
             messages: base.join(raw.messages),
             policy: base.join(raw.policy),
@@ -230,6 +233,22 @@ impl Config {
             }
         }
         Ok(policy)
+    }
+
+    /// The authority's audit key, `SubjectPublicKeyInfo`, DER.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or holds no P-256 key.
+    pub fn audit_key(&self) -> Result<Vec<u8>, BadConfig> {
+        let bad =
+            |why: &str| BadConfig::Other { path: self.audit_key.display().to_string(), why: why.to_owned() };
+        let pem = read_public(&self.audit_key, MAX_BUNDLE)?;
+        let key =
+            SubjectPublicKeyInfoDer::from_pem_slice(&pem).map_err(|_| bad("no public key in PEM form"))?;
+        if !checkpoint::is_key(&key) {
+            return Err(bad("not a P-256 key: it is audit.pub.pem of the authority's token"));
+        }
+        Ok(key.to_vec())
     }
 
     /// Reads and checks the message texts. Each channel with a gateway has some, and two have the same names.
@@ -366,6 +385,7 @@ struct RawAuthority {
     server_ca: PathBuf,
     certificate: PathBuf,
     key: PathBuf,
+    audit_key: PathBuf,
     #[serde(default = "default_timeout")]
     timeout_ms: Spanned<u64>,
 }

@@ -6,6 +6,7 @@
 
 mod commit;
 mod journal;
+mod kept;
 mod memory;
 mod notice;
 mod policy;
@@ -34,6 +35,7 @@ use commit::{Committed, commitments};
 use memory::{Counters, Decision, Memory};
 use window::Window;
 
+pub use kept::KEPT_OF_AUTHORITY;
 pub use memory::{Ended, Limits};
 pub use policy::{NotAllowed, Policy};
 pub use window::Rate;
@@ -52,6 +54,8 @@ pub struct Judge {
     clock: Arc<dyn Clock>,
     /// The uses of the keys of codes that admissions account for.
     accounted: Arc<Uses>,
+    /// The authority's audit key, public half.
+    audit_key: Vec<u8>,
     /// When counters are next looked through.
     tidy_ms: AtomicU64,
 }
@@ -85,9 +89,10 @@ struct Found<T> {
 }
 
 impl Judge {
-    /// Puts the pieces together.
-    pub fn new(store: Store, hsm: Hsm, policy: Policy, clock: Arc<dyn Clock>) -> Self {
-        Self { store, hsm, policy, clock, accounted: Arc::default(), tidy_ms: AtomicU64::new(0) }
+    /// Puts the pieces together. `audit_key` is the authority's, `SubjectPublicKeyInfo`, DER.
+    pub fn new(store: Store, hsm: Hsm, policy: Policy, audit_key: Vec<u8>, clock: Arc<dyn Clock>) -> Self {
+        let (accounted, tidy_ms) = (Arc::default(), AtomicU64::new(0));
+        Self { store, hsm, policy, clock, accounted, audit_key, tidy_ms }
     }
 
     /// What the courier does for itself after each round: its log is signed, old counters are forgotten.

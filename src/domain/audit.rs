@@ -53,6 +53,9 @@ pub enum Kind {
     /// A newer request made a delivery pointless.
     #[serde(rename = "delivery.cancelled")]
     DeliveryCancelled,
+    /// Courier: the authority showed a checkpoint that does not follow the one kept; nothing was taken from it.
+    #[serde(rename = "authority.refused")]
+    AuthorityRefused,
     /// Courier: a former contact was told that another one was asked for, or could not be.
     #[serde(rename = "contact.notified")]
     ContactNotified,
@@ -80,6 +83,9 @@ pub enum Kind {
     /// Officers brought the log back from an older store: what was between `from_seq` and `lost_seq` is not in it.
     #[serde(rename = "store.recovered")]
     StoreRecovered,
+    /// The courier kept a checkpoint that this log does not hold: it went back, and serves no more.
+    #[serde(rename = "store.gone_back")]
+    StoreGoneBack,
     /// The whole store was read, encrypted to the officers.
     #[serde(rename = "store.backed_up")]
     StoreBackedUp,

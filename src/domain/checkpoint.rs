@@ -53,6 +53,11 @@ pub fn signed(text: &str, signature: &[u8; 64]) -> String {
     format!("{text}signature {}\n", hex::encode(signature))
 }
 
+/// Whether this is a key that checkpoints can be signed with: P-256, `SubjectPublicKeyInfo`, DER.
+pub fn is_key(der: &[u8]) -> bool {
+    signature::ParsedPublicKey::new(&signature::ECDSA_P256_SHA256_FIXED, der).is_ok()
+}
+
 /// The event that a checkpoint's text says it vouches for; whether it does, only [`Checkpoint::open`] tells.
 pub fn sequence(text: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix("seq "))?.parse().ok()

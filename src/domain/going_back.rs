@@ -102,6 +102,24 @@ pub fn compare(known: &Checkpoint, now: &Now<'_>, hash_at: Option<[u8; 32]>) -> 
     compare_policy(known, now)
 }
 
+/// Compares with a checkpoint that somebody outside kept. One from before a recovery is of a branch that officers may have
+/// ended: it says nothing.
+pub fn compare_kept(kept: &Checkpoint, now: &Now<'_>, hash_at: Option<[u8; 32]>) -> Result<(), GoneBack> {
+    if kept.log == now.log && kept.recoveries < now.recoveries {
+        return Ok(());
+    }
+    compare(kept, now, hash_at)
+}
+
+/// As [`compare_kept`], for whoever has no log but the newest checkpoint that its owner shows: whether that may follow the
+/// one that was kept. That a later event follows an earlier one only the owner can tell.
+pub fn compare_shown(kept: &Checkpoint, shown: &Checkpoint) -> Result<(), GoneBack> {
+    let Checkpoint { log, head, policy, sequence, recoveries, time: _ } = shown;
+    let now = Now { log, head: *head, recoveries: *recoveries, policy, sequence: *sequence };
+    let hash_at = if head.seq == kept.head.seq { head.hash } else { kept.head.hash };
+    compare_kept(kept, &now, Some(hash_at))
+}
+
 /// As [`compare`], the store alone.
 pub fn compare_store(known: &Checkpoint, now: &Now<'_>, hash_at: Option<[u8; 32]>) -> Result<(), GoneBack> {
     if known.log != now.log {
@@ -179,5 +197,38 @@ mod tests {
         assert!(matches!(said(&changed, Some([7; 32])), GoneBack::PolicyChanged { sequence: 3, .. }));
         let next = Now { policy: "bb", sequence: 4, ..now(7) };
         assert_eq!(compare(&known, &next, Some([7; 32])), Ok(()));
+    }
+
+    #[test]
+    fn what_was_kept_from_before_a_recovery_says_nothing() {
+        let kept = known(7, 7);
+        let later = Now { recoveries: 2, sequence: 1, ..now(3) };
+        assert_eq!(compare_kept(&kept, &later, None), Ok(()));
+        let elsewhere = Now { log: "other", ..later };
+        assert!(matches!(compare_kept(&kept, &elsewhere, None), Err(GoneBack::OtherLog { .. })));
+        let before = Now { recoveries: 0, ..now(90) };
+        let said = compare_kept(&kept, &before, Some([7; 32]));
+        assert!(matches!(said, Err(GoneBack::Recovered { recoveries: 0, known: 1 })));
+        assert!(matches!(compare_kept(&kept, &now(6), None), Err(GoneBack::Older { .. })));
+        assert!(matches!(compare_kept(&kept, &now(9), Some([8; 32])), Err(GoneBack::Forked { .. })));
+    }
+
+    #[test]
+    fn a_checkpoint_that_is_shown_may_follow_the_one_kept_or_not() {
+        let kept = known(7, 7);
+        for follows in [known(7, 7), known(8, 1), Checkpoint { recoveries: 2, ..known(1, 1) }] {
+            assert_eq!(compare_shown(&kept, &follows), Ok(()), "{follows:?}");
+        }
+        let refused = |shown: Checkpoint| compare_shown(&kept, &shown).unwrap_err();
+        assert!(matches!(refused(known(6, 6)), GoneBack::Older { end: 6, seq: 7, .. }));
+        assert!(matches!(refused(known(7, 8)), GoneBack::Forked { seq: 7, .. }));
+        let before = Checkpoint { recoveries: 0, ..known(90, 9) };
+        assert!(matches!(refused(before), GoneBack::Recovered { .. }));
+        let policy = Checkpoint { sequence: 2, ..known(8, 8) };
+        assert!(matches!(refused(policy), GoneBack::PolicyOlder { .. }));
+        assert!(matches!(
+            refused(Checkpoint { log: "other".into(), ..known(8, 8) }),
+            GoneBack::OtherLog { .. }
+        ));
     }
 }

@@ -214,6 +214,7 @@ impl Gap {
             | Kind::PolicyRefused
             | Kind::ServiceStarted
             | Kind::StoreBackedUp
+            | Kind::StoreGoneBack
             | Kind::StoreRecovered => return Ok(()),
             Kind::CardActivated if done => {
                 self.touch(card).activated_at_ms = Some(at_ms()?);
@@ -253,6 +254,7 @@ impl Gap {
             | Kind::CardRevoked
             | Kind::CodesReprinted
             // The courier's own: they are in no log of an authority.
+            | Kind::AuthorityRefused
             | Kind::ContactNotified
             | Kind::CourierStarted
             | Kind::LeaseAdmitted

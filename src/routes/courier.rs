@@ -7,7 +7,7 @@ use crate::{
     api::courier::{Lease, LeaseRequest, LeasedCode, Leases, Report, ReportStatus, Reported},
     domain::{id::LeaseId, template::Part},
     http::{Body, Problem},
-    service::{DeliveryOutcome, LeasedDelivery},
+    service::{DeliveryOutcome, Leased, LeasedDelivery},
 };
 
 /// Most deliveries in one answer.
@@ -23,8 +23,9 @@ impl App {
         if !(1..=LEASES_MAX).contains(&body.limit) {
             return Err(read::invalid("limit", read::NotOneOf("1 to 100")));
         }
-        let leased = self.service.lease(&call, body.limit).await.map_err(|e| problems::of(&e, id))?;
-        json(&Leases { leases: leased.into_iter().map(lease).collect() })
+        let leased = self.service.lease(&call, body.limit, body.checkpoint.as_deref()).await;
+        let Leased { deliveries, checkpoint } = leased.map_err(|e| problems::of(&e, id))?;
+        json(&Leases { leases: deliveries.into_iter().map(lease).collect(), checkpoint })
     }
 
     pub(super) async fn report(&self, arrived: Arrived, lease: &str) -> Result<Response<Body>, Problem> {

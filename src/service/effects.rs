@@ -105,6 +105,7 @@ impl Service {
 
     /// Commits what needs no key of codes: nothing to intend, the outcome alone.
     pub(super) async fn commit(&self, unit: Unit) -> Result<Result<(), Guard>, Error> {
+        self.refuse_if_gone_back()?;
         Ok(match self.store.submit(unit).await? {
             Outcome::Applied { .. } => Ok(()),
             Outcome::Refused { op } => Err(Guard(op)),

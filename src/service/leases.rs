@@ -20,6 +20,15 @@ use crate::{
     store::{Expect, Op, Space, Unit},
 };
 
+/// Answer to a lease.
+#[derive(Debug)]
+pub struct Leased {
+    /// Oldest first.
+    pub deliveries: Vec<LeasedDelivery>,
+    /// The newest signed checkpoint, for the courier to keep.
+    pub checkpoint: String,
+}
+
 /// A delivery held by the courier.
 #[derive(Debug)]
 pub struct LeasedDelivery {
@@ -59,8 +68,22 @@ struct Queued {
 }
 
 impl Service {
-    /// Gives the courier up to `limit` due deliveries, oldest first.
-    pub async fn lease(&self, call: &Call<act::Courier>, limit: usize) -> Result<Vec<LeasedDelivery>, Error> {
+    /// Gives the courier up to `limit` due deliveries, oldest first, and the newest checkpoint. `kept` is the one that it has
+    /// from before: nothing is leased, and nothing served any more, if the log does not hold it (I13).
+    pub async fn lease(
+        &self,
+        call: &Call<act::Courier>,
+        limit: usize,
+        kept: Option<&str>,
+    ) -> Result<Leased, Error> {
+        if let Some(kept) = kept {
+            self.compare_presented(call, kept).await?;
+        }
+        let deliveries = self.lease_due(call, limit).await?;
+        Ok(Leased { deliveries, checkpoint: self.newest_checkpoint().await? })
+    }
+
+    async fn lease_due(&self, call: &Call<act::Courier>, limit: usize) -> Result<Vec<LeasedDelivery>, Error> {
         let _one_at_a_time = self.dispatch.lock().await;
         self.read_outbox().await?;
         let now_ms = self.clock.now_ms();

@@ -65,6 +65,11 @@ impl Marks {
         self.state().seq = seq;
     }
 
+    /// A checkpoint that the audit key has signed.
+    pub(super) fn open(&self, text: &str) -> Result<Checkpoint, checkpoint::Broken> {
+        Checkpoint::open(text, &self.audit_key)
+    }
+
     /// The newest of these texts that the audit key has signed.
     pub(super) fn newest_of(&self, texts: &[String]) -> Option<Checkpoint> {
         going_back::newest(texts.iter().map(String::as_str), &self.audit_key)
@@ -159,6 +164,25 @@ impl Service {
         kept
     }
 
+    /// The newest checkpoint that was signed, with which nothing is signed anew.
+    pub(super) async fn newest_checkpoint(&self) -> Result<String, Error> {
+        match self.store.get(Space::Checkpoint, LATEST)? {
+            Some(found) => String::from_utf8(found.value)
+                .map_err(|_| Error::Bug("the newest checkpoint in the store is damaged".into())),
+            None => Ok(self.checkpoint().await?.0),
+        }
+    }
+
+    /// Has the token vouch for nothing but this checkpoint: a start over this store is refused from now on. The
+    /// log is known to have gone back before: nobody signs in between.
+    pub(super) async fn leave_mark(&self, text: &str) -> Result<(), Error> {
+        for _both in Place::ALL {
+            let turn = self.hsm.mark_turn(&self.marks.turn).await?;
+            self.hsm.write_mark(turn, text.as_bytes().to_vec()).await?;
+        }
+        Ok(())
+    }
+
     /// A signed checkpoint of this place in the chain.
     pub(super) async fn sign_head(&self, head: Head) -> Result<String, Error> {
         let policy = self.policy();
@@ -176,6 +200,7 @@ impl Service {
 
     async fn sign_and_keep(&self) -> Result<(String, u64), Error> {
         let turn = self.hsm.mark_turn(&self.marks.turn).await?;
+        self.refuse_if_gone_back()?;
         let head = self.store.head();
         let signed = self.sign_head(head).await?;
         let value = signed.clone().into_bytes();
@@ -193,6 +218,7 @@ impl Service {
     /// Refuses what must not be given back by an older store, while too much of it is without a mark in the
     /// token or with a witness.
     pub(super) fn refuse_if_unmarked(&self) -> Result<(), Error> {
+        self.refuse_if_gone_back()?;
         let state = self.marks.state();
         let failing = state.failing.map_or(Duration::ZERO, |since| self.clock.uptime().saturating_sub(since));
         if failing > MOST_FAILING || self.store.head().seq.saturating_sub(state.seq) > MOST_BEHIND {

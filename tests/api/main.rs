@@ -40,6 +40,7 @@ mod refused_start;
 #[path = "../support/rounds.rs"]
 mod rounds;
 mod sms;
+mod snapshot;
 mod taken_over;
 mod versions;
 mod witness;

@@ -15,9 +15,12 @@ use sigillo::{
     auth::Peer,
     clock::{Clock, SystemClock},
     domain::{
+        audit::Head,
+        checkpoint::{self, Claim},
         contact::{Channel, Contact},
         id::{CardId, DeliveryId, LeaseId},
     },
+    hsm::{Role, soft::SoftHsm},
     http::{Body, Handler, Limits, Listener},
     metrics::Metrics,
     seal::ContactSealer,
@@ -39,6 +42,8 @@ const THIEF: &str = "ladro.example.it";
 
 /// An authority that says what it is told to, and listens.
 struct Hostile {
+    /// Whoever owns `serve` has a session with its audit key too.
+    checkpoint: String,
     sealer: ContactSealer,
     clock: Arc<dyn Clock>,
     /// What is to be leased, the next one last.
@@ -62,7 +67,7 @@ impl Handler for Hostile {
             let mut leases: Vec<Lease> = queue.drain(from..).collect();
             leases.reverse();
             *self.asked.lock().unwrap() += 1;
-            serde_json::to_string(&Leases { leases })
+            serde_json::to_string(&Leases { leases, checkpoint: self.checkpoint.clone() })
         } else {
             self.reports.lock().unwrap().push(body);
             serde_json::to_string(&Reported { state: "sent".into() })
@@ -143,6 +148,14 @@ impl Hostile {
     }
 }
 
+/// A checkpoint of this token.
+fn signed(token: &SoftHsm) -> String {
+    let head = Head { seq: 1, hash: [1; 32] };
+    let claim = Claim { log: "demo", head, policy: "aa", sequence: 1, recoveries: 0, at_ms: 0 };
+    let text = checkpoint::text(&claim);
+    checkpoint::signed(&text, &token.tokens(1).remove(0).sign(&checkpoint::digest(&text)).unwrap())
+}
+
 /// A message of the relay: to whom, and with which control number; a notice has none.
 fn mails(home: &Installation) -> Vec<(String, Option<String>)> {
     let Ok(entries) = fs::read_dir(home.path("smtp/mail/new")) else { return Vec::new() };
@@ -173,7 +186,11 @@ async fn a_taken_over_authority_gets_what_the_couriers_policy_allows_and_no_more
     let bound = Listener::bind(home.listen_address(), tls, limits, Arc::clone(&clock), metrics).await;
     let listener = bound.unwrap();
     let key = fs::read(home.path("courier/public/contact.pub.pem")).unwrap();
+    let token = SoftHsm::new(Role::Authority).unwrap();
+    let public = pem::encode(&pem::Pem::new("PUBLIC KEY", token.audit_public_key()));
+    fs::write(home.path("courier/authority-audit.pub.pem"), public).unwrap();
     let hostile = Arc::new(Hostile {
+        checkpoint: signed(&token),
         sealer: ContactSealer::from_pem(&key).unwrap(),
         clock,
         queue: Mutex::default(),

@@ -10,7 +10,7 @@ use std::{
 use http_body_util::BodyExt;
 use hyper::{Request, Response, StatusCode, body::Incoming, header::CONTENT_TYPE};
 use sigillo::{
-    api::courier::{Report, ReportStatus},
+    api::courier::{Leases, Report, ReportStatus},
     auth::Peer,
     clock::{Clock, SystemClock},
     courier::{Authority, AuthorityError, authority::HttpAuthority},
@@ -72,7 +72,7 @@ async fn leases_and_reports_are_as_the_api_says() {
     let lease = r#"{"leases":[{"lease":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","delivery":"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb",
         "card":"cccccccccccccccccccccccccccccccc","until_ms":1800000000000,"attempt":2,"message":"activation",
         "control":"123456","template":"IT-030/1","salt":"00","codes":[{"code":"PIN","generation":1,"digits":3}],
-        "contact":"00"}]}"#;
+        "contact":"00"}],"checkpoint":"the newest\n"}"#;
     let problem = r#"{"type":"urn:sigillo:problem:lease_lost","title":"Lease lost","status":409,"code":"lease_lost",
         "request_id":"00000000000000000000000000000000"}"#;
     let scripted = Arc::new(Scripted {
@@ -93,7 +93,8 @@ async fn leases_and_reports_are_as_the_api_says() {
     }));
 
     let authority = HttpAuthority::new(&url, &client, Duration::from_secs(60), clock).unwrap();
-    let leases = authority.lease(7).await.unwrap();
+    let Leases { leases, checkpoint } = authority.lease(7, Some("kept\n".to_owned())).await.unwrap();
+    assert_eq!(checkpoint, "the newest\n");
     assert_eq!((leases.len(), leases[0].attempt, leases[0].codes[0].digits), (1, 2, 3));
 
     let id = LeaseId::new([0xaa; 16]);
@@ -114,9 +115,9 @@ async fn leases_and_reports_are_as_the_api_says() {
 
     told.send(()).unwrap();
     assert_eq!(serving.await.unwrap().abandoned, 0);
-    assert!(matches!(authority.lease(7).await, Err(AuthorityError::Unavailable(_))));
+    assert!(matches!(authority.lease(7, None).await, Err(AuthorityError::Unavailable(_))));
     let asked = scripted.asked.lock().unwrap();
-    assert_eq!(asked[0], r#"POST /v1/courier/leases {"limit":7}"#);
+    assert_eq!(asked[0], r#"POST /v1/courier/leases {"limit":7,"checkpoint":"kept\n"}"#);
     assert_eq!(
         asked[1],
         format!(

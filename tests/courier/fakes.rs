@@ -4,12 +4,12 @@ use std::{
     collections::VecDeque,
     fs,
     path::Path,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, OnceLock},
     time::Duration,
 };
 
 use sigillo::{
-    api::courier::{Lease, LeasedCode, Report, ReportStatus},
+    api::courier::{Lease, LeasedCode, Leases, Report, ReportStatus},
     clock::Clock,
     courier::{
         Authority, AuthorityError, Courier, Gateway, Limits, Mail, Outcome, Setback,
@@ -17,6 +17,8 @@ use sigillo::{
         message::Messages,
     },
     domain::{
+        audit::Head,
+        checkpoint::{self, Claim},
         contact::{Channel, Contact},
         derive::{digits, part_message},
         id::{CardId, DeliveryId, LeaseId},
@@ -32,6 +34,25 @@ pub(crate) const NOW_MS: u64 = 1_800_000_000_000;
 pub(crate) const SALT: [u8; 32] = [9; 32];
 pub(crate) const LIMITS: Limits =
     Limits { margin: Duration::from_secs(12), report_tries: 3, report_pause: Duration::from_millis(1) };
+
+/// The authority's token, for its checkpoints.
+pub(crate) fn authority_token() -> &'static SoftHsm {
+    static TOKEN: OnceLock<SoftHsm> = OnceLock::new();
+    TOKEN.get_or_init(|| SoftHsm::new(Role::Authority).unwrap())
+}
+
+/// A checkpoint that the authority signs, of event `seq` with a hash of this byte, after so many recoveries.
+pub(crate) fn shown(seq: u64, hash: u8, recoveries: u64) -> String {
+    signed_by(authority_token(), seq, hash, recoveries)
+}
+
+/// As [`shown`], under the audit key of another token.
+pub(crate) fn signed_by(token: &SoftHsm, seq: u64, hash: u8, recoveries: u64) -> String {
+    let head = Head { seq, hash: [hash; 32] };
+    let claim = Claim { log: "demo", head, policy: "aa", sequence: 1, recoveries, at_ms: NOW_MS };
+    let text = checkpoint::text(&claim);
+    checkpoint::signed(&text, &token.tokens(1).remove(0).sign(&checkpoint::digest(&text)).unwrap())
+}
 
 /// What was asked, in order.
 #[derive(Clone, Debug, PartialEq)]
@@ -87,6 +108,10 @@ pub(crate) struct Script {
     pub(crate) clock: Arc<TestClock>,
     events: Arc<Mutex<Vec<Event>>>,
     leases: Queue<Result<Vec<Lease>, AuthorityError>>,
+    /// What the authority shows with each lease.
+    checkpoint: Arc<Mutex<String>>,
+    /// What it was shown with each lease.
+    presented: Arc<Mutex<Vec<Option<String>>>>,
     reports: Queue<Result<(), AuthorityError>>,
     sends: Queue<Result<(), Setback>>,
     hook: Arc<Mutex<Hook>>,
@@ -100,6 +125,8 @@ impl Script {
             clock: Arc::new(clock),
             events: Arc::default(),
             leases: Arc::default(),
+            checkpoint: Arc::new(Mutex::new(shown(1, 1, 0))),
+            presented: Arc::default(),
             reports: Arc::default(),
             sends: Arc::default(),
             hook: Arc::new(Mutex::new(Box::new(|_| {}))),
@@ -109,6 +136,16 @@ impl Script {
     /// The next answers to leases; nothing is due after them.
     pub(crate) fn lease(&self, answer: Result<Vec<Lease>, AuthorityError>) {
         self.leases.lock().unwrap().push_back(answer);
+    }
+
+    /// What the authority shows from now on.
+    pub(crate) fn shows(&self, checkpoint: String) {
+        *self.checkpoint.lock().unwrap() = checkpoint;
+    }
+
+    /// What the courier has presented so far.
+    pub(crate) fn presented(&self) -> Vec<Option<String>> {
+        self.presented.lock().unwrap().clone()
     }
 
     /// The next answers to reports; `Ok` after them.
@@ -148,11 +185,12 @@ impl Script {
 pub(crate) struct FakeAuthority(Script);
 
 impl Authority for FakeAuthority {
-    async fn lease(&self, limit: usize) -> Result<Vec<Lease>, AuthorityError> {
+    async fn lease(&self, limit: usize, kept: Option<String>) -> Result<Leases, AuthorityError> {
+        self.0.presented.lock().unwrap().push(kept);
         let next = self.0.leases.lock().unwrap().pop_front();
         let leases = next.unwrap_or_else(|| Ok(Vec::new()))?;
         assert!(leases.len() <= limit);
-        Ok(leases)
+        Ok(Leases { leases, checkpoint: self.0.checkpoint.lock().unwrap().clone() })
     }
 
     async fn report(&self, lease: &LeaseId, report: &Report) -> Result<(), AuthorityError> {
@@ -286,7 +324,8 @@ fn world_with<G: Gateway>(
     let authority = FakeAuthority(script.clone());
     let (engine, reader) = memory.open().unwrap();
     let store = Store::start(engine, reader, store::Limits::default());
-    let judge = Judge::new(store, hsm.clone(), policy, Arc::clone(&clock));
+    let key = authority_token().audit_public_key().to_vec();
+    let judge = Judge::new(store, hsm.clone(), policy, key, Arc::clone(&clock));
     let courier = Courier::new(authority, gateway, hsm.clone(), messages, judge, clock, LIMITS);
     World { script, soft, hsm, courier, memory, sealer }
 }

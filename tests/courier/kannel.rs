@@ -138,6 +138,7 @@ pub(crate) fn configuration(kannel: &FakeKannel, changes: &[(&str, &str)]) -> (T
         server_ca = "unused"
         certificate = "unused"
         key = "unused"
+        audit_key = "unused"
         [sms]
         url = "{}"
         {ca}

@@ -14,6 +14,7 @@ mod effects;
 mod fakes;
 mod judge;
 mod kannel;
+mod kept;
 mod relay;
 mod rounds;
 mod sms;

@@ -85,6 +85,7 @@ impl Relay {
             server_ca = "unused"
             certificate = "unused"
             key = "unused"
+            audit_key = "unused"
             [smtp]
             host = "localhost"
             port = {}

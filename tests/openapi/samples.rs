@@ -33,7 +33,9 @@ pub(crate) const CARD_STATES: [State; 4] = [
     State::Held { activated_at_ms: None },
     State::Revoked { activated_at_ms: None, revoked_at_ms: 1, reason: Reason::Lost },
 ];
-pub(crate) const KINDS: [Kind; 28] = [
+pub(crate) const KINDS: [Kind; 30] = [
+    Kind::AuthorityRefused,
+    Kind::StoreGoneBack,
     Kind::ContactNotified,
     Kind::CourierStarted,
     Kind::LeaseAdmitted,
@@ -107,8 +109,9 @@ const fn _lists_are_complete(
         Kind::LeaseEnded | Kind::LeaseRefused | Kind::LeaseWaiting => {}
         Kind::CodesReprinted | Kind::DeliveryCancelled | Kind::DeliveryLeased | Kind::DeliveryLookedUp => {}
         Kind::DeliveryQueued | Kind::DeliveryReported | Kind::RequestRefused | Kind::RequestReplayed => {}
-        Kind::StoreBackedUp | Kind::StoreRecovered => {}
         Kind::PolicyActivated | Kind::PolicyRefused => {}
+        Kind::AuthorityRefused => {}
+        Kind::StoreBackedUp | Kind::StoreGoneBack | Kind::StoreRecovered => {}
         Kind::OperationsUnaccounted
         | Kind::ServiceStarted
         | Kind::VerificationDecided
@@ -354,10 +357,12 @@ fn courier() -> Vec<Sample> {
         until_ms: more.then_some(1),
     };
     let reported = Reported { state: "sent".into() };
-    let ask = LeaseRequest { limit: 10 };
+    let ask = |checkpoint| LeaseRequest { limit: 10, checkpoint };
+    let kept = || "sigillo audit checkpoint v2\n".to_owned();
+    let leases = |leases| Leases { leases, checkpoint: kept() };
     vec![
-        request("LeaseRequest", &ask, &ask),
-        answer("Leases", &Leases { leases: vec![full()] }, &Leases { leases: Vec::new() }),
+        request("LeaseRequest", &ask(Some(kept())), &ask(None)),
+        answer("Leases", &leases(vec![full()]), &leases(Vec::new())),
         answer("Lease", &full(), &full()),
         answer("LeasedCode", &code(vec!["000".into()]), &code(Vec::new())),
         request("Report", &report(ReportStatus::Prepared, true), &report(ReportStatus::Sent, false)),

@@ -27,6 +27,7 @@ mod own_card;
 mod people;
 mod policies;
 mod post;
+mod presented;
 mod recover;
 mod registration;
 mod reprints;

@@ -17,8 +17,8 @@ use sigillo::{
     secret::{Digits, SecretBytes},
     service::{
         ActivationRequest, Call, CardData, CardNumber, CardView, DeliveryOutcome, DeliveryView, Error,
-        HandedOut, LeasedDelivery, Line, LineOutcome, Operator, Purpose, ReprintRequest, RevocationRequest,
-        Revoked, Service, Summary, Verification, VerificationRequest,
+        HandedOut, Leased, LeasedDelivery, Line, LineOutcome, Operator, Purpose, ReprintRequest,
+        RevocationRequest, Revoked, Service, Summary, Verification, VerificationRequest,
     },
 };
 
@@ -171,7 +171,12 @@ impl Client {
     }
 
     pub(crate) async fn lease(&self, limit: usize) -> Result<Vec<LeasedDelivery>, Error> {
-        self.service.lease(&self.call("", ""), limit).await
+        Ok(self.lease_with(limit, None).await?.deliveries)
+    }
+
+    /// As a courier that keeps this checkpoint.
+    pub(crate) async fn lease_with(&self, limit: usize, kept: Option<&str>) -> Result<Leased, Error> {
+        self.service.lease(&self.call("", ""), limit, kept).await
     }
 
     pub(crate) async fn report(

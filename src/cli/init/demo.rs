@@ -76,6 +76,8 @@ pub(super) fn make(directory: &Path, args: &Args, out: &mut impl Write) -> Resul
         "--transport-key",
         transport,
     ])?;
+    let audit_key = fs::read(demo.at("authority/public/audit.pub.pem")).map_err(Failure::failed)?;
+    demo.write("courier/authority-audit.pub.pem", audit_key, 0o644)?;
     let wrapped = "authority/public/verify.wrapped";
     demo.sigillo(&["hsm", "receive", "--config", "courier/hsm.toml", "--wrapped", wrapped])?;
     step("two empty stores");

@@ -13,7 +13,7 @@ impl Config {
     /// What the courier needs of the system beside its token. Its store is there already: the parent is only synced.
     pub fn profile(&self) -> Profile {
         let tls = &self.authority_tls;
-        let files = [&self.policy, &tls.server_ca, &tls.certificate, &tls.key];
+        let files = [&self.policy, &self.audit_key, &tls.server_ca, &tls.certificate, &tls.key];
         let mut read = sandbox::paths::beside(files.map(PathBuf::as_path));
         read.extend([&self.hsm, &self.messages].map(Clone::clone));
         let (host, port) = host_and_port(&self.authority);

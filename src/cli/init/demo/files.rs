@@ -130,6 +130,7 @@ url = "https://{authority}"
 server_ca = "tls/ca.pem"
 certificate = "tls/courier.pem"
 key = "tls/courier.key"
+audit_key = "authority-audit.pub.pem"
 
 [smtp]
 host = "{host}"
