@@ -245,6 +245,11 @@ impl<A: Authority, G: Gateway> Courier<A, G> {
         self.judge.upkeep().await;
     }
 
+    /// What the courier does for itself at its end.
+    pub async fn finish(&self) {
+        self.judge.finish().await;
+    }
+
     /// Carries out one delivery: the order of effects.
     pub async fn deliver(&self, lease: &Lease, taken: Moment) -> Outcome {
         if !self.is_held(lease, taken) {

@@ -10,10 +10,11 @@ mod kept;
 mod memory;
 mod notice;
 mod policy;
+mod quiet;
 mod window;
 
 use std::sync::{
-    Arc,
+    Arc, Mutex, MutexGuard, PoisonError,
     atomic::{AtomicU64, Ordering::Relaxed},
 };
 
@@ -33,6 +34,7 @@ use crate::{
 use super::setback::{Setback, of_hsm};
 use commit::{Committed, commitments};
 use memory::{Counters, Decision, Memory};
+use quiet::{Quiet, Vain};
 use window::Window;
 
 pub use kept::KEPT_OF_AUTHORITY;
@@ -40,8 +42,10 @@ pub use memory::{Ended, Limits};
 pub use policy::{NotAllowed, Policy};
 pub use window::Rate;
 
-/// Key of the courier's own counter in [`Space::CourierCount`]; a mailbox has `m` and its commitment.
+/// Keys of the courier's own counters in [`Space::CourierCount`], of messages and of their repetitions; a mailbox has `m` and
+/// its commitment.
 const ALL: &[u8] = b"a";
+const AGAIN: &[u8] = b"r";
 const TIDY_EVERY_MS: u64 = 3_600_000;
 /// Records looked at in one step.
 const STEP: usize = 100;
@@ -56,6 +60,8 @@ pub struct Judge {
     accounted: Arc<Uses>,
     /// The authority's audit key, public half.
     audit_key: Vec<u8>,
+    /// What is still written of leases that come to nothing.
+    quiet: Mutex<Quiet>,
     /// When counters are next looked through.
     tidy_ms: AtomicU64,
 }
@@ -91,8 +97,8 @@ struct Found<T> {
 impl Judge {
     /// Puts the pieces together. `audit_key` is the authority's, `SubjectPublicKeyInfo`, DER.
     pub fn new(store: Store, hsm: Hsm, policy: Policy, audit_key: Vec<u8>, clock: Arc<dyn Clock>) -> Self {
-        let (accounted, tidy_ms) = (Arc::default(), AtomicU64::new(0));
-        Self { store, hsm, policy, clock, accounted, audit_key, tidy_ms }
+        let (accounted, tidy_ms, quiet) = (Arc::default(), AtomicU64::new(0), Mutex::default());
+        Self { store, hsm, policy, clock, accounted, audit_key, quiet, tidy_ms }
     }
 
     /// What the courier does for itself after each round: its log is signed, old counters are forgotten.
@@ -107,6 +113,15 @@ impl Judge {
         if let Err(setback) = self.reconcile().await {
             tracing::error!(%setback, "use of keys without an admission is not in the log yet");
         }
+        let due = self.quiet().due(self.clock.uptime());
+        self.tell_unwritten(due).await;
+        self.checkpoint().await;
+    }
+
+    /// The end: nothing more is leased by this process.
+    pub async fn finish(&self) {
+        let rest = self.quiet().rest();
+        self.tell_unwritten(rest).await;
         self.checkpoint().await;
     }
 
@@ -163,7 +178,6 @@ impl Judge {
             Decision::Admit { .. } => Ok(Admission { card: lease.card, used: Uses::default() }),
             Decision::Over { limit, full } => {
                 let span = full.span;
-                tracing::error!(delivery = %lease.delivery, limit, span, "ALARM: a limit of the courier is reached");
                 let reason = format!("the courier's limit of messages is reached: {limit}, {span}");
                 Err(Denied::Wait { until_ms: full.until_ms, reason })
             }
@@ -180,18 +194,29 @@ impl Judge {
         let mut memory: Found<Memory> = self.read(Space::CourierCard, lease.card.bytes())?;
         let contact: Found<Window> = self.read(Space::CourierCount, &mailbox)?;
         let all: Found<Window> = self.read(Space::CourierCount, ALL)?;
-        let mut counters = Counters { contact: contact.value.clone(), all: all.value.clone() };
+        let again: Found<Window> = self.read(Space::CourierCount, AGAIN)?;
+        let mut counters =
+            Counters { contact: contact.value.clone(), all: all.value.clone(), again: again.value.clone() };
+        let before = memory.value.clone();
         let Policy { limits, wait_ms, .. } = &self.policy;
         let decision = memory.value.decide(&mut counters, limits, *wait_ms, &committed.asked, now_ms);
         let mut unit = Unit::default();
-        unit.ops.push(put(Space::CourierCard, lease.card.bytes(), &memory.value, memory.expect)?);
-        if counters.contact != contact.value {
-            unit.ops.push(put(Space::CourierCount, &mailbox, &counters.contact, contact.expect)?);
+        // A card that nothing is admitted for leaves no record: card ids cost an authority nothing.
+        if memory.value != before {
+            unit.ops.push(put(Space::CourierCard, lease.card.bytes(), &memory.value, memory.expect)?);
         }
-        if counters.all != all.value {
-            unit.ops.push(put(Space::CourierCount, ALL, &counters.all, all.expect)?);
+        let counts = [
+            (&mailbox[..], &counters.contact, contact),
+            (ALL, &counters.all, all),
+            (AGAIN, &counters.again, again),
+        ];
+        for (key, now, found) in counts {
+            if *now != found.value {
+                unit.ops.push(put(Space::CourierCount, key, now, found.expect)?);
+            }
         }
         let mut detail = vec![("contact", hex::encode(committed.asked.known.contact.0))];
+        let mut written = true;
         let (kind, ending) = match &decision {
             Decision::Admit { returned } => {
                 if *returned {
@@ -201,6 +226,11 @@ impl Judge {
                 (Kind::LeaseAdmitted, Ending::Intent)
             }
             Decision::Over { limit, full } => {
+                written = self.writes(Vain::Waiting);
+                if written {
+                    let span = full.span;
+                    tracing::error!(delivery = %lease.delivery, limit, span, "ALARM: a limit of the courier is reached");
+                }
                 detail.push(("reason", format!("limit_{limit}_{}", full.span)));
                 detail.push(("until", time_text(full.until_ms)));
                 (Kind::LeaseWaiting, Ending::Refused)
@@ -211,12 +241,16 @@ impl Judge {
                 if let Some(former) = tell {
                     unit.ops.push(notice::queue(lease, former, *until_ms, now_ms)?);
                     detail.push(("notice", "queued".to_owned()));
+                } else {
+                    written = self.writes(Vain::Waiting);
                 }
                 (Kind::LeaseWaiting, Ending::Refused)
             }
         };
-        unit.events.push(self.event(kind, ending, lease, detail));
-        self.commit(unit).await?;
+        unit.events.extend(written.then(|| self.event(kind, ending, lease, detail)));
+        if !unit.ops.is_empty() || written {
+            self.commit(unit).await?;
+        }
         Ok(decision)
     }
 
@@ -247,6 +281,9 @@ impl Judge {
 
     /// Writes down that a lease was refused for what it holds.
     pub async fn refused(&self, lease: &Lease, reason: &str) {
+        if !self.writes(Vain::Refused) {
+            return;
+        }
         tracing::warn!(delivery = %lease.delivery, reason, "lease refused");
         let detail = vec![("reason", reason.to_owned())];
         let unit = Unit {
@@ -255,6 +292,28 @@ impl Judge {
         };
         if let Err(setback) = self.commit(unit).await {
             tracing::error!(delivery = %lease.delivery, %setback, "a refusal is not written down");
+        }
+    }
+
+    /// Whether another event about a lease that came to nothing is written.
+    fn writes(&self, vain: Vain) -> bool {
+        self.quiet().writes(vain, self.clock.uptime())
+    }
+
+    fn quiet(&self) -> MutexGuard<'_, Quiet> {
+        self.quiet.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One event for all that was not written.
+    async fn tell_unwritten(&self, unwritten: Option<quiet::Unwritten>) {
+        let Some(unwritten) = unwritten else { return };
+        let (refused, waiting) = (unwritten.refused, unwritten.waiting);
+        tracing::error!(refused, waiting, "ALARM: more leases came to nothing than are written one by one");
+        let mut event = self.own_event(Kind::LeasesUnwritten, Ending::Refused);
+        event.detail = vec![("refused", refused.to_string()), ("waiting", waiting.to_string())];
+        match self.commit(Unit { ops: Vec::new(), events: vec![event] }).await {
+            Ok(()) => self.quiet().told(unwritten),
+            Err(setback) => tracing::error!(%setback, "how many is not written down"),
         }
     }
 

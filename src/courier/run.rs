@@ -83,6 +83,8 @@ impl Tally {
 /// How a round ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Round {
+    /// There were deliveries, and nothing was sent.
+    Fruitless,
     Idle,
     NoToken,
     Stopped,
@@ -120,8 +122,9 @@ pub async fn run<A: Authority, G: Gateway>(
                 pause = pace.poll;
                 continue;
             }
-            // Nothing is asked of anybody meanwhile: no need to hold back.
-            (Round::Idle | Round::NoToken, Until::Stopped) => {
+            // Nothing is asked of anybody meanwhile: no need to hold back. After waits and refusals alone there is no hurry
+            // either: an authority that leases what cannot be sent must not keep the courier busy.
+            (Round::Fruitless, _) | (Round::Idle | Round::NoToken, Until::Stopped) => {
                 pause = pace.poll;
                 pause
             }
@@ -137,6 +140,7 @@ pub async fn run<A: Authority, G: Gateway>(
             () = courier.token_given_up() => break,
         }
     }
+    courier.finish().await;
     tally
 }
 
@@ -162,7 +166,7 @@ async fn work<A: Authority, G: Gateway>(
     if leases.is_empty() {
         return Round::Idle;
     }
-    let (mut progress, mut rested) = (false, false);
+    let (mut sent, mut told, mut rested) = (false, false, false);
     let mut rest = leases.iter();
     while let Some(lease) = rest.next() {
         if *stop.borrow() {
@@ -173,7 +177,8 @@ async fn work<A: Authority, G: Gateway>(
         let outcome = courier.deliver(lease, taken).await;
         tally.count(outcome);
         match outcome {
-            Outcome::Failed | Outcome::Retry | Outcome::Sent | Outcome::Waiting => progress = true,
+            Outcome::Sent => sent = true,
+            Outcome::Failed | Outcome::Retry | Outcome::Waiting => told = true,
             Outcome::LeaseLost | Outcome::Refused => {}
             Outcome::Resting => rested = true,
             Outcome::Trouble => {
@@ -184,12 +189,16 @@ async fn work<A: Authority, G: Gateway>(
             Outcome::Unreported => return Round::Trouble,
         }
     }
-    if progress && rested {
+    if (sent || told) && rested {
         tally.trouble = tally.trouble.saturating_add(1);
     }
     // All lost, refused or handed back: every gateway is down, a clock is wrong, leases are too short, or the two
     // sides differ in version. No hurry.
-    if progress { Round::Worked } else { Round::Trouble }
+    match (sent, told) {
+        (true, _) => Round::Worked,
+        (false, true) => Round::Fruitless,
+        (false, false) => Round::Trouble,
+    }
 }
 
 /// Reports what will not be tried now. Ends at the first report that is not taken: those leases end by themselves.

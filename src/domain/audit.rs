@@ -74,6 +74,9 @@ pub enum Kind {
     /// Courier: not now; `reason` and `until` say more.
     #[serde(rename = "lease.waiting")]
     LeaseWaiting,
+    /// Courier: so many events of leases that came to nothing were not written, since there were too many of them.
+    #[serde(rename = "leases.unwritten")]
+    LeasesUnwritten,
     /// The log itself was read.
     #[serde(rename = "audit.read")]
     AuditRead,

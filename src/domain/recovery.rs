@@ -261,6 +261,7 @@ impl Gap {
             | Kind::LeaseEnded
             | Kind::LeaseRefused
             | Kind::LeaseWaiting
+            | Kind::LeasesUnwritten
             | Kind::DeliveryCancelled
             | Kind::DeliveryLeased
             | Kind::DeliveryQueued

@@ -18,3 +18,4 @@ mod kept;
 mod relay;
 mod rounds;
 mod sms;
+mod vain;

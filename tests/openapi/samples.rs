@@ -33,8 +33,9 @@ pub(crate) const CARD_STATES: [State; 4] = [
     State::Held { activated_at_ms: None },
     State::Revoked { activated_at_ms: None, revoked_at_ms: 1, reason: Reason::Lost },
 ];
-pub(crate) const KINDS: [Kind; 30] = [
+pub(crate) const KINDS: [Kind; 31] = [
     Kind::AuthorityRefused,
+    Kind::LeasesUnwritten,
     Kind::StoreGoneBack,
     Kind::ContactNotified,
     Kind::CourierStarted,
@@ -110,7 +111,7 @@ const fn _lists_are_complete(
         Kind::CodesReprinted | Kind::DeliveryCancelled | Kind::DeliveryLeased | Kind::DeliveryLookedUp => {}
         Kind::DeliveryQueued | Kind::DeliveryReported | Kind::RequestRefused | Kind::RequestReplayed => {}
         Kind::PolicyActivated | Kind::PolicyRefused => {}
-        Kind::AuthorityRefused => {}
+        Kind::AuthorityRefused | Kind::LeasesUnwritten => {}
         Kind::StoreBackedUp | Kind::StoreGoneBack | Kind::StoreRecovered => {}
         Kind::OperationsUnaccounted
         | Kind::ServiceStarted

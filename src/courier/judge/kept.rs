@@ -1,7 +1,7 @@
 //! The authority's newest checkpoint, kept by the courier (I13): what it has seen of the authority's log, it does not
 //! unlearn. A lease whose checkpoint does not follow it is not touched.
 
-use super::{Judge, unwritten};
+use super::{Judge, quiet::Vain, unwritten};
 use crate::{
     courier::setback::Setback,
     domain::{
@@ -70,10 +70,12 @@ impl Judge {
         why: &(dyn std::error::Error + Sync),
     ) -> Result<(), Setback> {
         tracing::error!(reason, "ALARM: nothing is taken from this authority: {why}");
-        let mut event = self.own_event(Kind::AuthorityRefused, Outcome::Refused);
-        event.detail =
-            vec![("reason", reason.to_owned()), ("why", why.to_string().chars().take(400).collect())];
-        self.commit(Unit { ops: Vec::new(), events: vec![event] }).await?;
+        if self.writes(Vain::Refused) {
+            let mut event = self.own_event(Kind::AuthorityRefused, Outcome::Refused);
+            event.detail =
+                vec![("reason", reason.to_owned()), ("why", why.to_string().chars().take(400).collect())];
+            self.commit(Unit { ops: Vec::new(), events: vec![event] }).await?;
+        }
         Err(Setback::Trouble(format!("the authority's checkpoint is refused: {reason}")))
     }
 }

@@ -88,6 +88,8 @@ pub(super) struct Counters {
     pub(super) contact: Window,
     /// Of the courier.
     pub(super) all: Window,
+    /// Of messages that were admitted before, and not taken by a gateway: they say nothing new, and cost only space.
+    pub(super) again: Window,
 }
 
 /// What follows.
@@ -100,7 +102,7 @@ pub(super) enum Decision {
     },
     /// A limit is reached.
     Over {
-        /// `card`, `contact` or `all`.
+        /// `card`, `contact`, `all` or `again`.
         limit: &'static str,
         /// Which span, and until when.
         full: Full,
@@ -160,7 +162,12 @@ impl Memory {
             Some(_) => returned = self.change.take().is_some(),
             None => {}
         }
-        if self.counted != Some(asked.message) {
+        if self.counted == Some(asked.message) {
+            if let Err(full) = counters.again.room(limits.all, now_ms) {
+                return Decision::Over { limit: "again", full };
+            }
+            counters.again.add(now_ms);
+        } else {
             if let Err(over) = self.count(counters, limits, now_ms) {
                 return over;
             }
@@ -223,7 +230,10 @@ mod tests {
 
     impl Desk {
         fn new() -> Self {
-            Self(Memory::default(), Counters { contact: Window::default(), all: Window::default() })
+            Self(
+                Memory::default(),
+                Counters { contact: Window::default(), all: Window::default(), again: Window::default() },
+            )
         }
 
         fn ask(&mut self, contact: u8, message: u8, now_ms: u64) -> Decision {
@@ -310,6 +320,29 @@ mod tests {
         desk.sent(1, 2, T);
         let Decision::Over { limit, full } = desk.ask(1, 1, T) else { panic!("a fourth message") };
         assert_eq!((limit, full.span), ("card", "hour"));
+    }
+
+    #[test]
+    fn repetitions_have_a_limit_of_their_own_and_use_no_other_up() {
+        let mut desk = Desk::new();
+        desk.ask(1, 1, T);
+        for _ in 0..LIMITS.all.hour {
+            assert_eq!(desk.ask(1, 1, T), Decision::Admit { returned: false });
+            desk.0.end(Ended::NotSent);
+        }
+        assert!(matches!(desk.ask(1, 1, T), Decision::Over { limit: "again", .. }));
+        assert_eq!(desk.ask(1, 2, T), Decision::Admit { returned: false });
+    }
+
+    #[test]
+    fn what_is_over_a_limit_leaves_no_trace_of_a_card_never_seen() {
+        let mut desk = Desk::new();
+        for message in 0..5 {
+            desk.sent(1, message, T);
+            desk.0 = Memory::default();
+        }
+        assert!(matches!(desk.ask(1, 9, T), Decision::Over { limit: "contact", .. }));
+        assert_eq!(desk.0, Memory::default());
     }
 
     #[test]

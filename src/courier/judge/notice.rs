@@ -36,12 +36,15 @@ struct Notice {
     next_ms: u64,
     /// The end of the waiting time: later it is of no use.
     until_ms: u64,
+    /// That it could not be sent is in the log: it is not said again each time.
+    #[serde(default)]
+    failed: bool,
 }
 
 /// Queues the notice of a change; it takes the place of an older one of the card.
 pub(super) fn queue(lease: &Lease, former: &Known, until_ms: u64, now_ms: u64) -> Result<Op, Setback> {
-    let notice =
-        Notice { sealed: former.sealed.clone(), delivery: lease.delivery, next_ms: now_ms, until_ms };
+    let (sealed, delivery) = (former.sealed.clone(), lease.delivery);
+    let notice = Notice { sealed, delivery, next_ms: now_ms, until_ms, failed: false };
     put(Space::CourierNotice, lease.card.bytes(), &notice, Expect::Any)
 }
 
@@ -98,22 +101,24 @@ impl Judge {
         let mut detail = vec![("delivery", notice.delivery.to_string())];
         let key = card.bytes().to_vec();
         let delete = Op::Delete { space: Space::CourierNotice, key, expect };
-        let (op, outcome) = match sent {
-            Ok(()) => (delete, Outcome::Done),
+        let (op, outcome, written) = match sent {
+            Ok(()) => (delete, Outcome::Done, true),
             Err(setback) => {
                 tracing::error!(%card, %setback, "ALARM: a former contact is not told of a change");
                 detail.push(("reason", setback.to_string()));
                 notice.next_ms = now_ms.saturating_add(AGAIN_MS);
                 let is_final = matches!(setback, Setback::Failed(_)) || notice.next_ms >= notice.until_ms;
+                let written = is_final || !notice.failed;
+                notice.failed = true;
                 let again = put(Space::CourierNotice, card.bytes(), &notice, expect)?;
-                (if is_final { delete } else { again }, Outcome::Refused)
+                (if is_final { delete } else { again }, Outcome::Refused, written)
             }
         };
         let mut event = self.own_event(Kind::ContactNotified, outcome);
         event.card = Some(*card.bytes());
         event.request = RequestId::new(*notice.delivery.bytes());
         event.detail = detail;
-        self.commit(Unit { ops: vec![op], events: vec![event] }).await
+        self.commit(Unit { ops: vec![op], events: written.then_some(event).into_iter().collect() }).await
     }
 
     async fn send_notice<G: Gateway>(
