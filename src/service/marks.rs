@@ -13,7 +13,7 @@ use crate::{
     domain::{
         audit::Head,
         checkpoint::{self, Checkpoint, Claim},
-        going_back::{self, Now},
+        going_back::{self, GoneBack, Now},
     },
     hsm::Place,
     policy::Policy,
@@ -70,11 +70,6 @@ impl Marks {
         Checkpoint::open(text, &self.audit_key)
     }
 
-    /// The newest of these texts that the audit key has signed.
-    pub(super) fn newest_of(&self, texts: &[String]) -> Option<Checkpoint> {
-        going_back::newest(texts.iter().map(String::as_str), &self.audit_key)
-    }
-
     /// What the token holds: the newest mark and its place; nothing on a token that never had one.
     pub(super) fn newest(&self, marks: &crate::hsm::Marks) -> Result<Option<(Checkpoint, Place)>, Error> {
         let mut newest: Option<(Checkpoint, Place)> = None;
@@ -110,12 +105,11 @@ impl Service {
         if kept.is_none() && head != Head::EMPTY {
             return Err(Error::NoMark("it never had a checkpoint, and the store has a history".into()));
         }
-        let witnessed = self.witnessed(kept.is_none()).await?;
-        let known =
-            kept.iter().map(|(mark, _)| mark).chain(&witnessed).max_by_key(|known| known.age()).cloned();
-        if let Some(known) = &known {
-            let now = self.now(&policy)?;
-            going_back::compare(known, &now, self.hash_at(known.head.seq)?)?;
+        let mut all = self.witnessed(kept.is_none()).await?;
+        all.extend(kept.iter().map(|(mark, _)| mark.clone()));
+        let (known, refused) = self.compare_all(all, &self.now(&policy)?, going_back::compare)?;
+        if let Some(gone_back) = refused {
+            return Err(gone_back.into());
         }
         if let Some((mark, place)) = kept {
             self.marks.spare(place, mark.head.seq).await;
@@ -125,6 +119,27 @@ impl Service {
             self.checkpoint().await?;
         }
         Ok(known)
+    }
+
+    /// Compares with all that is known, the newest first: that may be of a branch that an older one is not of, and then
+    /// the older one counts. Answers the one that refuses, or the newest.
+    pub(super) fn compare_all(
+        &self,
+        mut all: Vec<Checkpoint>,
+        now: &Now<'_>,
+        compare: impl Fn(&Checkpoint, &Now<'_>, Option<[u8; 32]>) -> Result<(), GoneBack>,
+    ) -> Result<(Option<Checkpoint>, Option<GoneBack>), Error> {
+        all.sort_by_key(|known| std::cmp::Reverse(known.age()));
+        for (index, known) in all.iter().enumerate() {
+            // Beside a newer one, one from before a recovery says nothing.
+            if index > 0 && known.recoveries < now.recoveries {
+                continue;
+            }
+            if let Err(gone_back) = compare(known, now, self.hash_at(known.head.seq)?) {
+                return Ok((Some(known.clone()), Some(gone_back)));
+            }
+        }
+        Ok((all.into_iter().next(), None))
     }
 
     /// Where store and policy set stand.
@@ -174,7 +189,7 @@ impl Service {
     }
 
     /// Has the token vouch for nothing but this checkpoint: a start over this store is refused from now on. The
-    /// log is known to have gone back before: nobody signs in between.
+    /// log is known to have gone back before: nothing that is signed in between is committed or kept.
     pub(super) async fn leave_mark(&self, text: &str) -> Result<(), Error> {
         for _both in Place::ALL {
             let turn = self.hsm.mark_turn(&self.marks.turn).await?;
@@ -200,7 +215,6 @@ impl Service {
 
     async fn sign_and_keep(&self) -> Result<(String, u64), Error> {
         let turn = self.hsm.mark_turn(&self.marks.turn).await?;
-        self.refuse_if_gone_back()?;
         let head = self.store.head();
         let signed = self.sign_head(head).await?;
         let value = signed.clone().into_bytes();

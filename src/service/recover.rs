@@ -110,17 +110,14 @@ impl Service {
             Ok(texts) => witnesses.extend(texts.into_iter().filter_map(|(_, text)| text)),
             Err(error) => tracing::warn!("{error}"),
         }
-        let witness = service.marks.newest_of(&witnesses);
-        let known = kept.map(|(mark, _)| mark).into_iter().chain(witness).max_by_key(Checkpoint::age);
+        let mut all: Vec<_> = witnesses.iter().filter_map(|text| service.marks.open(text).ok()).collect();
+        all.extend(kept.map(|(mark, _)| mark));
         let policy = service.policy();
         let now = service.now(&policy)?;
-        let refused = match &known {
-            None => None,
-            Some(known) => {
-                going_back::compare_policy(known, &now)?;
-                going_back::compare_store(known, &now, service.hash_at(known.head.seq)?).err()
-            }
-        };
+        let (known, refused) = service.compare_all(all, &now, going_back::compare_store)?;
+        if let Some(known) = &known {
+            going_back::compare_policy(known, &now)?;
+        }
         // Its officers order the recovery.
         service.admit(&policy, known.as_ref())?;
         let standing = Standing { store: now.head, recoveries: now.recoveries, known, refused };

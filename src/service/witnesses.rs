@@ -134,10 +134,10 @@ impl Witnesses {
 }
 
 impl Service {
-    /// The newest checkpoint of the witnesses. One that has none is refused unless the log is new: otherwise to remove
+    /// The checkpoints of the witnesses. One that has none is refused unless the log is new: otherwise to remove
     /// what it keeps would be a way back.
-    pub(super) async fn witnessed(&self, is_new: bool) -> Result<Option<Checkpoint>, Error> {
-        let mut newest: Option<Checkpoint> = None;
+    pub(super) async fn witnessed(&self, is_new: bool) -> Result<Vec<Checkpoint>, Error> {
+        let mut all = Vec::new();
         for (name, text) in self.witnesses.read().await? {
             let Some(text) = text else {
                 if is_new {
@@ -147,12 +147,14 @@ impl Service {
                     "the witness ({name}) keeps no checkpoint, and the log is not new: put its newest checkpoint there"
                 )));
             };
-            let found = self.marks.newest_of(&[text]).ok_or_else(|| {
-                Error::Witness(format!("what the witness ({name}) keeps was not signed by the audit key"))
+            let found = self.marks.open(&text).map_err(|error| {
+                Error::Witness(format!(
+                    "what the witness ({name}) keeps was not signed by the audit key: {error}"
+                ))
             })?;
-            newest = newest.into_iter().chain([found]).max_by_key(Checkpoint::age);
+            all.push(found);
         }
-        Ok(newest)
+        Ok(all)
     }
 
     /// Tells every witness of the newest checkpoint, now.

@@ -23,7 +23,7 @@ async fn given(w: &World, kept: Option<&str>) -> String {
 }
 
 /// A checkpoint under the key of this token.
-fn signed(token: &SoftHsm, log: &str, seq: u64, recoveries: u64) -> String {
+pub(crate) fn signed(token: &SoftHsm, log: &str, seq: u64, recoveries: u64) -> String {
     let head = Head { seq, hash: [7; 32] };
     let text = checkpoint::text(&Claim { log, head, policy: "aa", sequence: 1, recoveries, at_ms: NOW_MS });
     let signature = token.tokens(1).remove(0).sign(&checkpoint::digest(&text)).unwrap();

@@ -9,12 +9,12 @@ use sigillo::{
     domain::going_back::GoneBack,
     hsm::Place,
     service::{Error, Service, Verdict},
-    store::memory::Memory,
+    store::{Space, memory::Memory},
     witness::{Answer, Fault, FileWitness, Witness},
 };
 use tokio::sync::Semaphore;
 
-use crate::{rules::LAZIO, world::World};
+use crate::{presented::signed, rules::LAZIO, world::World};
 
 /// A witness in memory, with faults on demand.
 struct Notary {
@@ -131,6 +131,56 @@ async fn an_older_witness_does_not_speak_for_an_older_store() {
     w.restart().await;
     assert_eq!(notary.kept(), *notary.given.lock().unwrap().last().unwrap());
     assert_eq!(w.service.behind_witnesses().next().unwrap().waiting.as_millis(), 0);
+}
+
+/// The witness was put back with store and token, and vouches for the longer branch since; the token has the courier's
+/// checkpoint, of the right one.
+#[tokio::test]
+async fn a_witness_of_a_longer_branch_does_not_hide_the_right_one() {
+    let notary = Notary::new();
+    let mut w = world(&notary).await;
+    let who = w.citizen(LAZIO).await;
+    let yesterday = mark(&w.service).await;
+    let (store, token) = (w.memory.copy(), w.token.marks());
+    w.desk.verify(&who.card, "00000000", "w").await.unwrap();
+    let right = mark(&w.service).await;
+
+    w.memory = store;
+    for (place, text) in Place::ALL.into_iter().zip(token) {
+        w.token.tamper_mark(place, text);
+    }
+    *notary.kept.lock().unwrap() = Some(yesterday);
+    w.restart().await;
+    for n in 0..9 {
+        w.desk.verify(&who.card, &who.cip, &format!("v{n}")).await.unwrap();
+    }
+    mark(&w.service).await;
+    let refused = w.post.lease_with(1, Some(&right)).await.unwrap_err();
+    assert!(matches!(refused, Error::GoneBack(GoneBack::Forked { .. })), "{refused}");
+    let refused = w.try_restart().await.unwrap_err();
+    assert!(matches!(refused, Error::GoneBack(GoneBack::Forked { .. })), "{refused}");
+    let (_, standing) = Service::for_recovery(w.parts().await, &[]).await.unwrap();
+    assert!(
+        right.contains(&hex::encode(standing.known.unwrap().head.hash)),
+        "the gap is that of the right branch"
+    );
+    assert!(matches!(standing.refused, Some(GoneBack::Forked { .. })));
+}
+
+/// What a witness keeps from before a recovery may be of the branch that the officers ended.
+#[tokio::test]
+async fn a_witness_from_before_a_recovery_says_nothing_beside_a_token_from_after_it() {
+    let notary = Notary::new();
+    let mut w = world(&notary).await;
+    w.memory.tamper(Space::Checkpoint, b"recoveries", Some(&1_u64.to_be_bytes()));
+    mark(&w.service).await;
+    let ended = signed(&w.token, "test", 900_000, 0);
+    *notary.kept.lock().unwrap() = Some(ended);
+    w.restart().await;
+    let ahead = signed(&w.token, "test", 1, 2);
+    *notary.kept.lock().unwrap() = Some(ahead);
+    let refused = w.try_restart().await.unwrap_err();
+    assert!(matches!(refused, Error::GoneBack(GoneBack::Recovered { recoveries: 1, known: 2 })), "{refused}");
 }
 
 #[tokio::test]
