@@ -80,7 +80,8 @@ async fn what_was_done_is_counted() {
     }
     assert!((failed(&seen) - 1.0).abs() < 0.5, "{seen:#?}");
     assert!(seen["sigillo_connections_open"] >= 1.0 && seen["sigillo_store_units_total"] >= 1.0);
-    for row in TABLE {
+    // The witnesses' are there where there are witnesses: tests/api/witness.rs.
+    for row in TABLE.iter().filter(|row| row.labels != ["witness"]) {
         assert!(seen.keys().any(|name| name.starts_with(row.name)), "{} is missing", row.name);
     }
     let text = home.internal("/metrics").await.1;
