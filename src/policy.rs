@@ -5,21 +5,27 @@
 //! only this module can make.
 
 mod callers;
+mod decide;
 mod directory;
 mod load;
 mod officers;
+mod operators;
 mod parameters;
 mod permit;
+mod rules;
 mod trust;
 
 use std::{collections::BTreeMap, sync::Arc};
 
 pub use callers::Caller;
+pub use decide::{CardFacts, Decision, Question};
 pub use directory::Directory;
 pub use load::{BadPolicy, MARKER};
 pub(crate) use officers::officer_key;
+pub use operators::{Operators, Profile};
 pub use parameters::{DeliveryRules, Parameters, VerificationRules};
-pub use permit::{Act, Action, Permit, act};
+pub use permit::{Act, Action, CardPermit, Permit, Refused, act};
+pub use rules::{OPERATORS_ACTIONS, Rule};
 
 use crate::{
     auth::cns::Trust,
@@ -35,12 +41,16 @@ use crate::{
 #[derive(Debug)]
 pub struct Policy {
     callers: Vec<Caller>,
+    digest: Arc<str>,
+    kept: decide::Kept,
     officers: Officers,
+    operators: Operators,
     parameters: Parameters,
+    rules: rules::Rules,
+    signatures: Vec<Signature>,
     templates: BTreeMap<TemplateId, Template>,
     trust: Arc<Trust>,
-    digest: Arc<str>,
-    signatures: Vec<Signature>,
+    types: decide::Types,
 }
 
 impl Policy {
@@ -63,6 +73,16 @@ impl Policy {
     /// The security officers.
     pub const fn officers(&self) -> &Officers {
         &self.officers
+    }
+
+    /// The operators.
+    pub const fn operators(&self) -> &Operators {
+        &self.operators
+    }
+
+    /// Every rule, in the order of files and lines.
+    pub fn rules(&self) -> impl Iterator<Item = &Rule> {
+        self.rules.iter()
     }
 
     /// Limits and periods.
@@ -89,6 +109,11 @@ impl Policy {
     pub fn default_template(&self) -> &Template {
         #[expect(clippy::expect_used, reason = "`Policy::load` checks that every chosen template is there")]
         self.templates.get(self.parameters.default_template()).expect("checked at load")
+    }
+
+    /// The caller with this name.
+    pub fn caller_named(&self, name: &str) -> Option<&Caller> {
+        self.callers.iter().find(|caller| **caller.name() == *name)
     }
 
     /// The caller with this client certificate (SHA-256 of its DER encoding).

@@ -19,12 +19,12 @@ use tokio::sync::Semaphore;
 use crate::{
     auth::{Peer, cns::Validator},
     clock::Clock,
-    domain::id::RequestId,
+    domain::{date::CivilDate, id::RequestId},
     http::{self, Body, Handler, Limits, Problem},
     metrics::Metrics,
-    policy::{Act, Permit},
+    policy::{Act, Permit, Policy, Refused},
     secret::SecretBytes,
-    service::{Call, Service},
+    service::{Call, Operator, Service},
 };
 
 /// The application behind the listener.
@@ -116,36 +116,39 @@ impl App {
         Self { backups, batches, clock, limits, metrics, operators, service }
     }
 
-    /// The permit of the caller behind this certificate, or the refusal.
-    fn permit<A: Act>(&self, arrived: &Arrived) -> Result<Permit<A>, Problem> {
+    /// The permit of the caller behind this certificate, with the operator whom `who` finds under the same policy; or the
+    /// refusal. Nobody is looked for on behalf of a caller who may not ask at all.
+    fn permit<A: Act>(
+        &self,
+        arrived: &Arrived,
+        who: impl FnOnce(&Policy) -> Result<Option<Operator>, Problem>,
+    ) -> Result<(Permit<A>, Option<Operator>), Problem> {
         let policy = self.service.policy();
-        let caller = policy.caller(&arrived.peer.fingerprint);
-        if let Some(caller) = caller {
-            operator::not_forged(caller, arrived.request.headers())?;
+        let caller = policy.caller(&arrived.peer.fingerprint).ok_or_else(|| {
+            let title = "The policy does not know this certificate";
+            Problem::new(StatusCode::FORBIDDEN, "unknown_caller", title)
+        })?;
+        operator::not_forged(caller, arrived.request.headers())?;
+        if !caller.may(A::ACTION) {
+            return Err(problems::of_refused(&Refused::Caller));
         }
-        if let Some(permit) = caller.and_then(|caller| policy.permit::<A>(caller)) {
-            return Ok(permit);
-        }
-        let (code, title) = if caller.is_some() {
-            ("not_allowed", "The policy does not allow this caller this operation")
-        } else {
-            ("unknown_caller", "The policy does not know this certificate")
-        };
-        Err(Problem::new(StatusCode::FORBIDDEN, code, title))
+        let operator = who(&policy)?;
+        let at = CivilDate::moment_in_italy(self.clock.now_ms()).ok_or_else(Problem::unavailable)?;
+        let permit = policy.permit::<A>(caller, operator.as_ref().map(Operator::tax_code), at);
+        Ok((permit.map_err(|refused| problems::of_refused(&refused))?, operator))
     }
 
     /// A permitted call with its JSON body.
     async fn call<A: Act>(&self, arrived: Arrived) -> Result<Call<A>, Problem> {
-        let permit = self.permit(&arrived)?;
+        let (permit, operator) = self.permit(&arrived, |policy| self.operator(policy, &arrived))?;
         let key = read::idempotency_key(arrived.request.headers())?;
-        let operator = self.operator(permit.policy(), &arrived)?;
         let (_, body) = http::read(arrived.request, http::MediaType::Json, self.limits.body()).await?;
         Ok(Call { permit, request: arrived.id, key, operator, body })
     }
 
     /// A permitted call that has no body.
     fn bare<A: Act>(&self, arrived: &Arrived) -> Result<Call<A>, Problem> {
-        let permit = self.permit(arrived)?;
+        let (permit, _) = self.permit(arrived, |_| Ok(None))?;
         let body = SecretBytes::new(Vec::new());
         Ok(Call { permit, request: arrived.id, key: None, operator: None, body })
     }
@@ -163,7 +166,10 @@ impl App {
             other => return other,
         };
         let caller = self.service.policy().caller(certificate).map(|caller| caller.name().to_string());
-        let recorded = self.service.refused(id, caller, certificate, route.name(), problem.code()).await;
+        let recorded = self
+            .service
+            .refused(id, caller, certificate, route.name(), problem.code(), rule_of(&problem))
+            .await;
         recorded.map_err(|e| problems::of(&e, id))?;
         Err(problem)
     }
@@ -188,11 +194,16 @@ impl App {
     }
 }
 
+/// The rules that refused, where rules did.
+fn rule_of(problem: &Problem) -> Option<String> {
+    (problem.code() == "operator_not_allowed").then(|| problem.detail_text().unwrap_or_default().to_owned())
+}
+
 /// Whether a refusal is recorded here: the policy's, and those for what the request says. What the service refuses by
 /// the state of a card it has recorded itself.
 fn is_recorded_here(route: Route, problem: &Problem) -> bool {
     match problem.status() {
-        StatusCode::FORBIDDEN if problem.code() == "own_card" => false,
+        StatusCode::FORBIDDEN if matches!(problem.code(), "not_allowed_on_card" | "own_card") => false,
         StatusCode::CONFLICT if route == Route::PolicyReload => false,
         StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => false,
         StatusCode::CONFLICT => route == Route::Reports,

@@ -171,7 +171,8 @@ impl Service {
     }
 
     /// Records a request that was refused before it reached an operation: by the policy, or for what it says. `caller`
-    /// is nothing for a certificate that the policy does not know, `reason` the code of the problem.
+    /// is nothing for a certificate that the policy does not know, `reason` the code of the problem, `rule` the policy's
+    /// rules that refused, where some did.
     pub async fn refused(
         &self,
         request: RequestId,
@@ -179,12 +180,14 @@ impl Service {
         certificate: &[u8; 32],
         operation: &'static str,
         reason: &'static str,
+        rule: Option<String>,
     ) -> Result<(), Error> {
-        let detail = vec![
+        let mut detail = vec![
             ("reason", reason.to_owned()),
             ("operation", operation.to_owned()),
             ("certificate", hex::encode(certificate)),
         ];
+        detail.extend(rule.map(|named| ("rule", named)));
         let event = self.own_event(evidence::Kind::RequestRefused, evidence::Outcome::Refused)?;
         self.record(evidence::Event { caller: caller.unwrap_or_default(), request, detail, ..event }).await
     }

@@ -1,5 +1,17 @@
 //! Policy sets: the shipped one is accepted, and each kind of mistake is refused with file, line and reason.
-#![expect(clippy::unwrap_used, reason = "a failed test panics")]
+#![expect(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a failed test panics"
+)]
+
+#[path = "policy/commands.rs"]
+mod commands;
+#[path = "policy/rules.rs"]
+mod rules;
 
 use std::{
     fs,

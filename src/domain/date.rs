@@ -17,6 +17,17 @@ pub struct BadDate;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CivilDate(Date);
 
+/// A moment by the calendar and clock in Italy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// The day.
+    pub date: CivilDate,
+    /// Minutes since midnight, 0 to 1439.
+    pub minute: i64,
+    /// 1 for Monday to 7 for Sunday.
+    pub weekday: i64,
+}
+
 impl CivilDate {
     /// A day, if there is one of these numbers.
     pub fn new(year: u16, month: u8, day: u8) -> Option<Self> {
@@ -31,13 +42,17 @@ impl CivilDate {
     /// of March to the last of October, at 01:00 UTC. Written out here so that no time zone database can be missing
     /// or old. Days before 1996 ended at other hours; nothing here is that old.
     pub fn in_italy(at_ms: u64) -> Option<Self> {
-        let at = Timestamp::from_millisecond(i64::try_from(at_ms).ok()?).ok()?;
-        let utc = Offset::UTC.to_datetime(at);
-        let summer = change_day(utc.year(), 3)?.to_datetime(time(1, 0, 0, 0))
-            ..change_day(utc.year(), 10)?.to_datetime(time(1, 0, 0, 0));
-        let hours = if summer.contains(&utc) { 2 } else { 1 };
-        let local = utc.checked_add(hours.hours()).ok()?;
-        Some(Self(local.date()))
+        in_italy(at_ms).map(|local| Self(local.date()))
+    }
+
+    /// The moment in Italy, as rules of the policy look at it; nothing after year 9999.
+    pub fn moment_in_italy(at_ms: u64) -> Option<Moment> {
+        let local = in_italy(at_ms)?;
+        Some(Moment {
+            date: Self(local.date()),
+            minute: i64::from(local.hour()).saturating_mul(60).saturating_add(i64::from(local.minute())),
+            weekday: Self(local.date()).weekday(),
+        })
     }
 
     /// Whether a card with this last day is no longer valid on `today`.
@@ -50,11 +65,26 @@ impl CivilDate {
         format!("{:02}/{:02}/{:04}", self.0.day(), self.0.month(), self.0.year())
     }
 
+    /// 1 for Monday to 7 for Sunday.
+    pub fn weekday(self) -> i64 {
+        i64::from(self.0.weekday().to_monday_one_offset())
+    }
+
     /// Year, month and day as numbers.
     pub fn numbers(self) -> (u16, u8, u8) {
         let of = |n: i8| u8::try_from(n).unwrap_or(0);
         (u16::try_from(self.0.year()).unwrap_or(0), of(self.0.month()), of(self.0.day()))
     }
+}
+
+/// Date and time in Italy; see [`CivilDate::in_italy`].
+fn in_italy(at_ms: u64) -> Option<jiff::civil::DateTime> {
+    let at = Timestamp::from_millisecond(i64::try_from(at_ms).ok()?).ok()?;
+    let utc = Offset::UTC.to_datetime(at);
+    let summer = change_day(utc.year(), 3)?.to_datetime(time(1, 0, 0, 0))
+        ..change_day(utc.year(), 10)?.to_datetime(time(1, 0, 0, 0));
+    let hours = if summer.contains(&utc) { 2 } else { 1 };
+    utc.checked_add(hours.hours()).ok()
 }
 
 /// Last Sunday of a month of 31 days.

@@ -69,6 +69,11 @@ impl Problem {
         self
     }
 
+    /// What is said about this case, if anything.
+    pub fn detail_text(&self) -> Option<&str> {
+        self.detail.as_deref()
+    }
+
     /// HTTP status.
     pub const fn status(&self) -> StatusCode {
         self.status

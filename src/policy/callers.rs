@@ -47,7 +47,8 @@ impl Caller {
         self.fingerprint == *fingerprint
     }
 
-    pub(super) fn may(&self, action: Action) -> bool {
+    /// Whether `callers.toml` lists this action for it.
+    pub fn may(&self, action: Action) -> bool {
         self.actions.contains(&action)
     }
 }

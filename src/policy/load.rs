@@ -10,7 +10,16 @@ use std::{
 use aws_lc_rs::digest::{Context, SHA256};
 use serde::de::DeserializeOwned;
 
-use super::{Policy, callers::RawCallers, officers::RawOfficers, parameters::RawParameters, trust::RawTrust};
+use super::{
+    Policy,
+    callers::RawCallers,
+    decide::{Kept, Types},
+    officers::RawOfficers,
+    operators::RawOperators,
+    parameters::RawParameters,
+    rules::Rules,
+    trust::RawTrust,
+};
 use crate::domain::{
     officers::Signature,
     template::{RawTemplate, Template, TemplateId},
@@ -35,9 +44,17 @@ fn bad(file: &Path, reason: impl Into<String>) -> BadPolicy {
 /// Where signatures lie.
 const SIGNATURES: &str = "signatures/";
 
-struct File {
-    path: PathBuf,
-    text: String,
+/// A file of a set.
+pub(super) struct File {
+    pub(super) path: PathBuf,
+    pub(super) text: String,
+}
+
+impl File {
+    /// The line, from 1, that holds the byte at `offset`.
+    pub(super) fn line_at(&self, offset: usize) -> usize {
+        self.text.bytes().take(offset).filter(|b| *b == b'\n').count().saturating_add(1)
+    }
 }
 
 /// Lies in a directory while its set is being replaced.
@@ -117,18 +134,26 @@ pub(super) fn digest(directory: &Path) -> Result<String, BadPolicy> {
 fn parse<T: DeserializeOwned>(file: &File) -> Result<T, BadPolicy> {
     toml::from_str(&file.text).map_err(|e| BadPolicy {
         file: file.path.clone(),
-        line: e
-            .span()
-            .map(|s| file.text.bytes().take(s.start).filter(|b| *b == b'\n').count().saturating_add(1)),
+        line: e.span().map(|s| file.line_at(s.start)),
         reason: e.message().to_owned(),
+    })
+}
+
+/// Whether a file holds rules, what they may look at, or what they are expected to decide.
+fn is_of_rules(name: &str) -> bool {
+    name.strip_prefix("rules/").is_some_and(|name| {
+        matches!(name, "schema.cedarschema" | "expected.toml") || name.ends_with(".cedar")
     })
 }
 
 fn templates(files: &BTreeMap<String, File>) -> Result<BTreeMap<TemplateId, Template>, BadPolicy> {
     let mut templates = BTreeMap::new();
     for (name, file) in files {
-        if matches!(name.as_str(), "authority.toml" | "callers.toml" | "officers.toml" | "trust.toml")
-            || name.ends_with(".md")
+        if matches!(
+            name.as_str(),
+            "authority.toml" | "callers.toml" | "officers.toml" | "operators.toml" | "trust.toml"
+        ) || name.ends_with(".md")
+            || is_of_rules(name)
         {
             continue;
         }
@@ -176,7 +201,27 @@ impl Policy {
         let officers = parse::<RawOfficers>(at)?.validate().map_err(|e| bad(&at.path, e))?;
         let at = file("trust.toml")?;
         let trust = parse::<RawTrust>(at)?.validate().map_err(|e| bad(&at.path, e))?;
-        let digest = Arc::from(digest_of(&files));
-        Ok(Self { callers, officers, parameters, templates, trust, digest, signatures })
+        let at = file("operators.toml")?;
+        let operators = parse::<RawOperators>(at)?.validate().map_err(|e| BadPolicy {
+            file: at.path.clone(),
+            line: Some(at.line_at(e.offset)),
+            reason: e.reason,
+        })?;
+        // The rules' own messages name this file, which is missed before any rule is read.
+        file("rules/schema.cedarschema")?;
+        let rules = Rules::load(&files, &operators, at, &callers)?;
+        Ok(Self {
+            callers,
+            digest: Arc::from(digest_of(&files)),
+            kept: Kept::default(),
+            officers,
+            operators,
+            parameters,
+            rules,
+            signatures,
+            templates,
+            trust,
+            types: Types::new().map_err(|e| bad(directory, e))?,
+        })
     }
 }

@@ -14,6 +14,7 @@ pub(super) struct RawParameters {
     verification: RawVerification,
     idempotency: RawIdempotency,
     delivery: RawDelivery,
+    guess: RawGuess,
     reprint: RawReasons,
     revocation: RawReasons,
     templates: RawChoice,
@@ -41,6 +42,12 @@ struct RawDelivery {
     attempts: u32,
     back_off_first_s: u64,
     back_off_most_s: u64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawGuess {
+    warn_above_ppm: u32,
 }
 
 #[derive(Debug, Deserialize)]
@@ -98,6 +105,8 @@ pub struct Parameters {
     pub verification: VerificationRules,
     /// How second parts are delivered.
     pub delivery: DeliveryRules,
+    /// Chance of a guess, in millions, above which `sigillo policy check` warns.
+    pub warn_above_ppm: u32,
     /// How long an idempotency key is remembered, milliseconds.
     pub idempotency_keep_ms: u64,
     channels: Vec<Channel>,
@@ -186,8 +195,16 @@ fn revocation_reasons(list: Vec<String>) -> Result<Vec<String>, String> {
 impl RawParameters {
     /// Checks every number; the error is a sentence without the file's name.
     pub(super) fn validate(self) -> Result<Parameters, String> {
-        let Self { sequence, verification: v, idempotency, delivery: d, reprint, revocation, templates } =
-            self;
+        let Self {
+            sequence,
+            verification: v,
+            idempotency,
+            delivery: d,
+            guess,
+            reprint,
+            revocation,
+            templates,
+        } = self;
         let id = |text: &str| text.parse::<TemplateId>().map_err(|e| format!("template \"{text}\": {e}"));
         let mut by_region = BTreeMap::new();
         for (region, template) in &templates.region {
@@ -195,7 +212,9 @@ impl RawParameters {
             by_region.insert(key, id(template)?);
         }
         let decoys = within("verification.decoys", v.decoys.into(), 16, 1_048_576)?;
+        let warn_above = within("guess.warn_above_ppm", guess.warn_above_ppm.into(), 1, 1_000_000)?;
         Ok(Parameters {
+            warn_above_ppm: u32::try_from(warn_above).unwrap_or(1),
             sequence: within("sequence", sequence, 1, u64::MAX)?,
             verification: VerificationRules {
                 tick: Duration::from_millis(within("verification.tick_ms", v.tick_ms, 1, 1000)?),

@@ -2,7 +2,8 @@
 
 use std::{marker::PhantomData, sync::Arc};
 
-use super::{Caller, Policy};
+use super::{Caller, CardFacts, Decision, Policy, Profile, Question};
+use crate::domain::{date::Moment, tax_code::TaxCode};
 
 macro_rules! actions {
     ($($(#[$doc:meta])* $name:ident = $text:literal)*) => {
@@ -65,12 +66,46 @@ actions! {
     Verify = "verify"
 }
 
-/// The policy in force allows this caller this action, now. Neither copied nor made elsewhere.
+/// The policy in force allows this caller, with this operator, to ask for this action, now. Neither copied nor made
+/// elsewhere. What is done to a card needs a [`CardPermit`] as well.
 #[derive(Debug)]
 pub struct Permit<A> {
-    caller: Arc<str>,
-    policy: Arc<Policy>,
     action: PhantomData<A>,
+    at: Moment,
+    caller: Arc<str>,
+    operator: Option<Arc<Profile>>,
+    policy: Arc<Policy>,
+}
+
+/// The rules allow this action on this card. Made from a [`Permit`] only, with the card as it was found.
+#[derive(Debug)]
+pub struct CardPermit<A>(PhantomData<A>);
+
+/// Why there is no permit.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// `callers.toml` does not allow this caller this action.
+    #[error("the policy does not allow this caller this operation")]
+    Caller,
+    /// An operator must be named.
+    #[error("no operator")]
+    OperatorMissing,
+    /// The rules do not allow it; which of them.
+    #[error("not allowed: {0}")]
+    Rules(String),
+    /// The operator is not listed, or not on this day.
+    #[error("the policy does not list this operator")]
+    UnknownOperator,
+}
+
+impl Refused {
+    /// The rules that decided, or `no rule`.
+    pub fn rule(&self) -> &str {
+        match self {
+            Self::Rules(named) => named,
+            Self::Caller | Self::OperatorMissing | Self::UnknownOperator => "no rule",
+        }
+    }
 }
 
 impl<A> Permit<A> {
@@ -85,13 +120,58 @@ impl<A> Permit<A> {
     }
 }
 
+impl<A: Act> Permit<A> {
+    /// Decides on a card, now that it is known. A refusal names the rules.
+    pub fn on_card(&self, card: CardFacts<'_>) -> Result<CardPermit<A>, Refused> {
+        let operator = self.operator.as_ref().ok_or(Refused::OperatorMissing)?;
+        let decision = self.policy.decide(&Question {
+            action: A::ACTION,
+            operator,
+            front_end: &self.caller,
+            card: Some(card),
+            at: self.at,
+        });
+        allowed(&decision).map(|()| CardPermit(PhantomData))
+    }
+}
+
+fn allowed(decision: &Decision) -> Result<(), Refused> {
+    if decision.allowed { Ok(()) } else { Err(Refused::Rules(decision.named())) }
+}
+
 impl Policy {
-    /// Whether `caller` may do `A`. Looks at the request's sender only, never at a card.
-    pub fn permit<A: Act>(self: &Arc<Self>, caller: &Caller) -> Option<Permit<A>> {
-        caller.may(A::ACTION).then(|| Permit {
-            caller: Arc::clone(caller.name()),
-            policy: Arc::clone(self),
+    /// Whether `caller` may ask for `A`, with this operator at this moment. Looks at the request only, never at a card.
+    pub fn permit<A: Act>(
+        self: &Arc<Self>,
+        caller: &Caller,
+        operator: Option<&TaxCode>,
+        at: Moment,
+    ) -> Result<Permit<A>, Refused> {
+        if !caller.may(A::ACTION) {
+            return Err(Refused::Caller);
+        }
+        let operator = match self.rules.of(A::ACTION) {
+            None => None,
+            Some(of_action) => {
+                let who = operator.ok_or(Refused::OperatorMissing)?;
+                let profile = self.operators.profile(who, at.date).ok_or(Refused::UnknownOperator)?;
+                if A::ACTION == Action::Verify {
+                    let front_end = caller.name();
+                    let question =
+                        Question { action: A::ACTION, operator: profile, front_end, card: None, at };
+                    allowed(&self.decide_verification(who, front_end, &question))?;
+                } else if !of_action.may_concern(profile) {
+                    return Err(Refused::Rules(Decision { allowed: false, rules: Vec::new() }.named()));
+                }
+                Some(Arc::clone(profile))
+            }
+        };
+        Ok(Permit {
             action: PhantomData,
+            at,
+            caller: Arc::clone(caller.name()),
+            operator,
+            policy: Arc::clone(self),
         })
     }
 }

@@ -18,7 +18,7 @@ const LINE_MAX: usize = 4096;
 impl App {
     /// Registers the lines of a batch. Bad lines are named and change nothing; the others go in.
     pub(super) async fn register(&self, arrived: Arrived) -> Result<Response<Body>, Problem> {
-        let permit = self.permit(&arrived)?;
+        let (permit, _) = self.permit(&arrived, |_| Ok(None))?;
         let request = arrived.id;
         let key = read::idempotency_key(arrived.request.headers())?;
         // A batch may be long; few at a time bound the memory that all of them take.

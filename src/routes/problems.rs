@@ -7,6 +7,7 @@ use hyper::StatusCode;
 use crate::{
     domain::id::RequestId,
     http::Problem,
+    policy::Refused,
     service::{Error, What},
 };
 
@@ -61,11 +62,13 @@ pub(super) fn of(error: &Error, request: RequestId) -> Problem {
             "no_accepted_verification",
             "No accepted verification of this card's C.I.P. for this purpose, or not any more",
         ),
-        Error::OperatorMissing => Problem::new(
-            StatusCode::BAD_REQUEST,
-            "operator_missing",
-            "This operation needs an operator's certificate (Client-Cert)",
-        ),
+        Error::NotAllowedOnCard(rule) => Problem::new(
+            StatusCode::FORBIDDEN,
+            "not_allowed_on_card",
+            "The policy does not allow this operator this operation on this card",
+        )
+        .detail(rule.clone()),
+        Error::OperatorMissing => operator_missing(),
         Error::OutcomeUnknown => Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "outcome_unknown",
@@ -87,5 +90,36 @@ pub(super) fn of(error: &Error, request: RequestId) -> Problem {
             tracing::warn!(%request, what, "unavailable");
             Problem::unavailable().retry_after(Duration::from_secs(1))
         }
+    }
+}
+
+const fn operator_missing() -> Problem {
+    Problem::new(
+        StatusCode::BAD_REQUEST,
+        "operator_missing",
+        "This operation needs an operator's certificate (Client-Cert)",
+    )
+}
+
+/// The answer to a request that gets no permit.
+pub(super) fn of_refused(refused: &Refused) -> Problem {
+    match refused {
+        Refused::Caller => Problem::new(
+            StatusCode::FORBIDDEN,
+            "not_allowed",
+            "The policy does not allow this caller this operation",
+        ),
+        Refused::OperatorMissing => operator_missing(),
+        Refused::Rules(named) => Problem::new(
+            StatusCode::FORBIDDEN,
+            "operator_not_allowed",
+            "The policy does not allow this operator this operation",
+        )
+        .detail(named.clone()),
+        Refused::UnknownOperator => Problem::new(
+            StatusCode::FORBIDDEN,
+            "unknown_operator",
+            "The policy does not list this operator, or not today",
+        ),
     }
 }

@@ -42,7 +42,7 @@ impl Service {
         check_channel(&call, &request.contact)?;
         self.know_operator(&mut call).await?;
         let found = self.identify(&call, &request.card).await?;
-        self.not_own(&call, Kind::CardLookedUp, &found).await?;
+        let permit = self.on_card(&call, Kind::CardLookedUp, &found).await?;
         let decided = found.card.activate(self.clock.now_ms(), self.today()?, None);
         self.allowed(&call, Kind::CardLookedUp, &found.id(), decided).await?;
         let template = self.frozen.get(&found.card.registration().template)?;
@@ -53,7 +53,7 @@ impl Service {
             Some((code, shape.length(Part::First), shape.length(Part::Second)))
         };
         Ok(Summary {
-            card: self.view(&found.card)?,
+            card: self.view(&permit, &found.card)?,
             codes: CodeName::ALL.into_iter().filter_map(size).collect(),
         })
     }
@@ -65,7 +65,7 @@ impl Service {
         request: ActivationRequest,
     ) -> Result<HandedOut, Error> {
         check_channel(&call, &request.contact)?;
-        let (key, found) = match self.asked(&mut call, Kind::CardActivated, &request.card).await? {
+        let (key, found, permit) = match self.asked(&mut call, Kind::CardActivated, &request.card).await? {
             Asked::Before(answer) => return Ok(answer),
             Asked::Now(new) => *new,
         };
@@ -88,6 +88,6 @@ impl Service {
             activates: Some((now_ms, today)),
             found,
         };
-        self.hand_out(&call, &key, handing).await
+        self.hand_out(&call, &permit, &key, handing).await
     }
 }

@@ -49,6 +49,9 @@ pub enum Error {
         "the token vouches for no checkpoint: {0}. Nothing was changed. See `sigillo recover plan --help`"
     )]
     NoMark(String),
+    /// The rules do not allow this operator this action on this card; which of them.
+    #[error("not allowed on this card: {0}")]
+    NotAllowedOnCard(String),
     /// No such thing, or not for this caller: indistinguishable.
     #[error("{0} not found")]
     NotFound(What),

@@ -19,7 +19,7 @@ use crate::{
         id::{CardId, DeliveryId},
         template::{CodeName, Part, Template},
     },
-    policy::Act,
+    policy::{Act, CardPermit},
     secret::Digits,
     store::{Op, Space, Unit},
 };
@@ -64,11 +64,11 @@ pub(super) struct Handing<'a> {
 }
 
 /// A request to hand out codes, before anything is decided.
-pub(super) enum Asked {
+pub(super) enum Asked<A> {
     /// It was answered before.
     Before(HandedOut),
-    /// It is new, and this is the card.
-    Now(Box<(Idempotency, FoundCard)>),
+    /// It is new, and this is the card, on which the rules allow it.
+    Now(Box<(Idempotency, FoundCard, CardPermit<A>)>),
 }
 
 /// Refuses a way for second parts that the policy does not allow.
@@ -87,20 +87,21 @@ impl Service {
         call: &mut Call<A>,
         kind: Kind,
         data: &CardData,
-    ) -> Result<Asked, Error> {
+    ) -> Result<Asked<A>, Error> {
         let ([team, cf], key) = self.commitments_and_key(call, data.messages()?).await?;
         if let Some(before) = self.answered(&key)? {
             return Ok(Asked::Before(self.hand_out_again(call, kind, before).await?));
         }
         let found = self.seen(call, kind, self.find(&team, Some((&cf, data.expires_on)))).await?;
-        self.not_own(call, kind, &found).await?;
-        Ok(Asked::Now(Box::new((key, found))))
+        let permit = self.on_card(call, kind, &found).await?;
+        Ok(Asked::Now(Box::new((key, found, permit))))
     }
 
     /// Carries out a decision to hand out codes, in the one order of effects.
     pub(super) async fn hand_out<A: Act>(
         &self,
         call: &Call<A>,
+        _: &CardPermit<A>,
         key: &Idempotency,
         handing: Handing<'_>,
     ) -> Result<HandedOut, Error> {

@@ -92,7 +92,7 @@ impl Service {
         let mut all = Vec::from(messages);
         all.extend([
             operator.message()?,
-            commitments::idempotency(call, operator.tax_code(), key)?,
+            commitments::idempotency(call, operator.tax_code().as_str(), key)?,
             commitments::body(call)?,
         ]);
         let mut macs = self.hsm.macs(all).await?;

@@ -12,7 +12,7 @@ use crate::{
         tries::Tries,
     },
     hsm::MacKey,
-    policy::{Act, act},
+    policy::{Act, CardPermit, act},
     secret::{Secret, SecretBytes},
     store::{Expect, Space},
 };
@@ -65,9 +65,7 @@ impl FoundCard {
 impl Service {
     /// Shows a card. Every look-up is an event, found or not.
     pub async fn look_up(&self, mut call: Call<act::LookUp>, number: CardNumber) -> Result<CardView, Error> {
-        if call.operator.is_some() {
-            self.know_operator(&mut call).await?;
-        }
+        self.know_operator(&mut call).await?;
         let found = match &number {
             CardNumber::Full(data) => self.identify(&call, data).await?,
             CardNumber::Team(team) => {
@@ -75,7 +73,8 @@ impl Service {
                 self.seen(&call, Kind::CardLookedUp, self.find(&team, None)).await?
             }
         };
-        let view = self.view(&found.card)?;
+        let permit = self.ruled(&call, Kind::CardLookedUp, &found).await?;
+        let view = self.view(&permit, &found.card)?;
         let event = self.event(&call, Kind::CardLookedUp, Outcome::Done);
         self.record(Event { card: Some(*found.id().bytes()), ..event }).await?;
         Ok(view)
@@ -133,8 +132,8 @@ impl Service {
         Ok(FoundCard { card, version: record.version })
     }
 
-    /// What an operator may see of the card.
-    pub(super) fn view(&self, card: &Card) -> Result<CardView, Error> {
+    /// What an operator whom the rules let act on the card may see of it.
+    pub(super) fn view<A>(&self, _: &CardPermit<A>, card: &Card) -> Result<CardView, Error> {
         let Registration { id, expiry, region, template, .. } = card.registration();
         let tries = self.store.get(Space::Tries, &card_counter(id))?;
         let left = tries

@@ -12,7 +12,7 @@ use crate::{
         tax_code::TaxCode,
     },
     hsm::MacKey,
-    policy::Act,
+    policy::{Act, CardFacts, CardPermit},
     secret::{Secret, SecretBytes},
 };
 
@@ -43,9 +43,9 @@ impl Operator {
         Self { tax_code, known: None }
     }
 
-    /// The C.F., for messages to the index key.
-    pub(super) fn tax_code(&self) -> &str {
-        self.tax_code.as_str()
+    /// The C.F., for the policy and for messages to the index key.
+    pub const fn tax_code(&self) -> &TaxCode {
+        &self.tax_code
     }
 
     /// Message whose MAC makes the operator known.
@@ -89,19 +89,40 @@ impl Service {
         Ok(())
     }
 
-    /// Refuses an operator who is the card's holder (I14). The refusal is an event.
-    pub(super) async fn not_own<A: Act>(
+    /// What an operator needs to act on a card: it is not their own (I14), and the rules allow the action on it. A
+    /// refusal is an event.
+    pub(super) async fn on_card<A: Act>(
         &self,
         call: &Call<A>,
         kind: Kind,
         found: &FoundCard,
-    ) -> Result<(), Error> {
+    ) -> Result<CardPermit<A>, Error> {
         let operator = call.operator.as_ref().ok_or(Error::OperatorMissing)?.known()?;
-        if operator.holder != found.card.registration().tax_code_mac {
-            return Ok(());
+        let event = || Event { card: Some(*found.id().bytes()), ..self.event(call, kind, Outcome::Refused) };
+        if operator.holder == found.card.registration().tax_code_mac {
+            self.record(event().with("reason", "own_card")).await?;
+            return Err(Error::OwnCard);
         }
-        let event = Event { card: Some(*found.id().bytes()), ..self.event(call, kind, Outcome::Refused) };
-        self.record(event.with("reason", "own_card")).await?;
-        Err(Error::OwnCard)
+        self.ruled(call, kind, found).await
+    }
+
+    /// The rules' part of [`Service::on_card`], for what shows a card.
+    pub(super) async fn ruled<A: Act>(
+        &self,
+        call: &Call<A>,
+        kind: Kind,
+        found: &FoundCard,
+    ) -> Result<CardPermit<A>, Error> {
+        let facts = CardFacts::new(found.card.registration().region, &found.card.state());
+        match call.permit.on_card(facts) {
+            Ok(permit) => Ok(permit),
+            Err(refused) => {
+                let event = self.event(call, kind, Outcome::Refused);
+                let event = Event { card: Some(*found.id().bytes()), ..event };
+                let event = event.with("reason", "not_allowed_on_card").with("rule", refused.rule());
+                self.record(event).await?;
+                Err(Error::NotAllowedOnCard(refused.rule().to_owned()))
+            }
+        }
     }
 }

@@ -34,7 +34,7 @@ impl Service {
             return Err(Error::Field { field: "reason", code: "unknown_reason", detail });
         }
         check_channel(&call, &request.contact)?;
-        let (key, found) = match self.asked(&mut call, Kind::CodesReprinted, &request.card).await? {
+        let (key, found, permit) = match self.asked(&mut call, Kind::CodesReprinted, &request.card).await? {
             Asked::Before(answer) => return Ok(answer),
             Asked::Now(new) => *new,
         };
@@ -57,7 +57,7 @@ impl Service {
             template,
             found,
         };
-        self.hand_out(&call, &key, handing).await
+        self.hand_out(&call, &permit, &key, handing).await
     }
 
     /// Whether the card's latest delivery holds the second part of its C.I.P. and no gateway has taken it.

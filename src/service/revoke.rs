@@ -16,7 +16,7 @@ use crate::{
         id::{CardId, VerificationId},
         team::TeamNumber,
     },
-    policy::act,
+    policy::{CardPermit, act},
     store::{Expect, Op, Space, Unit},
 };
 
@@ -56,11 +56,11 @@ impl Service {
         }
         let found = self.find(&team, None);
         let found = self.seen(&call, Kind::CardRevoked, found).await?;
-        self.not_own(&call, Kind::CardRevoked, &found).await?;
+        let permit = self.on_card(&call, Kind::CardRevoked, &found).await?;
         let id = found.id();
         let event =
             |outcome| Event { card: Some(*id.bytes()), ..self.event(&call, Kind::CardRevoked, outcome) };
-        let proof = match self.proof(&call, &request.verification, &id) {
+        let proof = match self.proof(&call, &permit, &request.verification, &id) {
             Err(Error::NotFound(What::Verification)) => {
                 self.record(event(Outcome::Refused).with("reason", "no_accepted_verification")).await?;
                 return Err(Error::NotFound(What::Verification));
@@ -94,7 +94,13 @@ impl Service {
     }
 
     /// The guard on an accepted verification of this card, by this caller, for a revocation, that still holds.
-    fn proof(&self, call: &Call<act::Revoke>, id: &VerificationId, card: &CardId) -> Result<Expect, Error> {
+    fn proof(
+        &self,
+        call: &Call<act::Revoke>,
+        _: &CardPermit<act::Revoke>,
+        id: &VerificationId,
+        card: &CardId,
+    ) -> Result<Expect, Error> {
         let none = Error::NotFound(What::Verification);
         let Some(found) = self.store.get(Space::Verification, &verification_key(id))? else {
             return Err(none);

@@ -39,6 +39,7 @@ mod recover;
 mod refused_start;
 #[path = "../support/rounds.rs"]
 mod rounds;
+mod rules;
 mod sms;
 mod snapshot;
 mod taken_over;

@@ -186,16 +186,24 @@ async fn refusals_before_a_card_are_evidence() {
     let w = World::new().await;
     let request = RequestId::new([3; 16]);
     let certificate = [0xab; 32];
-    w.service.refused(request, None, &certificate, "activations", "unknown_caller").await.unwrap();
+    w.service.refused(request, None, &certificate, "activations", "unknown_caller", None).await.unwrap();
     w.service
-        .refused(request, Some("bureau".into()), &certificate, "revocations", "not_allowed")
+        .refused(
+            request,
+            Some("bureau".into()),
+            &certificate,
+            "revocations",
+            "operator_not_allowed",
+            Some("no_nights".into()),
+        )
         .await
         .unwrap();
-    assert_eq!(w.log_of("request.refused"), ["refused: unknown_caller", "refused: not_allowed"]);
+    assert_eq!(w.log_of("request.refused"), ["refused: unknown_caller", "refused: operator_not_allowed"]);
     let events = w.events();
     let [unknown, known] = &events[events.len() - 2..] else { panic!("two events") };
     assert_eq!((&unknown["caller"], &unknown["operation"]), (&"".into(), &"activations".into()));
     assert_eq!((&known["caller"], &known["operation"]), (&"bureau".into(), &"revocations".into()));
+    assert_eq!((unknown.get("rule"), &known["rule"]), (None, &"no_nights".into()));
     for event in [unknown, known] {
         assert_eq!(event["certificate"], "ab".repeat(32));
         assert_eq!(event["request"], request.to_string());

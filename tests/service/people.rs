@@ -9,8 +9,10 @@ use sigillo::{
     domain::{
         card::Reason,
         contact::{Channel, Contact},
+        date::CivilDate,
         fictional::FictionalCard,
         id::{DeliveryId, LeaseId, RequestId, VerificationId},
+        tax_code::TaxCode,
         template::CodeName,
     },
     policy::{Act, act},
@@ -21,6 +23,8 @@ use sigillo::{
         RevocationRequest, Revoked, Service, Summary, Verification, VerificationRequest,
     },
 };
+
+use crate::world::NOW_MS;
 
 /// Where every citizen reads second parts.
 pub(crate) const ADDRESS: &str = "assistita.di.prova@esempio.example";
@@ -81,12 +85,15 @@ impl Client {
         static REQUESTS: AtomicU64 = AtomicU64::new(0);
         let number = u128::from(REQUESTS.fetch_add(1, SeqCst));
         let policy = self.service.policy();
+        let who: TaxCode = self.operator.parse().unwrap();
         let caller = policy.caller(&self.print).expect("a caller of the policy");
         Call {
-            permit: policy.permit(caller).expect("allowed by the policy"),
+            permit: policy
+                .permit(caller, Some(&who), CivilDate::moment_in_italy(NOW_MS).unwrap())
+                .expect("allowed by the policy"),
             request: RequestId::new(number.to_be_bytes()),
             key: Some(key.to_owned()),
-            operator: Some(Operator::new(self.operator.parse().unwrap())),
+            operator: Some(Operator::new(who)),
             body: SecretBytes::new(body.as_bytes().to_vec()),
         }
     }

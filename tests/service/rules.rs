@@ -1,16 +1,19 @@
 //! A policy directory: the shipped one with a second counter, fewer decoys and templates that tests need.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use sigillo::{
-    domain::in_force::Signing,
+    domain::{fictional, in_force::Signing, team::Region},
     policy::{Directory, Policy},
 };
 use tempfile::TempDir;
+
+use crate::people::OPERATOR;
 
 /// Fingerprints of the shipped callers, and of a second counter.
 pub(crate) const BUREAU: [u8; 32] = [0x11; 32];
@@ -55,13 +58,18 @@ impl Rules {
         let rules = Self { at: tempfile::tempdir().unwrap(), signing: Signing::Waived };
         let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies");
         fs::create_dir(rules.at.path().join("templates")).unwrap();
-        for name in ["authority.toml", "callers.toml", "officers.toml", "trust.toml"] {
+        for name in ["authority.toml", "callers.toml", "officers.toml", "operators.toml", "trust.toml"] {
             fs::copy(shipped.join(name), rules.path(name)).unwrap();
         }
         for entry in fs::read_dir(shipped.join("templates")).unwrap() {
             let from = entry.unwrap().path();
             fs::copy(&from, rules.at.path().join("templates").join(from.file_name().unwrap())).unwrap();
         }
+        fs::create_dir(rules.path("rules")).unwrap();
+        for name in ["rules/operators.cedar", "rules/schema.cedarschema"] {
+            fs::copy(shipped.join(name), rules.path(name)).unwrap();
+        }
+        rules.append("operators.toml", &operators());
         rules.edit("authority.toml", "decoys = 4096", "decoys = 32");
         rules.append("authority.toml", CHOICE);
         rules.append("callers.toml", OTHER_CALLER);
@@ -111,6 +119,22 @@ impl Rules {
         let next = number.parse::<u64>().unwrap() + 1;
         fs::write(self.path("authority.toml"), format!("{before}{next}\n{after}")).unwrap();
     }
+}
+
+/// Who acts in tests: an office of every region, the usual operator, and holders of cards.
+fn operators() -> String {
+    let regions: Vec<_> = Region::KNOWN.iter().map(|(region, _)| region.to_string()).collect();
+    let mut text = format!("[[office]]\nname = \"everywhere\"\nregions = {regions:?}\n");
+    let lazio = "120".parse().unwrap();
+    let holders = fictional::cards(11, 1000, &[lazio]).take(40).map(|card| card.tax_code.as_str().to_owned());
+    let listed: BTreeSet<_> = holders.chain([OPERATOR.to_owned()]).collect();
+    for code in listed {
+        text += &format!(
+            "[[operator]]\ntax_code = \"{code}\"\noffice = \"everywhere\"\nroles = [\"counter_operator\"]\n\
+             valid_from = \"2026-01-01\"\nvalid_to = \"2099-12-31\"\n"
+        );
+    }
+    text
 }
 
 /// A template's file: first and second digits of PIN, PUK and C.I.P.; tries in a row and in a life.

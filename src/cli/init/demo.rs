@@ -129,6 +129,7 @@ impl Demo<'_> {
             "authority/public",
             "authority/crls",
             "authority/policies",
+            "authority/policies/rules",
             "authority/policies/templates",
             "courier",
             "courier/tokens",
@@ -249,6 +250,8 @@ impl Demo<'_> {
             ("policy", print(&pki.policy)),
         ])?;
         self.write("authority/policies/callers.toml", callers, 0o644)?;
+        let regions: Vec<_> = Region::KNOWN.iter().map(|(region, _)| region.to_string()).collect();
+        self.write("authority/policies/operators.toml", files::operators(&regions), 0o644)?;
         let certificates: Vec<String> = pki.officers.iter().map(Issued::certificate_pem).collect();
         self.write("authority/policies/officers.toml", files::officers(&certificates), 0o644)
     }

@@ -11,8 +11,8 @@ macro_rules! shipped {
 }
 
 /// The policy set but for the callers.
-pub(super) const POLICIES: [(&str, &str); 5] = shipped!("",
-    "authority.toml" "templates/default.toml" "templates/lombardia.toml" "templates/piemonte.toml"
+pub(super) const POLICIES: [(&str, &str); 8] = shipped!("",
+    "authority.toml" "rules/expected.toml" "rules/operators.cedar" "rules/schema.cedarschema" "templates/default.toml" "templates/lombardia.toml" "templates/piemonte.toml"
     "templates/trento.toml");
 
 /// The courier's texts.
@@ -58,6 +58,27 @@ pub(super) fn trust(certificate: &str) -> Result<String, Failure> {
     let rules = rules.replace("crl_max_age_h = 168 ", "crl_max_age_h = 2160");
     let ca = format!("name = \"demo\"\ncertificate = \"\"\"\n{certificate}\"\"\"\ncrls = [\"demo.crl\"]\n");
     Ok(format!("{rules}\n[[ca]]\n{ca}"))
+}
+
+const OPERATORS: &str = include_str!("../../../../policies/operators.toml");
+
+/// The shipped offices with one that works for every region, and a fictional operator there.
+pub(super) fn operators(regions: &[String]) -> String {
+    let regions = regions.join("\", \"");
+    format!(
+        "{OPERATORS}
+[[office]]
+name = \"demo-office\"
+regions = [\"{regions}\"]
+
+[[operator]]
+tax_code = \"RSSMRA80A01H501U\"
+office = \"demo-office\"
+roles = [\"counter_operator\"]
+valid_from = \"2020-01-01\"
+valid_to = \"2099-12-31\"
+"
+    )
 }
 
 /// Three officers, of whom two must sign.

@@ -1,0 +1,224 @@
+//! Whether an operator may do something: one function for requests, `explain`, `test` and `diff`.
+//!
+//! Entities are built for each request from the operator's profile; there is no set of all operators to search.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use cedar_policy::{
+    Authorizer, Context, Decision as Cedar, Entities, Entity, EntityId, EntityTypeName, EntityUid, Request,
+    RestrictedExpression as Value,
+};
+
+use super::{Action, Policy, operators::Profile};
+use crate::domain::{card::State, date::Moment, tax_code::TaxCode, team::Region};
+
+/// Decisions on verifications that are kept; they are forgotten with each minute.
+const KEPT: usize = 4096;
+
+/// What rules may look at in a card.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CardFacts<'a> {
+    /// Who issued it.
+    pub region: Region,
+    /// `registered`, `active`, `held` or `revoked`.
+    pub state: &'a str,
+}
+
+impl CardFacts<'static> {
+    /// Of a card's region and state.
+    pub const fn new(region: Region, state: &State) -> Self {
+        Self { region, state: state.text() }
+    }
+}
+
+/// A question to the rules.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    /// What is asked for.
+    pub action: Action,
+    /// Who asks.
+    pub operator: &'a Profile,
+    /// The caller's name.
+    pub front_end: &'a str,
+    /// The card; ignored for a verification, which is decided by the request alone (I6).
+    pub card: Option<CardFacts<'a>>,
+    /// When, in Italy.
+    pub at: Moment,
+}
+
+/// The answer of the rules.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// Whether it is allowed.
+    pub allowed: bool,
+    /// Ids of the rules that decided, in order; none where nothing allows it.
+    pub rules: Vec<String>,
+}
+
+impl Decision {
+    /// The rules as a refusal or an event names them.
+    pub fn named(&self) -> String {
+        if self.rules.is_empty() { "no rule".into() } else { self.rules.join(",") }
+    }
+
+    const fn nothing_allows() -> Self {
+        Self { allowed: false, rules: Vec::new() }
+    }
+}
+
+/// Types of the schema.
+#[derive(Debug)]
+pub(super) struct Types([EntityTypeName; 9]);
+
+#[derive(Clone, Copy)]
+enum Type {
+    Action,
+    Card,
+    FrontEnd,
+    Office,
+    Operator,
+    Presented,
+    Region,
+    Role,
+    State,
+}
+
+impl Type {
+    const ALL: [&'static str; 9] =
+        ["Action", "Card", "FrontEnd", "Office", "Operator", "Presented", "Region", "Role", "State"];
+}
+
+impl Types {
+    pub(super) fn new() -> Result<Self, String> {
+        let parse = |name: &&str| name.parse::<EntityTypeName>().map_err(|e| e.to_string());
+        let parsed = Type::ALL.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
+        parsed.try_into().map(Self).map_err(|_| "nine types".to_owned())
+    }
+
+    fn uid(&self, of: Type, name: &str) -> EntityUid {
+        let [action, card, front_end, office, operator, presented, region, role, state] = &self.0;
+        let name_of_type = match of {
+            Type::Action => action,
+            Type::Card => card,
+            Type::FrontEnd => front_end,
+            Type::Office => office,
+            Type::Operator => operator,
+            Type::Presented => presented,
+            Type::Region => region,
+            Type::Role => role,
+            Type::State => state,
+        };
+        EntityUid::from_type_name_and_id(name_of_type.clone(), EntityId::new(name))
+    }
+
+    /// Asked anew each time, out of the question's own data.
+    fn request(&self, question: &Question<'_>) -> Result<(Request, Entities), String> {
+        let Question { action, operator, front_end, card, at } = *question;
+        let said = |e: &dyn std::fmt::Display| e.to_string();
+        let office = self.uid(Type::Office, &operator.office);
+        let regions = operator.regions.iter();
+        let regions = regions.map(|r| Value::new_entity_uid(self.uid(Type::Region, &r.to_string())));
+        let attributes = HashMap::from([
+            ("office".to_owned(), Value::new_entity_uid(office.clone())),
+            ("regions".to_owned(), Value::new_set(regions)),
+        ]);
+        let mut parents: HashSet<_> = operator.roles.iter().map(|r| self.uid(Type::Role, r)).collect();
+        parents.insert(office);
+        // One operator and one card are in a question: they need no names of their own.
+        let who = self.uid(Type::Operator, "");
+        let mut entities = vec![Entity::new(who.clone(), attributes, parents).map_err(|e| said(&e))?];
+        let resource = match card {
+            Some(card) if action != Action::Verify => {
+                let uid = self.uid(Type::Card, "");
+                let state = self.uid(Type::State, card.state);
+                let region = self.uid(Type::Region, &card.region.to_string());
+                let attributes = HashMap::from([
+                    ("region".to_owned(), Value::new_entity_uid(region)),
+                    ("state".to_owned(), Value::new_entity_uid(state)),
+                ]);
+                entities.push(Entity::new(uid.clone(), attributes, HashSet::new()).map_err(|e| said(&e))?);
+                uid
+            }
+            Some(_) | None => self.uid(Type::Presented, ""),
+        };
+        let (year, month, day) = at.date.numbers();
+        let date = i64::from(year)
+            .saturating_mul(10_000)
+            .saturating_add(i64::from(month).saturating_mul(100))
+            .saturating_add(i64::from(day));
+        let context = Context::from_pairs([
+            ("front_end".to_owned(), Value::new_entity_uid(self.uid(Type::FrontEnd, front_end))),
+            ("minute".to_owned(), Value::new_long(at.minute)),
+            ("weekday".to_owned(), Value::new_long(at.weekday)),
+            ("date".to_owned(), Value::new_long(date)),
+        ])
+        .map_err(|e| said(&e))?;
+        let action = self.uid(Type::Action, action.text());
+        let request = Request::new(who, action, resource, context, None).map_err(|e| said(&e))?;
+        Ok((request, Entities::from_entities(entities, None).map_err(|e| said(&e))?))
+    }
+}
+
+/// Verifications decided in one minute, by operator and front end.
+#[derive(Debug, Default)]
+pub(super) struct Kept(Mutex<Minute>);
+
+#[derive(Debug, Default)]
+struct Minute {
+    at: Option<Moment>,
+    decided: HashMap<(TaxCode, Arc<str>), Arc<Decision>>,
+}
+
+impl Policy {
+    /// Decides. What cannot be decided is not allowed (I7).
+    pub fn decide(&self, question: &Question<'_>) -> Decision {
+        let Some(of_action) = self.rules.of(question.action) else { return Decision::nothing_allows() };
+        if question.card.is_none() && question.action != Action::Verify {
+            return Decision::nothing_allows();
+        }
+        let (request, entities) = match self.types.request(question) {
+            Ok(asked) => asked,
+            Err(e) => {
+                tracing::error!(e, "a question to the rules could not be put");
+                return Decision::nothing_allows();
+            }
+        };
+        let response = Authorizer::new().is_authorized(&request, &of_action.set, &entities);
+        let mut rules: Vec<_> = response.diagnostics().reason().map(ToString::to_string).collect();
+        rules.sort();
+        if let Some(e) = response.diagnostics().errors().next() {
+            // A rule that fails, such as by an overflow, must not let through what it would have forbidden.
+            tracing::warn!(%e, "a rule failed");
+            return Decision::nothing_allows();
+        }
+        Decision { allowed: response.decision() == Cedar::Allow, rules }
+    }
+
+    /// [`Policy::decide`] for a verification, once a minute for each operator and front end.
+    pub(super) fn decide_verification(
+        &self,
+        who: &TaxCode,
+        front_end: &Arc<str>,
+        question: &Question<'_>,
+    ) -> Arc<Decision> {
+        let key = (who.clone(), Arc::clone(front_end));
+        let mut kept = self.kept.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.at != Some(question.at) || kept.decided.len() >= KEPT {
+            kept.at = Some(question.at);
+            kept.decided.clear();
+        }
+        if let Some(decision) = kept.decided.get(&key) {
+            return Arc::clone(decision);
+        }
+        drop(kept);
+        let decision = Arc::new(self.decide(question));
+        let mut kept = self.kept.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.at == Some(question.at) {
+            kept.decided.insert(key, Arc::clone(&decision));
+        }
+        decision
+    }
+}

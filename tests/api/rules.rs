@@ -1,0 +1,106 @@
+//! What operators may do, through the API: by the list, by the rules, and by the rules on a card.
+
+use std::fs;
+
+use hyper::Method;
+use serde_json::json;
+
+use crate::fixture::{
+    Api, Installation,
+    api::{OPERATOR_HEADER, json_with},
+    audit::Log,
+    cards::Card,
+};
+
+const OPERATORS: &str = "authority/policies/operators.toml";
+const RULES: &str = "authority/policies/rules/operators.cedar";
+const PARAMETERS: &str = "authority/policies/authority.toml";
+
+async fn reload(api: &Api) {
+    api.post("/v1/policy/reload", None, &json!({})).await.ok();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operators_are_refused_by_rule_and_by_list_and_the_log_names_the_rule() {
+    let mut home = Installation::new();
+    home.start().await;
+    let (desk, policy) = (home.api("desk"), home.api("policy"));
+    let cards = home.cards(60).await;
+    let region = |card: &Card| card.team_number[7..10].to_owned();
+    let here = &cards[0];
+    let there = cards.iter().find(|card| region(card) != region(here)).unwrap();
+    let add = |rule: &str, (from, to): (&str, &str)| {
+        let text = fs::read_to_string(home.path(RULES)).unwrap();
+        fs::write(home.path(RULES), text + rule).unwrap();
+        home.edit(PARAMETERS, from, to);
+    };
+    let far = format!(
+        "@id(\"too_far\")\nforbid (principal, action in [Action::\"look_up\", Action::\"activate\"], resource)\n\
+         when {{ resource.region == Region::\"{}\" }};\n",
+        region(there)
+    );
+    add(&far, ("\nsequence = 1\n", "\nsequence = 2\n"));
+    reload(&policy).await;
+    assert_eq!(here.look_up(&desk).await["state"], "registered");
+    let refused = desk.post("/v1/cards/lookup", None, &there.printed()).await;
+    refused.problem(403, "not_allowed_on_card");
+    assert_eq!(refused.json()["detail"], "too_far");
+    let kept = desk.change("/v1/activations", &there.activation("a@esempio.example")).await;
+    kept.problem(403, "not_allowed_on_card");
+    let log = Log::read(&home.api("auditor")).await;
+    for (answer, kind) in [(&refused, "card.looked_up"), (&kept, "card.activated")] {
+        let [event] = &log.by(answer)[..] else { panic!("one event of {kind}") };
+        assert_eq!((event.text("kind"), event.text("outcome")), (kind, "refused"));
+        assert_eq!((event.text("reason"), event.text("rule")), ("not_allowed_on_card", "too_far"));
+        assert_eq!(event.text("card").len(), 32, "it is known which");
+    }
+
+    let mut nobody = json_with(None);
+    nobody.remove(OPERATOR_HEADER);
+    let lookup = "/v1/cards/lookup";
+    let answer = desk.send_as_is(Method::POST, lookup, nobody, here.printed().to_string()).await.unwrap();
+    answer.problem(400, "operator_missing");
+
+    // A rule that forbids verifications decides by the request alone, whatever the number.
+    let no_desk = "@id(\"no_desk\")\nforbid (principal, action == Action::\"verify\", resource)\n\
+                   when { context.front_end == FrontEnd::\"desk\" };\n";
+    add(no_desk, ("\nsequence = 2\n", "\nsequence = 3\n"));
+    reload(&policy).await;
+    for number in [&here.team_number, "80380000104389020511"] {
+        let body = json!({ "team_number": number, "code": "12345678", "purpose": "revocation" });
+        let answer = desk.change("/v1/verifications", &body).await;
+        answer.problem(403, "operator_not_allowed");
+        assert_eq!(answer.json()["detail"], "no_desk");
+        let log = Log::read(&home.api("auditor")).await;
+        let [event] = &log.by(&answer)[..] else { panic!("one event") };
+        assert_eq!((event.text("kind"), event.text("rule")), ("request.refused", "no_desk"));
+    }
+
+    home.edit(OPERATORS, "valid_to = \"2099-12-31\"", "valid_to = \"2020-01-02\"");
+    home.edit(PARAMETERS, "\nsequence = 3\n", "\nsequence = 4\n");
+    reload(&policy).await;
+    desk.post(lookup, None, &here.printed()).await.problem(403, "unknown_operator");
+}
+
+#[test]
+fn explain_names_the_rule_that_decides_a_request() {
+    let home = Installation::new();
+    let explain = |region: &str| {
+        let set = "authority/policies";
+        let who = ["--operator", "RSSMRA80A01H501U", "--action", "revoke", "--front-end", "desk"];
+        let card = ["--card-region", region, "--card-state", "active", "--at", "2026-03-02T10:00"];
+        home.sigillo(&[&["policy", "explain", set][..], &who, &card].concat())
+    };
+    let said = explain("030").ended(0).out;
+    assert!(
+        said.starts_with("allowed\nby counter_acts_in_own_regions, rules/operators.cedar line "),
+        "{said}"
+    );
+    let regions = fs::read_to_string(home.path(OPERATORS)).unwrap().replace("\"030\", ", "");
+    fs::write(home.path(OPERATORS), regions).unwrap();
+    let said = explain("030").ended(1).out;
+    assert_eq!(said, "not allowed\nno rule allows it\n");
+    for command in ["check", "test"] {
+        home.sigillo(&["policy", command, "authority/policies"]).ended(0);
+    }
+}

@@ -1,0 +1,134 @@
+//! `sigillo policy check`, `explain`, `test` and `diff`, run on sets in files.
+
+use std::{
+    path::Path,
+    process::{Command, Output},
+};
+
+use super::{copy, edit};
+
+fn sigillo(arguments: &[&str], sets: &[&Path]) -> (i32, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sigillo"));
+    let Output { status, stdout, stderr } =
+        command.arg("policy").arg(arguments[0]).args(sets).args(&arguments[1..]).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (status.code().unwrap(), text(stdout), text(stderr))
+}
+
+const EXPECTED: &str = "rules/expected.toml";
+
+#[test]
+fn the_shipped_table_holds_and_a_wrong_row_is_named_by_its_line() {
+    let set = copy();
+    let (code, said, _) = sigillo(&["test"], &[set.path()]);
+    assert_eq!((code, &*said), (0, "7 decisions, 0 not as expected\n"));
+    edit(set.path(), EXPECTED, "allowed = false\nrules = []", "allowed = true\nrules = []");
+    let (code, said, _) = sigillo(&["test"], &[set.path()]);
+    assert_eq!(code, 1);
+    let text = std::fs::read_to_string(set.path().join(EXPECTED)).unwrap();
+    let row = text[..text.find("allowed = true\nrules = []").unwrap()].rfind("[[decision]]").unwrap();
+    let line = text[..row].matches('\n').count() + 1;
+    assert!(said.starts_with(&format!("line {line}: expected allowed by no rule, is not allowed")), "{said}");
+    for (from, to, reason) in [
+        ("\"counter_operator\"", "\"boss\"", "there is no role \"boss\""),
+        ("\"example-office\"", "\"moon\"", "there is no office \"moon\""),
+        ("\"desk\"", "\"kiosk\"", "there is no caller \"kiosk\""),
+        ("\"activate\"", "\"unlock\"", "no action of operators"),
+        ("\"registered\"", "\"lost\"", "a state is"),
+        ("T10:00", "T24:00", "a moment is written"),
+        ("[\"counter_acts_in_own_regions\"]", "[\"other\"]", "there is no rule \"other\""),
+        ("card_region = \"120\"\n", "", "every action but verify has both"),
+        ("allowed = true", "allow = true", "unknown field"),
+    ] {
+        let set = copy();
+        edit(set.path(), EXPECTED, from, to);
+        let (code, _, said) = sigillo(&["test"], &[set.path()]);
+        assert!(code == 64 && said.contains(reason) && said.contains("expected.toml, line "), "{said}");
+    }
+}
+
+#[test]
+fn check_refuses_with_file_and_line_and_warns_of_codes_that_can_be_guessed() {
+    let set = copy();
+    let (code, said, _) = sigillo(&["check"], &[set.path()]);
+    assert_eq!(code, 0, "{said}");
+    assert!(
+        said.starts_with("accepted: set 1, 3 rules, 0 operators\n") && !said.contains("WARNING"),
+        "{said}"
+    );
+    // The C.I.P. of 4 and 4 digits, with 100 guesses in a life: one in a hundred with either part.
+    let figures =
+        serde_json::from_str::<serde_json::Value>(&sigillo(&["check", "--json"], &[set.path()]).1).unwrap();
+    let cip =
+        figures["guesses"].as_array().unwrap().iter().find(|g| g["template"] == "IT/1" && g["code"] == "CIP");
+    let cip = cip.unwrap();
+    assert_eq!((&cip["tries"], &cip["paper"], &cip["neither"]), (&100.into(), &0.01.into(), &1e-6.into()));
+    edit(set.path(), "authority.toml", "warn_above_ppm = 10000", "warn_above_ppm = 9999");
+    let (code, said, _) = sigillo(&["check"], &[set.path()]);
+    assert!(code == 0 && said.contains("WARNING"), "{said}");
+    edit(set.path(), "rules/operators.cedar", "Role::\"supervisor\"", "Role::\"boss\"");
+    let (code, _, said) = sigillo(&["check"], &[set.path()]);
+    assert!(
+        code == 64 && said.contains("operators.cedar, line ") && said.contains("Role::\"boss\""),
+        "{said}"
+    );
+}
+
+#[test]
+fn diff_says_what_changes_key_by_key_and_rule_by_rule() {
+    let (old, new) = (copy(), copy());
+    let unchanged = "parameters: 0 changed\nrules: 0 changed\noperators: 0 changed\ndecisions: 0 changed\n";
+    assert_eq!(sigillo(&["diff"], &[old.path(), new.path()]).1, unchanged);
+    edit(new.path(), "authority.toml", "tick_ms = 20", "tick_ms = 30");
+    let condition = "principal.regions.contains(resource.region)";
+    edit(new.path(), "rules/operators.cedar", condition, &format!("{condition} && context.minute > 480"));
+    edit(
+        new.path(),
+        "rules/operators.cedar",
+        "Action::\"look_up\", Action::\"reprint\"",
+        "Action::\"look_up\"",
+    );
+    edit(new.path(), "rules/operators.cedar", "supervisor_looks_everywhere", "supervisor_looks");
+    edit(
+        new.path(),
+        EXPECTED,
+        "\"counter_acts_in_own_regions\", \"supervisor_looks_everywhere\"",
+        "\"counter_acts_in_own_regions\", \"supervisor_looks\"",
+    );
+    edit(new.path(), EXPECTED, "[\"supervisor_looks_everywhere\"]", "[\"supervisor_looks\"]");
+    let who = "\n[[operator]]\ntax_code = \"RSSMRA80A01H501U\"\noffice = \"example-office\"\n\
+               roles = [\"supervisor\"]\nvalid_from = \"2026-01-01\"\nvalid_to = \"2026-12-31\"\n";
+    let file = new.path().join("operators.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text + who).unwrap();
+    let (code, said, _) = sigillo(&["diff"], &[old.path(), new.path()]);
+    assert_eq!(code, 0);
+    for line in [
+        "parameters: 1 changed\n- authority.toml.verification.tick_ms: 20\n+ authority.toml.verification.tick_ms: 30\n",
+        "rules: 3 changed\n- counter_acts_in_own_regions: ",
+        "\n+ supervisor_looks: ",
+        "\n- supervisor_looks_everywhere: ",
+        "operators: 1 changed\n+ RSSMRA80A01H501U: ",
+        "decisions: 2 changed\n- expected.toml line ",
+    ] {
+        assert!(said.contains(line), "{line:?} in\n{said}");
+    }
+}
+
+#[test]
+fn explain_says_why_there_is_no_decision() {
+    let set = copy();
+    let ask = |action: &str, front_end: &str, card: &[&str]| {
+        let who = ["explain", "--operator", "RSSMRA80A01H501U", "--action", action, "--front-end", front_end];
+        sigillo(&[&who[..], card].concat(), &[set.path()])
+    };
+    let (code, said, _) = ask("verify", "desk", &[]);
+    assert_eq!((code, &*said), (1, "not allowed\noperators.toml does not list the operator on this day\n"));
+    let (code, said, _) = ask("verify", "bureau", &["--json"]);
+    let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((code, &said["allowed"]), (1, &false.into()));
+    assert_eq!(said["reason"], "callers.toml does not give the front end this action");
+    assert_eq!(ask("verify", "kiosk", &[]).0, 64);
+    assert_eq!(ask("revoke", "desk", &[]).0, 64, "without a card");
+    assert_eq!(ask("unlock", "desk", &[]).0, 64);
+}
