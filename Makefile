@@ -14,7 +14,7 @@ help:
 	@echo "make run    the same installation, running until Ctrl-C"
 	@echo "make test   every test, with SoftHSM, p11-kit, kryoptic, mutual TLS and a mail relay"
 	@echo "make lint   format, clippy, documentation, and cargo-deny where it is installed"
-	@echo "make bench  verifications as a share of the ceiling (TLS and HTTP alone), in one run"
+	@echo "make bench  verifications as a share of the ceiling (TLS and HTTP alone), and the cost of decisions"
 	@echo "make prove  the crash tests with 100 crashes each, and all else in release"
 	@echo "make deps   only what the other targets need from the system"
 
@@ -47,6 +47,7 @@ lint:
 
 bench: deps
 	$(CARGO) build --release --locked --workspace --bins
+	target/release/decisions
 	sh bench/bench.sh $(SIGILLO) $(DEMO) target/release/sigillo-bench
 
 # 100 crashes of the store and of the service under load instead of 8 and 6, everything in release.
