@@ -40,6 +40,8 @@ pub struct Rule {
     /// Its text, as written.
     pub text: String,
     actions: BTreeSet<Action>,
+    /// What two rules that say the same have in common.
+    body: Option<serde_json::Value>,
     cedar: Cedar,
     file: String,
     line: usize,
@@ -134,6 +136,7 @@ fn rules_of(name: &str, file: &File) -> Result<Vec<Rule>, BadPolicy> {
             id: id.to_owned(),
             text,
             actions: actions_of(policy),
+            body: shadow::body(policy),
             cedar: policy.new_id(PolicyId::new(id)),
             file: name.to_owned(),
             line,

@@ -36,7 +36,7 @@ fn covers(outer: &Rule, inner: &Rule) -> bool {
 }
 
 /// Effect, scope and conditions, without what the rule is called.
-fn body(rule: &Cedar) -> Option<serde_json::Value> {
+pub(super) fn body(rule: &Cedar) -> Option<serde_json::Value> {
     let mut json = rule.to_json().ok()?;
     json.as_object_mut()?.remove("annotations");
     json.as_object_mut()?.remove("action");
@@ -45,7 +45,7 @@ fn body(rule: &Cedar) -> Option<serde_json::Value> {
 
 /// Why one of two rules never decides; nothing where both may.
 pub(super) fn between(earlier: &Rule, later: &Rule) -> Option<String> {
-    if body(&earlier.cedar) == body(&later.cedar) {
+    if earlier.body.is_some() && earlier.body == later.body {
         if earlier.actions.is_superset(&later.actions) {
             return Some(format!("{} says nothing more than {}", later.id, earlier.id));
         }
