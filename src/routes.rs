@@ -10,7 +10,7 @@ mod policy;
 mod problems;
 mod read;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use hyper::{Method, Request, Response, StatusCode, body::Incoming, header::CONTENT_TYPE, http::HeaderValue};
 use serde::Serialize;
@@ -19,12 +19,12 @@ use tokio::sync::Semaphore;
 use crate::{
     auth::{Peer, cns::Validator},
     clock::Clock,
-    domain::{date::CivilDate, id::RequestId},
+    domain::{date::CivilDate, id::RequestId, tax_code::TaxCode},
     http::{self, Body, Handler, Limits, Problem},
     metrics::Metrics,
     policy::{Act, Permit, Policy, Refused},
     secret::SecretBytes,
-    service::{Call, Operator, Service},
+    service::{Call, Operator, RefusedRequest, Service},
 };
 
 /// The application behind the listener.
@@ -101,6 +101,8 @@ struct Arrived {
     peer: Arc<Peer>,
     id: RequestId,
     request: Request<Incoming>,
+    /// Who acts, once a certificate was judged good: for the event of a refusal.
+    who: Arc<OnceLock<TaxCode>>,
 }
 
 impl App {
@@ -133,6 +135,9 @@ impl App {
             return Err(problems::of_refused(&Refused::Caller));
         }
         let operator = who(&policy)?;
+        if let Some(operator) = &operator {
+            arrived.who.get_or_init(|| operator.tax_code().clone());
+        }
         let at = CivilDate::moment_in_italy(self.clock.now_ms()).ok_or_else(Problem::unavailable)?;
         let permit = policy.permit::<A>(caller, operator.as_ref().map(Operator::tax_code), at);
         Ok((permit.map_err(|refused| problems::of_refused(&refused))?, operator))
@@ -158,18 +163,23 @@ impl App {
         &self,
         route: Route,
         id: RequestId,
-        certificate: &[u8; 32],
+        certificate: [u8; 32],
+        who: Option<TaxCode>,
         result: Result<Response<Body>, Problem>,
     ) -> Result<Response<Body>, Problem> {
         let problem = match result {
             Err(problem) if is_recorded_here(route, &problem) => problem,
             other => return other,
         };
-        let caller = self.service.policy().caller(certificate).map(|caller| caller.name().to_string());
-        let recorded = self
-            .service
-            .refused(id, caller, certificate, route.name(), problem.code(), rule_of(&problem))
-            .await;
+        let refused = RefusedRequest {
+            caller: self.service.policy().caller(&certificate).map(|caller| caller.name().to_string()),
+            certificate,
+            operator: who.map(Operator::new),
+            operation: route.name(),
+            reason: problem.code(),
+            rule: rule_of(&problem),
+        };
+        let recorded = self.service.refused(id, refused).await;
         recorded.map_err(|e| problems::of(&e, id))?;
         Err(problem)
     }
@@ -218,8 +228,11 @@ impl Handler for App {
         let (name, result) = match find(request.method(), request.uri().path()) {
             Ok((route, path_id)) => {
                 let (path_id, certificate) = (path_id.to_owned(), peer.fingerprint);
-                let result = self.route(route, &path_id, Arrived { peer, id, request }).await;
-                (route.name(), self.recorded(route, id, &certificate, result).await)
+                let who = Arc::new(OnceLock::new());
+                let arrived = Arrived { peer, id, request, who: Arc::clone(&who) };
+                let result = self.route(route, &path_id, arrived).await;
+                let who = who.get().cloned();
+                (route.name(), self.recorded(route, id, certificate, who, result).await)
             }
             Err(problem) => ("none", Err(problem)),
         };

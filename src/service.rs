@@ -118,6 +118,22 @@ pub struct Call<A> {
     pub body: crate::secret::SecretBytes,
 }
 
+/// A request that was refused before it reached an operation, for its event.
+pub struct RefusedRequest {
+    /// The caller's name; nothing for a certificate that the policy does not know.
+    pub caller: Option<String>,
+    /// SHA-256 of the caller's certificate.
+    pub certificate: [u8; 32],
+    /// Who acts, if a certificate that was judged good says so.
+    pub operator: Option<Operator>,
+    /// Name of the route.
+    pub operation: &'static str,
+    /// Code of the problem.
+    pub reason: &'static str,
+    /// The policy's rules that refused, where some did.
+    pub rule: Option<String>,
+}
+
 impl Service {
     /// Puts the parts together, and refuses a policy that contradicts what the store holds: a template in use must
     /// be there, unchanged; and a store or policy set older than the newest checkpoint of token and witnesses (I13).
@@ -170,24 +186,20 @@ impl Service {
         &self.hsm
     }
 
-    /// Records a request that was refused before it reached an operation: by the policy, or for what it says. `caller`
-    /// is nothing for a certificate that the policy does not know, `reason` the code of the problem, `rule` the policy's
-    /// rules that refused, where some did.
-    pub async fn refused(
-        &self,
-        request: RequestId,
-        caller: Option<String>,
-        certificate: &[u8; 32],
-        operation: &'static str,
-        reason: &'static str,
-        rule: Option<String>,
-    ) -> Result<(), Error> {
+    /// Records a request that was refused before it reached an operation: by the policy, or for what it says.
+    pub async fn refused(&self, request: RequestId, refused: RefusedRequest) -> Result<(), Error> {
+        let RefusedRequest { caller, certificate, operator, operation, reason, rule } = refused;
+        let name = match operator {
+            Some(operator) => Some(self.name_of(operator).await?),
+            None => None,
+        };
         let mut detail = vec![
             ("reason", reason.to_owned()),
             ("operation", operation.to_owned()),
             ("certificate", hex::encode(certificate)),
         ];
         detail.extend(rule.map(|named| ("rule", named)));
+        detail.extend(name.map(|name| ("operator", name)));
         let event = self.own_event(evidence::Kind::RequestRefused, evidence::Outcome::Refused)?;
         self.record(evidence::Event { caller: caller.unwrap_or_default(), request, detail, ..event }).await
     }

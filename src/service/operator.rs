@@ -89,6 +89,13 @@ impl Service {
         Ok(())
     }
 
+    /// The name in events of an operator who has no call.
+    pub(super) async fn name_of(&self, mut operator: Operator) -> Result<String, Error> {
+        let [mac] = self.commitments([operator.message()?]).await?;
+        operator.known_by(&mac);
+        operator.known().map(|known| hex::encode(known.name))
+    }
+
     /// What an operator needs to act on a card: it is not their own (I14), and the rules allow the action on it. A
     /// refusal is an event.
     pub(super) async fn on_card<A: Act>(

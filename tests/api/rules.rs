@@ -12,6 +12,8 @@ use crate::fixture::{
     cards::Card,
 };
 
+/// The operator's C.F.
+const OPERATOR: &str = "RSSMRA80A01H501U";
 const OPERATORS: &str = "authority/policies/operators.toml";
 const RULES: &str = "authority/policies/rules/operators.cedar";
 const PARAMETERS: &str = "authority/policies/authority.toml";
@@ -48,6 +50,8 @@ async fn operators_are_refused_by_rule_and_by_list_and_the_log_names_the_rule() 
     let kept = desk.change("/v1/activations", &there.activation("a@esempio.example")).await;
     kept.problem(403, "not_allowed_on_card");
     let log = Log::read(&home.api("auditor")).await;
+    let named = log.by(&refused)[0].text("operator").to_owned();
+    assert_eq!(named.len(), 32);
     for (answer, kind) in [(&refused, "card.looked_up"), (&kept, "card.activated")] {
         let [event] = &log.by(answer)[..] else { panic!("one event of {kind}") };
         assert_eq!((event.text("kind"), event.text("outcome")), (kind, "refused"));
@@ -60,6 +64,9 @@ async fn operators_are_refused_by_rule_and_by_list_and_the_log_names_the_rule() 
     let lookup = "/v1/cards/lookup";
     let answer = desk.send_as_is(Method::POST, lookup, nobody, here.printed().to_string()).await.unwrap();
     answer.problem(400, "operator_missing");
+
+    let unread = desk.change("/v1/activations", &json!({ "card": 7 })).await;
+    assert!(unread.status.is_client_error(), "{unread:?}");
 
     // A rule that forbids verifications decides by the request alone, whatever the number.
     let no_desk = "@id(\"no_desk\")\nforbid (principal, action == Action::\"verify\", resource)\n\
@@ -74,12 +81,21 @@ async fn operators_are_refused_by_rule_and_by_list_and_the_log_names_the_rule() 
         let log = Log::read(&home.api("auditor")).await;
         let [event] = &log.by(&answer)[..] else { panic!("one event") };
         assert_eq!((event.text("kind"), event.text("rule")), ("request.refused", "no_desk"));
+        assert_eq!(event.text("operator"), named, "as in the operator's other events");
     }
 
     home.edit(OPERATORS, "valid_to = \"2099-12-31\"", "valid_to = \"2020-01-02\"");
     home.edit(PARAMETERS, "\nsequence = 3\n", "\nsequence = 4\n");
     reload(&policy).await;
-    desk.post(lookup, None, &here.printed()).await.problem(403, "unknown_operator");
+    let unlisted = desk.post(lookup, None, &here.printed()).await;
+    unlisted.problem(403, "unknown_operator");
+    let log = Log::read(&home.api("auditor")).await;
+    for (answer, operator) in [(&unlisted, &*named), (&unread, &*named), (&answer, "")] {
+        let [event] = &log.by(answer)[..] else { panic!("one event") };
+        assert_eq!((event.text("kind"), event.text("operator")), ("request.refused", operator));
+    }
+    let export = home.api("auditor").get("/v1/audit/events").await;
+    assert!(!String::from_utf8_lossy(&export.body).contains(OPERATOR), "no C.F. in clear");
 }
 
 #[test]
@@ -87,7 +103,7 @@ fn explain_names_the_rule_that_decides_a_request() {
     let home = Installation::new();
     let explain = |region: &str| {
         let set = "authority/policies";
-        let who = ["--operator", "RSSMRA80A01H501U", "--action", "revoke", "--front-end", "desk"];
+        let who = ["--operator", OPERATOR, "--action", "revoke", "--front-end", "desk"];
         let card = ["--card-region", region, "--card-state", "active", "--at", "2026-03-02T10:00"];
         home.sigillo(&[&["policy", "explain", set][..], &who, &card].concat())
     };

@@ -7,10 +7,11 @@ use sigillo::{
         id::RequestId,
     },
     hsm::{Role, soft::SoftHsm},
+    service::{Operator, RefusedRequest},
     store::Space,
 };
 
-use crate::{rules::LAZIO, world::World};
+use crate::{people::OPERATOR, rules::LAZIO, world::World};
 
 /// An export: a line for each event, then the checkpoint.
 struct Export {
@@ -185,22 +186,37 @@ async fn a_rewritten_history_is_found() {
 async fn refusals_before_a_card_are_evidence() {
     let w = World::new().await;
     let request = RequestId::new([3; 16]);
-    let certificate = [0xab; 32];
-    w.service.refused(request, None, &certificate, "activations", "unknown_caller", None).await.unwrap();
-    w.service
-        .refused(
-            request,
-            Some("bureau".into()),
-            &certificate,
-            "revocations",
-            "operator_not_allowed",
-            Some("no_nights".into()),
-        )
-        .await
-        .unwrap();
+    let refused = RefusedRequest {
+        caller: None,
+        certificate: [0xab; 32],
+        operator: None,
+        operation: "activations",
+        reason: "unknown_caller",
+        rule: None,
+    };
+    w.service.refused(request, refused).await.unwrap();
+    let card = w.registered(LAZIO).await;
+    w.desk.look_up(&card).await.unwrap();
+    let named = w.events().last().unwrap()["operator"].clone();
+    let refused = RefusedRequest {
+        caller: Some("bureau".into()),
+        certificate: [0xab; 32],
+        operator: Some(Operator::new(OPERATOR.parse().unwrap())),
+        operation: "revocations",
+        reason: "operator_not_allowed",
+        rule: Some("no_nights".into()),
+    };
+    w.service.refused(request, refused).await.unwrap();
     assert_eq!(w.log_of("request.refused"), ["refused: unknown_caller", "refused: operator_not_allowed"]);
     let events = w.events();
-    let [unknown, known] = &events[events.len() - 2..] else { panic!("two events") };
+    let of_request: Vec<_> = events.iter().filter(|event| event["request"] == request.to_string()).collect();
+    let [unknown, known] = of_request[..] else { panic!("two events") };
+    assert_eq!(
+        (unknown.get("operator"), &known["operator"]),
+        (None, &named),
+        "as the operator's other events"
+    );
+    assert_eq!(named.as_str().map(str::len), Some(32));
     assert_eq!((&unknown["caller"], &unknown["operation"]), (&"".into(), &"activations".into()));
     assert_eq!((&known["caller"], &known["operation"]), (&"bureau".into(), &"revocations".into()));
     assert_eq!((unknown.get("rule"), &known["rule"]), (None, &"no_nights".into()));
