@@ -8,6 +8,8 @@
     reason = "a failed test panics"
 )]
 
+#[path = "policy/broken.rs"]
+mod broken;
 #[path = "policy/commands.rs"]
 mod commands;
 #[path = "policy/rules.rs"]

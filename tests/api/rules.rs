@@ -1,15 +1,23 @@
 //! What operators may do, through the API: by the list, by the rules, and by the rules on a card.
 
-use std::fs;
+#[path = "../policy/broken.rs"]
+mod broken;
+
+use std::{
+    fs,
+    path::Path,
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+};
 
 use hyper::Method;
 use serde_json::json;
 
 use crate::fixture::{
-    Api, Installation,
+    Answer, Api, Installation,
     api::{OPERATOR_HEADER, json_with},
     audit::Log,
     cards::Card,
+    eventually,
 };
 
 /// The operator's C.F.
@@ -18,8 +26,12 @@ const OPERATORS: &str = "authority/policies/operators.toml";
 const RULES: &str = "authority/policies/rules/operators.cedar";
 const PARAMETERS: &str = "authority/policies/authority.toml";
 
+async fn reload_now(api: &Api) -> Answer {
+    api.post("/v1/policy/reload", None, &json!({})).await
+}
+
 async fn reload(api: &Api) {
-    api.post("/v1/policy/reload", None, &json!({})).await.ok();
+    reload_now(api).await.ok();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -119,4 +131,67 @@ fn explain_names_the_rule_that_decides_a_request() {
     for command in ["check", "test"] {
         home.sigillo(&["policy", command, "authority/policies"]).ended(0);
     }
+}
+
+/// Whatever is put into the directory, what is in force stays, and nobody who asks meanwhile notices.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_broken_set_is_refused_with_file_line_and_reason_while_requests_run() {
+    let mut home = Installation::new();
+    home.start().await;
+    let (policy, cards) = (home.api("policy"), home.cards(2).await);
+    let in_place = home.path("authority/policies");
+    let own: Vec<_> = [OPERATORS, RULES].map(|file| fs::read(home.path(file)).unwrap()).into();
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies");
+    let (stop, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let looks = async |card: &Card| {
+        let desk = home.api("desk");
+        while !stop.load(Ordering::Relaxed) {
+            assert_eq!(card.look_up(&desk).await["state"], "registered");
+            answered.fetch_add(1, Ordering::Relaxed);
+        }
+    };
+    let guesses = async |card: &Card| {
+        let desk = home.api("desk");
+        while !stop.load(Ordering::Relaxed) {
+            assert_eq!(card.verify(&desk, "12345678").await.0, "rejected");
+            answered.fetch_add(1, Ordering::Relaxed);
+        }
+    };
+    let sets: Vec<_> = broken::rules().into_iter().chain(broken::operators()).collect();
+    assert!(sets.len() >= 40, "{} sets", sets.len());
+    let story = async {
+        for broken in &sets {
+            // The table is of the shipped set.
+            for file in [broken::OPERATORS, broken::RULES] {
+                fs::copy(shipped.join(file), in_place.join(file)).unwrap();
+            }
+            let (file, line) = broken.put(&in_place);
+            let before = answered.load(Ordering::Relaxed);
+            let refused = reload_now(&policy).await;
+            refused.problem(409, "policy_refused");
+            let said = refused.json()["detail"].as_str().unwrap().to_owned();
+            let place = format!("{}, line {line}: ", file.strip_prefix(&in_place).unwrap().display());
+            assert!(
+                said.contains(&place) && said.contains(broken.reason),
+                "{said}: not {place}{}",
+                broken.reason
+            );
+            eventually("another answer", async || (answered.load(Ordering::Relaxed) > before).then_some(()))
+                .await;
+        }
+        stop.store(true, Ordering::Relaxed);
+    };
+    tokio::join!(looks(&cards[0]), looks(&cards[1]), guesses(&cards[0]), guesses(&cards[1]), story);
+
+    let log = Log::read(&home.api("auditor")).await;
+    assert_eq!(log.of("policy.refused").count(), sets.len());
+    assert!(log.of("policy.refused").all(|event| event.text("reason") == "does_not_hold"));
+    let digest = log.0[0].text("policy");
+    assert!(log.0.iter().all(|event| event.text("policy") == digest), "the same set in every event");
+    for (file, text) in [OPERATORS, RULES].into_iter().zip(own) {
+        fs::write(home.path(file), text).unwrap();
+    }
+    assert_eq!(reload_now(&policy).await.ok()["changed"], json!(false));
+    home.edit(PARAMETERS, "\nsequence = 1\n", "\nsequence = 2\n");
+    assert_eq!(reload_now(&policy).await.ok()["changed"], json!(true), "a good one comes into force");
 }
