@@ -15,7 +15,7 @@ use sigillo_bench::{
     installation::{API, Installation, run},
 };
 
-use crate::{Teller, mailbox, phone};
+use crate::{Teller, mailbox, officers, phone};
 
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 const PATIENCE: u32 = 600;
@@ -107,6 +107,7 @@ pub(crate) async fn play(teller: &mut Teller, here: &mut Installation, sigillo: 
     }
 
     by_sms(teller, &desk, &directory).await?;
+    officers::play(teller, &desk, &a_card(&directory, "042")?, &directory, sigillo).await?;
 
     println!("\nAn auditor checks the log, with a copy and a public key and nothing else.\n");
     let export = directory.join("audit.ndjson");

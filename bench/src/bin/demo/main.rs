@@ -3,6 +3,7 @@
 
 mod journey;
 mod mailbox;
+mod officers;
 mod phone;
 
 use std::{
@@ -137,7 +138,8 @@ Cards to play with are in {at}/cards.ndjson, mail arrives in {at}/smtp/mail/new,
 Look a card up (put in the three data of a line of cards.ndjson):
 
   curl --cacert {at}/clients/ca.pem --cert {at}/clients/desk.pem --key {at}/clients/desk.key \
-    -H 'content-type: application/json' https://{API}/v1/cards/lookup \
+    -H 'content-type: application/json' \
+    -H "client-cert: :$(grep -v -- ----- {at}/clients/operator.pem | tr -d '\n'):" https://{API}/v1/cards/lookup \
     -d '{{"tax_code": "...", "team_number": "...", "expires_on": "..."}}'
 
 Activate it; with "preview": true nothing is done yet:
