@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod card;
 pub mod checkpoint;
+pub mod chip;
 pub mod contact;
 pub mod date;
 pub mod derive;
