@@ -38,7 +38,7 @@ test: deps
 	SIGILLO_HSM=p11-kit $(CARGO) test --locked --test hsm
 	SIGILLO_HSM=p11-kit $(CARGO) test --locked --test api -- $(ON_FILES)
 
-lint:
+lint: deps
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --all-features --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked

@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod backup;
+pub mod card;
 pub mod cards;
 pub mod courier;
 pub mod hsm;

@@ -105,7 +105,7 @@ impl Client {
         limits: ClientLimits,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, ClientError> {
-        Self::with(base, client_config(files, limits.protocols, Arc::clone(&clock))?, limits, clock)
+        Self::with_config(base, client_config(files, limits.protocols, Arc::clone(&clock))?, limits, clock)
     }
 
     /// As [`Client::new`], of a client that shows no certificate.
@@ -118,10 +118,19 @@ impl Client {
         limits: ClientLimits,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, ClientError> {
-        Self::with(base, anonymous_config(server_ca, limits.protocols, Arc::clone(&clock))?, limits, clock)
+        Self::with_config(
+            base,
+            anonymous_config(server_ca, limits.protocols, Arc::clone(&clock))?,
+            limits,
+            clock,
+        )
     }
 
-    fn with(
+    /// As [`Client::new`], with TLS set up by the caller, [`ClientLimits::protocols`] too.
+    ///
+    /// # Errors
+    /// [`ClientError::Base`].
+    pub fn with_config(
         base: &str,
         config: ClientConfig,
         limits: ClientLimits,

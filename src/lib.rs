@@ -6,6 +6,7 @@
 pub mod api;
 pub mod auth;
 pub mod backup;
+pub mod card;
 pub mod cli;
 pub mod client;
 pub mod clock;

@@ -35,6 +35,9 @@ enum Command {
     #[command(subcommand)]
     Audit(cli::audit::Command),
     Backup(cli::backup::Args),
+    /// Smart cards in a reader: who they are of, login, PIN and PUK.
+    #[command(subcommand)]
+    Card(cli::card::Command),
     /// Produced cards: registration from a file.
     #[command(subcommand)]
     Cards(cli::cards::Command),
@@ -80,6 +83,7 @@ fn main() -> ExitCode {
     ended(match command {
         Command::Audit(command) => cli::audit::run(&command, &mut out),
         Command::Backup(args) => cli::backup::run(&args, &mut out),
+        Command::Card(command) => cli::card::run(&command, &mut out),
         Command::Cards(command) => cli::cards::run(&command, &mut out),
         Command::Courier(args) => cli::courier::enter(args).map_err(Failure::from),
         Command::Hsm(command) => cli::hsm::run(&command, &mut out).map_err(Failure::from),

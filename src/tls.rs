@@ -23,7 +23,7 @@ use crate::{
     files::{self, FileError},
 };
 
-pub use client::{Protocols, TlsClientFiles, anonymous_config, client_config};
+pub use client::{Protocols, TlsClientFiles, anonymous_config, client_config, client_config_with_key};
 pub use server::{ServerTls, TlsFiles};
 pub use verifier::HandshakeFailure;
 

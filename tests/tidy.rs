@@ -97,6 +97,10 @@ fn ports_and_adapters_know_nothing_above_them() {
         &["hsm", "store", "clock", "secret"],
         &[&["crate::policy", "crate::service"][..], &OUTER[..]].concat(),
     );
+    may_not_name(
+        &["card"],
+        &[&["crate::policy", "crate::service", "crate::store", "crate::hsm"][..], &OUTER[..]].concat(),
+    );
     may_not_name(&["hsm"], &["crate::store"]);
     may_not_name(&["store"], &["crate::hsm", "tokio::net", "hyper", "rustls"]);
     may_not_name(&["policy", "seal"], &[&["crate::service", "crate::store"][..], &OUTER[..]].concat());
@@ -197,9 +201,18 @@ fn the_named_libraries_are_used() {
         .output()
         .unwrap();
     let tree = String::from_utf8(tree.stdout).unwrap();
-    for name in
-        ["cryptoki", "rustls", "x509-parser", "rcgen", "hyper", "sled", "zeroize", "subtle", "prometheus"]
-    {
+    for name in [
+        "cryptoki",
+        "rustls",
+        "x509-parser",
+        "rcgen",
+        "hyper",
+        "sled",
+        "pcsc",
+        "zeroize",
+        "subtle",
+        "prometheus",
+    ] {
         assert!(tree.lines().any(|line| line.starts_with(&format!("{name} v"))), "{name} is not in\n{tree}");
     }
 }

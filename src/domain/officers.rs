@@ -73,6 +73,8 @@ pub fn fingerprint(certificate: &[u8]) -> [u8; 32] {
 /// A kind of text that officers sign. Its name is part of what is signed: it never changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
+    /// A challenge that proves that PIN and chip of a card fit. It decides nothing.
+    CardCheck,
     /// Number and digest of a policy set.
     PolicySet,
     /// An order of recovery.
@@ -82,6 +84,7 @@ pub enum Purpose {
 impl Purpose {
     const fn name(self) -> &'static str {
         match self {
+            Self::CardCheck => "sigillo card check v1",
             Self::PolicySet => "sigillo policy set v1",
             Self::Recovery => "sigillo recovery order v1",
         }

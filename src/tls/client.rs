@@ -8,6 +8,8 @@ use std::{
 use rustls::{
     ClientConfig, ConfigBuilder,
     client::{Resumption, WantsClientCert, WebPkiServerVerifier},
+    pki_types::CertificateDer,
+    sign::{CertifiedKey, SigningKey, SingleCertAndKey},
     version::{TLS12, TLS13},
 };
 use serde::Deserialize;
@@ -71,6 +73,23 @@ pub fn anonymous_config(
     Ok(finished(verifying(server_ca, clock)?.with_no_client_auth(), protocols))
 }
 
+/// As [`client_config`], with a key that is in no file, such as a smart card's.
+///
+/// # Errors
+/// [`TlsError`] names the file and the reason.
+pub fn client_config_with_key(
+    server_ca: &Path,
+    chain: Vec<CertificateDer<'static>>,
+    key: Arc<dyn SigningKey>,
+    protocols: Protocols,
+    clock: Arc<dyn Clock>,
+) -> Result<ClientConfig, TlsError> {
+    let identity = SingleCertAndKey::from(CertifiedKey::new(chain, key));
+    let config = verifying(server_ca, clock)?.with_client_cert_resolver(Arc::new(identity));
+    Ok(finished(config, protocols))
+}
+
+/// Versions, clock and the one authority that is believed.
 fn verifying(
     server_ca: &Path,
     clock: Arc<dyn Clock>,

@@ -29,6 +29,20 @@ have_client() {
 have_client || missing="$missing p11-kit-modules"
 command -v clang >/dev/null 2>&1 && ls /usr/lib/llvm-*/lib/libclang*.so* >/dev/null 2>&1 || missing="$missing clang libclang-dev"
 command -v pkg-config >/dev/null 2>&1 || missing="$missing pkg-config"
+# Smart cards: pcscd with its virtual reader, and OpenSC, which knows real cards.
+pkg-config --exists libpcsclite 2>/dev/null || missing="$missing libpcsclite-dev"
+[ -x /usr/sbin/pcscd ] || missing="$missing pcscd"
+have_library() {
+    for library in /usr/lib/*/"$1" /usr/lib/"$1" /usr/lib64/"$1"; do
+        [ -e "$library" ] && return 0
+    done
+    return 1
+}
+have_library pcsc/drivers/serial/libifdvpcd.so || missing="$missing vsmartcard-vpcd"
+have_library pkcs11/opensc-pkcs11.so || missing="$missing opensc-pkcs11"
+have_library engines-3/pkcs11.so || missing="$missing libengine-pkcs11-openssl"
+command -v openssl >/dev/null 2>&1 || missing="$missing openssl"
+command -v ip >/dev/null 2>&1 || missing="$missing iproute2"
 pkg-config --exists sqlite3 2>/dev/null || missing="$missing libsqlite3-dev"
 pkg-config --exists libcrypto 2>/dev/null || missing="$missing libssl-dev"
 [ -z "$missing" ] && exit 0
