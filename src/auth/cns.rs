@@ -10,6 +10,7 @@ mod extensions;
 mod lists;
 mod name;
 mod path;
+pub mod proof;
 mod refusal;
 mod trust;
 
