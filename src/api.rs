@@ -5,5 +5,6 @@
 pub mod cards;
 pub mod codes;
 pub mod courier;
+pub mod operators;
 pub mod policy;
 pub mod problem;

@@ -17,6 +17,7 @@ pub mod officers;
 pub mod operations;
 mod record;
 pub mod recovery;
+pub mod registration;
 pub mod signed_text;
 pub mod tax_code;
 pub mod team;

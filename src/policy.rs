@@ -4,6 +4,7 @@
 //! reason, and the one in force stays. Its SHA-256 is in every audit event. Decisions are values ([`Permit`]) that
 //! only this module can make.
 
+mod allowed;
 mod callers;
 mod decide;
 mod directory;
@@ -17,6 +18,7 @@ mod trust;
 
 use std::{collections::BTreeMap, sync::Arc};
 
+pub use allowed::Allowed;
 pub use callers::Caller;
 pub use decide::{CardFacts, Decision, Question};
 pub use directory::Directory;

@@ -9,6 +9,7 @@ mod operator;
 mod policy;
 mod problems;
 mod read;
+mod registry;
 
 use std::sync::{Arc, OnceLock};
 
@@ -81,6 +82,14 @@ routes! {
     AuditEvents = "audit_events" "GET" "/v1/audit/events";
     /// The whole store, encrypted to the officers.
     Backup = "backup" "GET" "/v1/backup";
+    /// Gives an operator a text to sign, to register a card.
+    OpenRegistration = "open_registration" "POST" "/v1/operator-registrations";
+    /// Ends the registration of an operator's card.
+    Deregistration = "deregistration" "POST" "/v1/operator-registrations/end";
+    /// Registers an operator's card by its signature.
+    SignRegistration = "sign_registration" "POST" "/v1/operator-registrations/{id}/sign";
+    /// Says who the operator is, and what is allowed.
+    Session = "session" "GET" "/v1/session";
     /// Reads the policy directory again.
     PolicyReload = "policy_reload" "POST" "/v1/policy/reload";
     /// The description of all this.
@@ -192,13 +201,17 @@ impl App {
             Route::Backup => self.back_up(arrived).await,
             Route::Cards => self.register(arrived).await,
             Route::Deliveries => self.delivery(arrived, id).await,
+            Route::Deregistration => self.deregister(arrived).await,
             Route::Leases => self.lease(arrived).await,
             Route::LookUp => self.look_up(arrived).await,
             Route::OpenApi => Ok(body(OPENAPI.into(), http::MediaType::Json.as_str())),
+            Route::OpenRegistration => self.open_registration(arrived).await,
             Route::PolicyReload => self.reload_policy(arrived).await,
             Route::Reports => self.report(arrived, id).await,
             Route::Reprints => self.reprint(arrived).await,
             Route::Revocations => self.revoke(arrived).await,
+            Route::Session => self.session(arrived).await,
+            Route::SignRegistration => self.sign_registration(arrived, id).await,
             Route::Verifications => self.verify(arrived).await,
         }
     }
@@ -213,8 +226,13 @@ fn rule_of(problem: &Problem) -> Option<String> {
 /// the state of a card it has recorded itself.
 fn is_recorded_here(route: Route, problem: &Problem) -> bool {
     match problem.status() {
-        StatusCode::FORBIDDEN if matches!(problem.code(), "not_allowed_on_card" | "own_card") => false,
+        StatusCode::FORBIDDEN
+            if matches!(problem.code(), "not_allowed_on_card" | "operator_former_card" | "own_card") =>
+        {
+            false
+        }
         StatusCode::CONFLICT if route == Route::PolicyReload => false,
+        StatusCode::UNPROCESSABLE_ENTITY if problem.code() == "bad_signature" => false,
         StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => false,
         StatusCode::CONFLICT => route == Route::Reports,
         status => status.is_client_error(),

@@ -59,6 +59,10 @@ pub enum Space {
     Expiry = b'x',
     /// Name -> value: format of the store, and what only the store itself reads and writes.
     Meta = b'm',
+    /// Operator's name in events (16 bytes) -> the registration that is open, one at most.
+    OpenRegistration = b'h',
+    /// Operator's name in events (16 bytes) -> commitment to the key of the card that is registered.
+    OperatorCard = b'r',
     /// MAC of the TEAM number (16 bytes) -> card id.
     TeamCard = b't',
     /// Template id -> the template as it was when the first card got it, for ever.
@@ -71,11 +75,12 @@ pub enum Space {
 
 impl Space {
     /// Every space, in the order of its bytes.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::Card,
         Self::Delivery,
         Self::Event,
         Self::CfCard,
+        Self::OpenRegistration,
         Self::Idem,
         Self::Checkpoint,
         Self::CardDelivery,
@@ -83,6 +88,7 @@ impl Space {
         Self::Tries,
         Self::Template,
         Self::Due,
+        Self::OperatorCard,
         Self::TeamCard,
         Self::Cursor,
         Self::Verification,

@@ -41,6 +41,7 @@ pub struct OperatorCertificate {
     fingerprint: [u8; 32],
     spki: Vec<u8>,
     tax_code: TaxCode,
+    person: Option<String>,
     card: String,
     authority: Arc<str>,
     not_after_ms: u64,
@@ -75,6 +76,11 @@ impl OperatorCertificate {
         &self.tax_code
     }
 
+    /// Given name and surname, where the certificate has them.
+    pub fn person(&self) -> Option<&str> {
+        self.person.as_deref()
+    }
+
     /// ID_Carta, 16 digits.
     pub fn card(&self) -> &str {
         &self.card
@@ -88,6 +94,13 @@ impl OperatorCertificate {
     /// Last moment of validity, milliseconds since 1970 UTC.
     pub const fn not_after_ms(&self) -> u64 {
         self.not_after_ms
+    }
+
+    /// One that nobody has judged, for tests of what comes after the judgement.
+    #[cfg(feature = "testing")]
+    pub fn of_nobody(tax_code: TaxCode, spki: Vec<u8>, not_after_ms: u64) -> Self {
+        let (fingerprint, card, authority) = (sha256(&spki), "6090000000000013".to_owned(), "nobody".into());
+        Self { fingerprint, spki, tax_code, person: None, card, authority, not_after_ms }
     }
 }
 
@@ -181,6 +194,7 @@ fn check(
         fingerprint: sha256(leaf),
         spki: certificate.public_key().raw.to_vec(),
         tax_code,
+        person: name::person(&certificate),
         card,
         authority: Arc::clone(path.authority.name()),
         not_after_ms,

@@ -92,6 +92,15 @@ pub enum Kind {
     /// The whole store was read, encrypted to the officers.
     #[serde(rename = "store.backed_up")]
     StoreBackedUp,
+    /// An operator's card is no operator's card any more, or was none.
+    #[serde(rename = "operator.deregistered")]
+    OperatorDeregistered,
+    /// An operator registered a card, or that was refused.
+    #[serde(rename = "operator.registered")]
+    OperatorRegistered,
+    /// An operator was given a text to sign with the card that is to be registered, or that was refused.
+    #[serde(rename = "operator.registration_opened")]
+    OperatorRegistrationOpened,
     /// A policy set came into force.
     #[serde(rename = "policy.activated")]
     PolicyActivated,
@@ -101,6 +110,9 @@ pub enum Kind {
     /// The service started with the policy set named.
     #[serde(rename = "service.started")]
     ServiceStarted,
+    /// A front end asked who its operator is and what they may do.
+    #[serde(rename = "session.shown")]
+    SessionShown,
     /// A try was spent, before anything was evaluated.
     #[serde(rename = "verification.spent")]
     VerificationSpent,

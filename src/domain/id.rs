@@ -72,6 +72,8 @@ id! {
     DeliveryId
     /// One hold of a delivery by the courier; a fence against the former holder.
     LeaseId
+    /// One registration of an operator's card, from its opening to its signature.
+    RegistrationId
     /// One request, named in its audit events, its log lines and its answer.
     RequestId
     /// The answer to one verification of a C.I.P.

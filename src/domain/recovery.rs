@@ -210,9 +210,13 @@ impl Gap {
             | Kind::RequestReplayed
             | Kind::AuditRead
             | Kind::OperationsUnaccounted
+            | Kind::OperatorDeregistered
+            | Kind::OperatorRegistered
+            | Kind::OperatorRegistrationOpened
             | Kind::PolicyActivated
             | Kind::PolicyRefused
             | Kind::ServiceStarted
+            | Kind::SessionShown
             | Kind::StoreBackedUp
             | Kind::StoreGoneBack
             | Kind::StoreRecovered => return Ok(()),

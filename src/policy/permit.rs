@@ -48,6 +48,8 @@ actions! {
     Backup = "backup"
     /// `POST /v1/courier/leases` and reports
     Courier = "courier"
+    /// `POST /v1/operator-registrations/end`
+    DeregisterOperator = "deregister_operator"
     /// `POST /v1/cards/lookup`
     LookUp = "look_up"
     /// `GET /v1/audit/events` and `/v1/audit/checkpoint`
@@ -56,12 +58,16 @@ actions! {
     ReadDelivery = "read_delivery"
     /// `POST /v1/cards`
     Register = "register"
+    /// `POST /v1/operator-registrations` and their signature
+    RegisterOperator = "register_operator"
     /// `POST /v1/policy/reload`
     ReloadPolicy = "reload_policy"
     /// `POST /v1/reprints`
     Reprint = "reprint"
     /// `POST /v1/revocations`
     Revoke = "revoke"
+    /// `GET /v1/session`
+    Session = "session"
     /// `POST /v1/verifications`
     Verify = "verify"
 }
@@ -108,10 +114,42 @@ impl Refused {
     }
 }
 
+impl Action {
+    /// Whether an operator asks for it, who must be on the list.
+    pub const fn is_an_operators(self) -> bool {
+        match self {
+            Self::Activate
+            | Self::LookUp
+            | Self::RegisterOperator
+            | Self::Reprint
+            | Self::Revoke
+            | Self::Session
+            | Self::Verify => true,
+            Self::Backup
+            | Self::Courier
+            | Self::DeregisterOperator
+            | Self::ReadAudit
+            | Self::ReadDelivery
+            | Self::Register
+            | Self::ReloadPolicy => false,
+        }
+    }
+}
+
 impl<A> Permit<A> {
     /// The caller's name in the policy.
     pub const fn caller(&self) -> &Arc<str> {
         &self.caller
+    }
+
+    /// The operator's profile, for an operator's action.
+    pub fn operator(&self) -> Option<&Profile> {
+        self.operator.as_deref()
+    }
+
+    /// The moment that it was decided for, in Italy.
+    pub const fn at(&self) -> Moment {
+        self.at
     }
 
     /// The policy that allowed it; the operation goes by this one to its end.
@@ -150,21 +188,25 @@ impl Policy {
         if !caller.may(A::ACTION) {
             return Err(Refused::Caller);
         }
-        let operator = match self.rules.of(A::ACTION) {
-            None => None,
-            Some(of_action) => {
-                let who = operator.ok_or(Refused::OperatorMissing)?;
-                let profile = self.operators.profile(who, at.date).ok_or(Refused::UnknownOperator)?;
-                if A::ACTION == Action::Verify {
+        let operator = if A::ACTION.is_an_operators() {
+            let who = operator.ok_or(Refused::OperatorMissing)?;
+            let profile = self.operators.profile(who, at.date).ok_or(Refused::UnknownOperator)?;
+            match self.rules.of(A::ACTION) {
+                Some(_) if A::ACTION == Action::Verify => {
                     let front_end = caller.name();
                     let question =
                         Question { action: A::ACTION, operator: profile, front_end, card: None, at };
                     allowed(&self.decide_verification(who, front_end, &question))?;
-                } else if !of_action.may_concern(profile) {
+                }
+                Some(of_action) if !of_action.may_concern(profile) => {
                     return Err(Refused::Rules(Decision { allowed: false, rules: Vec::new() }.named()));
                 }
-                Some(Arc::clone(profile))
+                // To register a card and to see what is allowed takes no rule: the list is enough.
+                Some(_) | None => {}
             }
+            Some(Arc::clone(profile))
+        } else {
+            None
         };
         Ok(Permit {
             action: PhantomData,

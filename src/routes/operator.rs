@@ -23,7 +23,7 @@ impl App {
     pub(super) fn operator(&self, policy: &Policy, arrived: &Arrived) -> Result<Option<Operator>, Problem> {
         let Some((leaf, chain)) = forwarded(arrived.request.headers())? else { return Ok(None) };
         let valid = self.operators.validate(policy.trust(), &leaf, &chain, self.clock.now_ms());
-        valid.map(|valid| Some(Operator::from(&*valid))).map_err(refused)
+        valid.map(|valid| Some(Operator::from(valid))).map_err(refused)
     }
 }
 

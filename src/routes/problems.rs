@@ -57,6 +57,11 @@ pub(super) fn of(error: &Error, request: RequestId) -> Problem {
         Error::NotFound(What::Lease) => {
             Problem::new(StatusCode::CONFLICT, "lease_lost", "This hold of the delivery is over")
         }
+        Error::NotFound(What::Registration) => Problem::new(
+            StatusCode::CONFLICT,
+            "no_open_registration",
+            "No open registration of this card at this front end under this policy set, or not any more",
+        ),
         Error::NotFound(What::Verification) => Problem::new(
             StatusCode::CONFLICT,
             "no_accepted_verification",
@@ -68,7 +73,22 @@ pub(super) fn of(error: &Error, request: RequestId) -> Problem {
             "The policy does not allow this operator this operation on this card",
         )
         .detail(rule.clone()),
+        Error::OperatorFormerCard => Problem::new(
+            StatusCode::FORBIDDEN,
+            "operator_former_card",
+            "This card was replaced or deregistered: it cannot be registered again",
+        ),
         Error::OperatorMissing => operator_missing(),
+        Error::OperatorNotRegistered => Problem::new(
+            StatusCode::FORBIDDEN,
+            "operator_not_registered",
+            "The operator has to register this card first",
+        ),
+        Error::OperatorOtherCard => Problem::new(
+            StatusCode::FORBIDDEN,
+            "operator_other_card",
+            "The operator has registered another card than this one",
+        ),
         Error::OutcomeUnknown => Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "outcome_unknown",

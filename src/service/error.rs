@@ -55,9 +55,18 @@ pub enum Error {
     /// No such thing, or not for this caller: indistinguishable.
     #[error("{0} not found")]
     NotFound(What),
+    /// The operator's card was replaced or deregistered, and cannot be registered again.
+    #[error("a former card of the operator")]
+    OperatorFormerCard,
     /// The operation acts on a card and came without an operator.
     #[error("no operator")]
     OperatorMissing,
+    /// The operator has registered no card.
+    #[error("the operator has registered no card")]
+    OperatorNotRegistered,
+    /// The operator has registered another card than this one.
+    #[error("not the operator's registered card")]
+    OperatorOtherCard,
     /// The first request with this idempotency key has no known outcome, and never will.
     #[error("outcome of the first request with this idempotency key is unknown")]
     OutcomeUnknown,
@@ -90,6 +99,8 @@ pub enum What {
     Delivery,
     /// No such hold of a delivery, or no longer.
     Lease,
+    /// No such open registration for this operator, card, caller and policy set, or no longer.
+    Registration,
     /// No such accepted verification for this card, caller and purpose, or no longer.
     Verification,
 }
@@ -100,6 +111,7 @@ impl std::fmt::Display for What {
             Self::Card => "card",
             Self::Delivery => "delivery",
             Self::Lease => "lease",
+            Self::Registration => "registration",
             Self::Verification => "verification",
         })
     }

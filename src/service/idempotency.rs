@@ -65,6 +65,15 @@ impl Idempotency {
         Ok(Op::Put { space: Space::Idem, key: self.key.clone(), value, expect: Expect::Absent })
     }
 
+    /// Claims the key and answers it, for what is done in one commit; must be its first operations.
+    fn once<T: Serialize>(&self, answer: T) -> Result<[Op; 2], Error> {
+        let value = self.record(Some(answer))?;
+        Ok([
+            Op::Put { space: Space::Idem, key: self.key.clone(), value, expect: Expect::Absent },
+            Perishable::Idempotency.expires(&self.key, self.until_ms),
+        ])
+    }
+
     /// Puts the answer into an outcome.
     pub(super) fn answer<T: Serialize>(&self, answer: T) -> Result<[Op; 2], Error> {
         let value = self.record(Some(answer))?;
@@ -81,7 +90,8 @@ impl Idempotency {
 }
 
 impl Service {
-    /// Asks the index key for an operation's own messages, for its operator and for its idempotency key, in one go.
+    /// Asks the index key for an operation's own messages, for its operator and for its idempotency key, in one go; refuses an
+    /// operator whose card is not the registered one.
     pub(super) async fn commitments_and_key<A: Act, const N: usize>(
         &self,
         call: &mut Call<A>,
@@ -99,6 +109,7 @@ impl Service {
         let wrong = || Error::Bug("HSM answered another number of MACs".into());
         let (body, key) = (macs.pop().ok_or_else(wrong)?, macs.pop().ok_or_else(wrong)?);
         call.operator_mut()?.known_by(&macs.pop().ok_or_else(wrong)?);
+        self.needs_registration(call)?;
         let keep_ms = call.permit.policy().parameters().idempotency_keep_ms;
         let key = Idempotency::new(&key, &body, self.clock.now_ms().saturating_add(keep_ms));
         Ok((macs.try_into().map_err(|_| wrong())?, key))
@@ -121,6 +132,30 @@ impl Service {
                 None => {
                     drop(runs);
                     self.answered(key)?.map(|answer| Ok(First::Before(answer))).ok_or(Error::OutcomeUnknown)
+                }
+            },
+        }
+    }
+
+    /// Commits what asks no key of codes, with its answer, if the request is the first with its key; else answers as the first
+    /// was. A [`Guard`] counts from the unit's own operations.
+    pub(super) async fn once<A: Act, T: Serialize + DeserializeOwned>(
+        &self,
+        call: &Call<A>,
+        key: &Idempotency,
+        answer: T,
+        mut unit: Unit,
+    ) -> Result<Result<T, Guard>, Error> {
+        let claim = key.once(&answer)?;
+        let before = claim.len();
+        drop(unit.ops.splice(0..0, claim));
+        match self.commit(unit).await? {
+            Ok(()) => Ok(Ok(answer)),
+            Err(Guard(op)) => match op.checked_sub(before) {
+                Some(own) => Ok(Err(Guard(own))),
+                None => {
+                    let first = self.answered(key)?.ok_or(Error::OutcomeUnknown)?;
+                    self.replayed(call, first).await.map(Ok)
                 }
             },
         }

@@ -2,6 +2,8 @@
 //!
 //! A front end that forwards certificates vouches that their holder is there: see SECURITY.md.
 
+use std::sync::Arc;
+
 use aws_lc_rs::digest;
 
 use super::{Call, Error, Service, commitments, look_up::FoundCard};
@@ -19,28 +21,32 @@ use crate::{
 /// The operator of one request.
 pub struct Operator {
     tax_code: TaxCode,
+    /// The card's certificate; nothing where only the name is asked for.
+    certificate: Option<Arc<OperatorCertificate>>,
     known: Option<Known>,
 }
 
 /// What the index key says of an operator.
 #[derive(Clone, Copy)]
-struct Known {
+pub(super) struct Known {
     /// As a holder of cards is stored: to be compared, never to be shown.
     holder: [u8; 16],
+    /// Commitment to operator and key of the card; nothing without a certificate.
+    pub(super) key: Option<[u8; 16]>,
     /// Name in events and records. Not to be found from what the store holds of a holder.
-    name: [u8; 16],
+    pub(super) name: [u8; 16],
 }
 
-impl From<&OperatorCertificate> for Operator {
-    fn from(valid: &OperatorCertificate) -> Self {
-        Self::new(valid.tax_code().clone())
+impl From<Arc<OperatorCertificate>> for Operator {
+    fn from(valid: Arc<OperatorCertificate>) -> Self {
+        Self { tax_code: valid.tax_code().clone(), certificate: Some(valid), known: None }
     }
 }
 
 impl Operator {
-    /// The operator with this C.F.
+    /// The operator with this C.F., to be named and not to act.
     pub const fn new(tax_code: TaxCode) -> Self {
-        Self { tax_code, known: None }
+        Self { tax_code, certificate: None, known: None }
     }
 
     /// The C.F., for the policy and for messages to the index key.
@@ -53,14 +59,13 @@ impl Operator {
         commitments::tax_code(&self.tax_code)
     }
 
-    /// Takes that MAC. The store has its first half for every holder; the name is a digest of the whole.
+    /// Takes that MAC. The store has its first half for every holder; name and commitment are digests of the whole, so that
+    /// neither is found from the store, nor from a certificate.
     pub(super) fn known_by(&mut self, mac: &Secret<32>) {
-        let mut hash = digest::Context::new(&digest::SHA256);
-        hash.update(b"sigillo operator v1\n");
-        hash.update(mac.expose());
-        let mut name = [0; 16];
-        name.iter_mut().zip(hash.finish().as_ref()).for_each(|(to, from)| *to = *from);
-        self.known = Some(Known { holder: commitments::half(mac), name });
+        let name = keyed(mac, b"sigillo operator v1\n", &[]);
+        let key = self.certificate.as_ref();
+        let key = key.map(|valid| keyed(mac, b"sigillo operator's card v1\n", &valid.spki_hash()));
+        self.known = Some(Known { holder: commitments::half(mac), key, name });
     }
 
     fn known(&self) -> Result<Known, Error> {
@@ -68,7 +73,27 @@ impl Operator {
     }
 }
 
+/// 16 bytes that only who knows the whole MAC can compute.
+fn keyed(mac: &Secret<32>, label: &[u8], of: &[u8]) -> [u8; 16] {
+    let mut hash = digest::Context::new(&digest::SHA256);
+    [label, mac.expose(), of].into_iter().for_each(|part| hash.update(part));
+    let mut out = [0; 16];
+    out.iter_mut().zip(hash.finish().as_ref()).for_each(|(to, from)| *to = *from);
+    out
+}
+
 impl<A: Act> Call<A> {
+    /// The certificate of the operator's card.
+    pub(super) fn certificate(&self) -> Result<&OperatorCertificate, Error> {
+        let operator = self.operator.as_ref().ok_or(Error::OperatorMissing)?;
+        operator.certificate.as_deref().ok_or_else(|| Error::Bug("an operator without a certificate".into()))
+    }
+
+    /// What the index key says of the operator.
+    pub(super) fn known_operator(&self) -> Result<Known, Error> {
+        self.operator.as_ref().ok_or(Error::OperatorMissing)?.known()
+    }
+
     /// The operator; operations that act on a card are refused without one.
     pub(super) fn operator_mut(&mut self) -> Result<&mut Operator, Error> {
         self.operator.as_mut().ok_or(Error::OperatorMissing)
@@ -81,19 +106,25 @@ impl<A: Act> Call<A> {
 }
 
 impl Service {
-    /// Makes the operator of a call known, where nothing else is asked of the index key with it.
+    /// Makes the operator of a call known, where nothing else is asked of the index key with it, and refuses one whose card
+    /// is not the registered one.
     pub(super) async fn know_operator<A: Act>(&self, call: &mut Call<A>) -> Result<(), Error> {
         let message = call.operator_mut()?.message()?;
         let [mac] = self.commitments([message]).await?;
         call.operator_mut()?.known_by(&mac);
-        Ok(())
+        self.needs_registration(call)
+    }
+
+    /// What the index key says of an operator who has no call.
+    pub(super) async fn known(&self, mut operator: Operator) -> Result<Known, Error> {
+        let [mac] = self.commitments([operator.message()?]).await?;
+        operator.known_by(&mac);
+        operator.known()
     }
 
     /// The name in events of an operator who has no call.
-    pub(super) async fn name_of(&self, mut operator: Operator) -> Result<String, Error> {
-        let [mac] = self.commitments([operator.message()?]).await?;
-        operator.known_by(&mac);
-        operator.known().map(|known| hex::encode(known.name))
+    pub(super) async fn name_of(&self, operator: Operator) -> Result<String, Error> {
+        self.known(operator).await.map(|known| hex::encode(known.name))
     }
 
     /// What an operator needs to act on a card: it is not their own (I14), and the rules allow the action on it. A

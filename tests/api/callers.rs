@@ -18,7 +18,10 @@ fn action(route: &str) -> Option<&'static str> {
         "leases" | "reports" => "courier",
         "audit_checkpoint" | "audit_events" => "read_audit",
         "backup" => "backup",
+        "deregistration" => "deregister_operator",
+        "open_registration" | "sign_registration" => "register_operator",
         "policy_reload" => "reload_policy",
+        "session" => "session",
         "openapi" => return None,
         other => panic!("the route {other} is new: who may use it?"),
     })
@@ -36,11 +39,23 @@ async fn each_caller_reaches_what_the_policy_gives_it_and_nothing_else() {
     let mut refused = Vec::new();
     for (caller, may) in [
         ("bureau", &["register"][..]),
-        ("desk", &["look_up", "activate", "reprint", "verify", "revoke", "read_delivery"]),
+        (
+            "desk",
+            &[
+                "activate",
+                "look_up",
+                "read_delivery",
+                "register_operator",
+                "reprint",
+                "revoke",
+                "session",
+                "verify",
+            ],
+        ),
         ("courier", &["courier"]),
         ("auditor", &["read_audit"]),
         ("backup", &["backup"]),
-        ("policy", &["reload_policy"]),
+        ("policy", &["deregister_operator", "reload_policy"]),
     ] {
         let api = home.api(caller);
         for &(method, path, route) in ROUTES {

@@ -8,6 +8,7 @@ pub(crate) mod installation;
 pub(crate) mod kannel;
 pub(crate) mod memory;
 pub(crate) mod process;
+pub(crate) mod registered;
 pub(crate) mod relay;
 pub(crate) mod users;
 

@@ -37,6 +37,7 @@ mod p11_kit_server;
 mod policies;
 mod recover;
 mod refused_start;
+mod registry;
 #[path = "../support/rounds.rs"]
 mod rounds;
 mod rules;

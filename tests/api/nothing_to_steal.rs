@@ -39,6 +39,7 @@ pub(crate) fn long_parts(home: &Installation) {
             fs::write(home.path(side).join(&file), &text).unwrap();
         }
     }
+    home.edit("authority/policies/authority.toml", "\nsequence = 1\n", "\nsequence = 2\n");
     let config = fs::read_to_string(home.path("authority/serve.toml")).unwrap();
     fs::write(home.path("authority/serve.toml"), format!("{ALLOW_TEST_TEMPLATES}{config}")).unwrap();
 }

@@ -92,6 +92,7 @@ async fn a_card_that_a_new_list_revokes_is_refused_without_a_restart() {
     let table =
         format!("[[ca]]\nname = \"prova\"\ncertificate = '''\n{}'''\ncrls = [\"prova.crl\"]\n", ca.pem());
     std::fs::write(&trust, format!("{rules}{table}")).unwrap();
+    home.edit("authority/policies/authority.toml", "\nsequence = 1\n", "\nsequence = 2\n");
     home.start().await;
 
     let desk = home.api("desk");
@@ -110,6 +111,7 @@ async fn a_card_that_a_new_list_revokes_is_refused_without_a_restart() {
         })
         .await;
     };
-    told(ca.crl(1, &[], validity).unwrap(), 404, "card_not_found").await;
+    // It is good now, and not the one that the operator has registered.
+    told(ca.crl(1, &[], validity).unwrap(), 403, "operator_other_card").await;
     told(ca.crl(2, &[&card], validity).unwrap(), 403, "operator_revoked").await;
 }

@@ -8,14 +8,16 @@ use std::{
 
 use serde_json::json;
 
-use crate::fixture::{Answer, Api, Installation, audit::Log, demo::copy_all, eventually, process::Ran};
+use crate::fixture::{
+    Answer, Api, Installation, audit::Log, demo::copy_all, eventually, process::Ran, registered::OperatorCard,
+};
 
 const CONFIG: &str = "authority/serve.toml";
 const IN_PLACE: &str = "authority/policies";
 
 /// An installation whose officers sign: nothing is signed yet.
 fn home() -> Installation {
-    let home = Installation::new();
+    let home = Installation::unserved();
     let text = fs::read_to_string(home.path(CONFIG)).unwrap();
     assert_eq!(text.matches("unsigned_policies = true\n").count(), 1);
     fs::write(home.path(CONFIG), text.replace("unsigned_policies = true\n", "")).unwrap();
@@ -76,6 +78,7 @@ async fn sets_change_under_load_by_officers_alone_and_a_bad_one_changes_nothing(
     sign(&home, IN_PLACE, 2).ended(0);
     home.start().await;
     let (desk, policy) = (home.api("desk"), home.api("policy"));
+    OperatorCard::of_demo(home.directory()).register(&desk).await;
     let card = home.cards(1).await.remove(0);
     let (stop, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
     let load = async {

@@ -11,6 +11,10 @@ use sigillo::{
             Activate, Checkpoint, ContactTo, Delivery, HandedOut, Preview, Reprint, Split, Verified, Verify,
         },
         courier::{Lease, LeaseRequest, LeasedCode, Leases, Report, ReportStatus, Reported},
+        operators::{
+            Deregister, Deregistered, OpenRegistration, OpenedRegistration, Session, SessionAction,
+            SessionOperator, SignRegistration, SignedRegistration,
+        },
         policy::Reloaded,
         problem::ProblemDocument,
     },
@@ -33,7 +37,7 @@ pub(crate) const CARD_STATES: [State; 4] = [
     State::Held { activated_at_ms: None },
     State::Revoked { activated_at_ms: None, revoked_at_ms: 1, reason: Reason::Lost },
 ];
-pub(crate) const KINDS: [Kind; 31] = [
+pub(crate) const KINDS: [Kind; 35] = [
     Kind::AuthorityRefused,
     Kind::LeasesUnwritten,
     Kind::StoreGoneBack,
@@ -56,11 +60,15 @@ pub(crate) const KINDS: [Kind; 31] = [
     Kind::DeliveryQueued,
     Kind::DeliveryReported,
     Kind::OperationsUnaccounted,
+    Kind::OperatorDeregistered,
+    Kind::OperatorRegistered,
+    Kind::OperatorRegistrationOpened,
     Kind::PolicyActivated,
     Kind::PolicyRefused,
     Kind::RequestRefused,
     Kind::RequestReplayed,
     Kind::ServiceStarted,
+    Kind::SessionShown,
     Kind::StoreBackedUp,
     Kind::StoreRecovered,
     Kind::VerificationDecided,
@@ -77,17 +85,20 @@ pub(crate) const REPORT_STATUSES: [ReportStatus; 7] = [
     ReportStatus::Sent,
     ReportStatus::Waiting,
 ];
-pub(crate) const ACTIONS: [Action; 11] = [
+pub(crate) const ACTIONS: [Action; 14] = [
     Action::Activate,
     Action::Backup,
     Action::Courier,
+    Action::DeregisterOperator,
     Action::LookUp,
     Action::ReadAudit,
     Action::ReadDelivery,
     Action::ReloadPolicy,
     Action::Register,
+    Action::RegisterOperator,
     Action::Reprint,
     Action::Revoke,
+    Action::Session,
     Action::Verify,
 ];
 
@@ -110,9 +121,10 @@ const fn _lists_are_complete(
         Kind::LeaseEnded | Kind::LeaseRefused | Kind::LeaseWaiting => {}
         Kind::CodesReprinted | Kind::DeliveryCancelled | Kind::DeliveryLeased | Kind::DeliveryLookedUp => {}
         Kind::DeliveryQueued | Kind::DeliveryReported | Kind::RequestRefused | Kind::RequestReplayed => {}
-        Kind::PolicyActivated | Kind::PolicyRefused => {}
         Kind::AuthorityRefused | Kind::LeasesUnwritten => {}
         Kind::StoreBackedUp | Kind::StoreGoneBack | Kind::StoreRecovered => {}
+        Kind::PolicyActivated | Kind::PolicyRefused | Kind::SessionShown => {}
+        Kind::OperatorDeregistered | Kind::OperatorRegistered | Kind::OperatorRegistrationOpened => {}
         Kind::OperationsUnaccounted
         | Kind::ServiceStarted
         | Kind::VerificationDecided
@@ -134,6 +146,7 @@ const fn _lists_are_complete(
         | Action::ReadDelivery => {}
         Action::Register | Action::Reprint | Action::Revoke | Action::Verify => {}
         Action::ReloadPolicy => {}
+        Action::DeregisterOperator | Action::RegisterOperator | Action::Session => {}
     }
     match state {
         State::Registered | State::Active { .. } | State::Held { .. } | State::Revoked { .. } => {}
@@ -218,6 +231,7 @@ fn some<T: From<&'static str>>(text: &'static str) -> Option<T> {
 pub(crate) fn all() -> Vec<Sample> {
     let mut all = cards();
     all.extend(codes());
+    all.extend(operators());
     all.extend(courier());
     let problem = |more: bool| ProblemDocument {
         kind: "urn:sigillo:problem:invalid_value".into(),
@@ -330,6 +344,41 @@ fn codes() -> Vec<Sample> {
         answer("Delivery", &delivery(some("relay: RCPT: SMTP 550 5.1.1")), &delivery(None)),
         answer("Checkpoint", &checkpoint, &checkpoint),
         answer("Reloaded", &reloaded(vec!["officer-1".into()]), &reloaded(Vec::new())),
+    ]
+}
+
+fn operators() -> Vec<Sample> {
+    let opened = OpenedRegistration { id: HEX32.into(), text: "sigillo".into(), expires_at: TIME.into() };
+    let sign = SignRegistration { signature: "AAAA".into() };
+    let signed = SignedRegistration { registered_at: TIME.into(), replaced: true };
+    let (end, ended) = (Deregister { tax_code: CF.into() }, Deregistered { deregistered: true });
+    let operator = |name| SessionOperator {
+        name,
+        id_carta: "6090000000000013".into(),
+        certificate_until: TIME.into(),
+        office: "example-office".into(),
+        roles: vec!["counter_operator".into()],
+        regions: vec!["120".into()],
+    };
+    let action = |regions| SessionAction { action: "verify".into(), regions };
+    let session = |actions| Session {
+        operator: operator(None),
+        registration: "registered".into(),
+        front_end: "desk".into(),
+        actions,
+        policy: "00".repeat(32),
+        sequence: 2,
+    };
+    vec![
+        request("OpenRegistration", &OpenRegistration {}, &OpenRegistration {}),
+        answer("OpenedRegistration", &opened, &opened),
+        request("SignRegistration", &sign, &sign),
+        answer("SignedRegistration", &signed, &signed),
+        request("Deregister", &end, &end),
+        answer("Deregistered", &ended, &ended),
+        answer("SessionOperator", &operator(some("Mario Rossi")), &operator(None)),
+        answer("SessionAction", &action(Some(vec!["120".into()])), &action(None)),
+        answer("Session", &session(vec![action(None)]), &session(Vec::new())),
     ]
 }
 

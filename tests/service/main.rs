@@ -30,6 +30,7 @@ mod post;
 mod presented;
 mod recover;
 mod registration;
+mod registry;
 mod reprints;
 mod revocations;
 mod rules;

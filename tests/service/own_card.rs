@@ -20,14 +20,14 @@ fn own<T>(answer: &Result<T, Error>) -> bool {
 async fn a_holder_cannot_act_on_a_card_of_their_own() {
     let w = World::new().await;
     let (card, who) = (w.registered(LAZIO).await, w.citizen(LAZIO).await);
-    let holder = |card: &FictionalCard| w.desk.used_by(card.tax_code.as_str());
-    assert!(own(&holder(&card).preview(&card).await));
-    assert!(own(&holder(&card).activate(&card, "a").await));
-    assert!(own(&holder(&who.card).reprint(&who.card, "b").await));
+    let holder = async |card: &FictionalCard| w.desk.used_by(card.tax_code.as_str()).await;
+    assert!(own(&holder(&card).await.preview(&card).await));
+    assert!(own(&holder(&card).await.activate(&card, "a").await));
+    assert!(own(&holder(&who.card).await.reprint(&who.card, "b").await));
     // A verification looks at the request only (I6); what it is for is refused.
-    let proof = holder(&who.card).verify(&who.card, &who.cip, "c").await.unwrap();
+    let proof = holder(&who.card).await.verify(&who.card, &who.cip, "c").await.unwrap();
     assert_eq!(proof.outcome, Verdict::Accepted);
-    assert!(own(&holder(&who.card).revoke(&who.card, proof.verification, "d").await));
+    assert!(own(&holder(&who.card).await.revoke(&who.card, proof.verification, "d").await));
     assert_eq!(w.log_of("card.activated").last().unwrap(), "refused: own_card");
     assert_eq!(w.log_of("codes.reprinted"), ["refused: own_card"]);
     assert_eq!(w.log_of("card.revoked"), ["refused: own_card"]);
@@ -35,8 +35,8 @@ async fn a_holder_cannot_act_on_a_card_of_their_own() {
     assert_eq!(refused["card"], hex::encode(w.card(&who.card).registration().id.bytes()));
 
     // Another operator at the same counter may, and so may a holder with somebody else's card.
-    holder(&who.card).activate(&card, "e").await.unwrap();
-    holder(&card).reprint(&who.card, "f").await.unwrap();
+    holder(&who.card).await.activate(&card, "e").await.unwrap();
+    holder(&card).await.reprint(&who.card, "f").await.unwrap();
 }
 
 #[tokio::test]
@@ -62,7 +62,7 @@ async fn an_act_without_operator_is_refused_before_anything_happens() {
 async fn an_accepted_verification_serves_its_operator_only() {
     let w = World::new().await;
     let who = w.citizen(LAZIO).await;
-    let colleague = w.desk.used_by(w.produced(LAZIO).tax_code.as_str());
+    let colleague = w.desk.used_by(w.produced(LAZIO).tax_code.as_str()).await;
     let proof = w.desk.verify(&who.card, &who.cip, "a").await.unwrap();
     let stolen = colleague.revoke(&who.card, proof.verification, "b").await;
     assert!(matches!(stolen, Err(Error::NotFound(What::Verification))), "{stolen:?}");
@@ -73,7 +73,7 @@ async fn an_accepted_verification_serves_its_operator_only() {
 async fn one_key_of_two_operators_is_two_keys() {
     let w = World::new().await;
     let who = w.citizen(LAZIO).await;
-    let colleague = w.desk.used_by(w.produced(LAZIO).tax_code.as_str());
+    let colleague = w.desk.used_by(w.produced(LAZIO).tax_code.as_str()).await;
     let mine = w.desk.verify(&who.card, &who.wrong(1), "same").await.unwrap();
     let theirs = colleague.verify(&who.card, &who.wrong(1), "same").await.unwrap();
     assert_ne!(mine.verification, theirs.verification);
@@ -85,7 +85,7 @@ async fn events_name_operators_by_a_commitment_that_the_store_does_not_hold() {
     let w = World::new().await;
     let who = w.citizen(LAZIO).await;
     w.desk.verify(&who.card, &who.wrong(1), "a").await.unwrap();
-    let other = w.desk.used_by(who.card.tax_code.as_str());
+    let other = w.desk.used_by(who.card.tax_code.as_str()).await;
     other.verify(&who.card, &who.wrong(1), "b").await.unwrap();
     let named = |kind: &str| -> Vec<String> {
         let of_kind = w.events().into_iter().filter(|e| e["kind"] == kind);

@@ -1,17 +1,24 @@
 //! The callers of a service: bureau, counters, courier, auditor. Their permits come from the policy, by certificate.
 
 use std::sync::{
-    Arc,
+    Arc, OnceLock,
     atomic::{AtomicU64, Ordering::SeqCst},
 };
 
+use aws_lc_rs::{
+    encoding::AsDer,
+    rand::SystemRandom,
+    signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair},
+};
 use sigillo::{
+    auth::cns::OperatorCertificate,
     domain::{
         card::Reason,
         contact::{Channel, Contact},
         date::CivilDate,
         fictional::FictionalCard,
-        id::{DeliveryId, LeaseId, RequestId, VerificationId},
+        id::{DeliveryId, LeaseId, RegistrationId, RequestId, VerificationId},
+        signed_text::{Context, signed_bytes},
         tax_code::TaxCode,
         template::CodeName,
     },
@@ -19,8 +26,9 @@ use sigillo::{
     secret::{Digits, SecretBytes},
     service::{
         ActivationRequest, Call, CardData, CardNumber, CardView, DeliveryOutcome, DeliveryView, Error,
-        HandedOut, Leased, LeasedDelivery, Line, LineOutcome, Operator, Purpose, ReprintRequest,
-        RevocationRequest, Revoked, Service, Summary, Verification, VerificationRequest,
+        HandedOut, Leased, LeasedDelivery, Line, LineOutcome, OpenedRegistration, Operator, Purpose,
+        ReprintRequest, RevocationRequest, Revoked, Service, Session, SignedRegistration, Summary,
+        Verification, VerificationRequest,
     },
 };
 
@@ -36,6 +44,15 @@ pub(crate) struct Client {
     print: [u8; 32],
     /// C.F. of whoever uses it.
     operator: String,
+    /// Which of [`card_keys`] they have.
+    card: usize,
+}
+
+/// Keys of operators' cards: as many as any test needs.
+pub(crate) fn card_keys() -> &'static [EcdsaKeyPair; 3] {
+    static KEYS: OnceLock<[EcdsaKeyPair; 3]> = OnceLock::new();
+    let make = |_| EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap();
+    KEYS.get_or_init(|| [0, 1, 2].map(make))
 }
 
 /// An operator who holds no card.
@@ -68,12 +85,61 @@ pub(crate) fn printed(paper: &HandedOut) -> (Vec<(CodeName, String)>, Option<Del
 
 impl Client {
     pub(crate) fn new(service: &Arc<Service>, print: [u8; 32]) -> Self {
-        Self { service: Arc::clone(service), print, operator: OPERATOR.to_owned() }
+        Self { service: Arc::clone(service), print, operator: OPERATOR.to_owned(), card: 0 }
     }
 
-    /// The same counter, used by somebody else.
-    pub(crate) fn used_by(&self, tax_code: &str) -> Self {
+    /// The same counter, used by somebody else, who has registered a card.
+    pub(crate) async fn used_by(&self, tax_code: &str) -> Self {
+        let other = self.used_by_new(tax_code);
+        other.register_operator().await.unwrap();
+        other
+    }
+
+    /// The same counter, used by somebody else, who has registered nothing.
+    pub(crate) fn used_by_new(&self, tax_code: &str) -> Self {
         Self { operator: tax_code.to_owned(), ..self.clone() }
+    }
+
+    /// C.F. of whoever uses it.
+    pub(crate) fn operator(&self) -> String {
+        self.operator.clone()
+    }
+
+    /// The same operator with another card.
+    pub(crate) fn with_card(&self, card: usize) -> Self {
+        Self { card, ..self.clone() }
+    }
+
+    pub(crate) async fn open_registration(&self, key: &str) -> Result<OpenedRegistration, Error> {
+        self.service.open_registration(self.call(key, "{}")).await
+    }
+
+    /// What the card signs for a text.
+    pub(crate) fn signature(&self, context: Context, text: &str) -> Vec<u8> {
+        let bytes = signed_bytes(context, text);
+        card_keys()[self.card].sign(&SystemRandom::new(), &bytes).unwrap().as_ref().to_vec()
+    }
+
+    pub(crate) async fn sign_registration(
+        &self,
+        id: RegistrationId,
+        signature: &[u8],
+        key: &str,
+    ) -> Result<SignedRegistration, Error> {
+        self.service.sign_registration(self.call(key, &format!("{id}")), id, signature).await
+    }
+
+    /// Registers the operator's card.
+    pub(crate) async fn register_operator(&self) -> Result<SignedRegistration, Error> {
+        static KEYS: AtomicU64 = AtomicU64::new(0);
+        let key = || format!("registration {}", KEYS.fetch_add(1, SeqCst));
+        let open = self.open_registration(&key()).await?;
+        let signature = self.signature(Context::OperatorRegistration, &open.text);
+        self.sign_registration(open.id, &signature, &key()).await
+    }
+
+    pub(crate) async fn session(&self) -> Result<Session, Error> {
+        self.service.session(self.call("", "")).await
     }
 
     pub(crate) fn moves_to(&mut self, service: &Arc<Service>) {
@@ -87,13 +153,15 @@ impl Client {
         let policy = self.service.policy();
         let who: TaxCode = self.operator.parse().unwrap();
         let caller = policy.caller(&self.print).expect("a caller of the policy");
+        let spki = card_keys()[self.card].public_key().as_der().unwrap().as_ref().to_vec();
+        let certificate = OperatorCertificate::of_nobody(who.clone(), spki, NOW_MS + 1);
         Call {
             permit: policy
                 .permit(caller, Some(&who), CivilDate::moment_in_italy(NOW_MS).unwrap())
                 .expect("allowed by the policy"),
             request: RequestId::new(number.to_be_bytes()),
             key: Some(key.to_owned()),
-            operator: Some(Operator::new(who)),
+            operator: Some(Operator::from(Arc::new(certificate))),
             body: SecretBytes::new(body.as_bytes().to_vec()),
         }
     }

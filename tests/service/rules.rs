@@ -37,7 +37,7 @@ const OTHER_CALLER: &str = r#"
 [[caller]]
 name = "other-desk"
 certificate_sha256 = "5555555555555555555555555555555555555555555555555555555555555555"
-actions = ["look_up", "activate", "reprint", "verify", "revoke", "read_delivery"]
+actions = ["register_operator", "look_up", "activate", "reprint", "verify", "revoke", "read_delivery"]
 "#;
 
 const CHOICE: &str = r#"

@@ -21,7 +21,7 @@ use crate::{
     world::{World, mac},
 };
 
-const SPACES: [Space; 15] = [
+const SPACES: [Space; 17] = [
     Space::Card,
     Space::CardDelivery,
     Space::CfCard,
@@ -33,6 +33,8 @@ const SPACES: [Space; 15] = [
     Space::Idem,
     Space::Expiry,
     Space::Meta,
+    Space::OpenRegistration,
+    Space::OperatorCard,
     Space::TeamCard,
     Space::Template,
     Space::Tries,

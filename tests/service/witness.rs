@@ -74,6 +74,7 @@ async fn world(notary: &Arc<Notary>) -> World {
     }
     w.witnesses = vec![Arc::<Notary>::clone(notary)];
     w.restart().await;
+    w.desk.register_operator().await.unwrap();
     w
 }
 

@@ -116,12 +116,18 @@ impl World {
     pub(crate) async fn over(memory: Memory, rules: Rules) -> Self {
         let clock = Arc::new(ManualClock::new(NOW_MS));
         let token = SoftHsm::new(Role::Authority).unwrap();
-        let (hands, ledger) = (Arc::default(), Arc::default());
+        let (hands, ledger): (Arc<Hands>, Arc<Ledger>) = (Arc::default(), Arc::default());
         let service = Arc::new(serve(&memory, &clock, &rules, &token, (&hands, &ledger), &[]).await.unwrap());
         let client = |print| Client::new(&service, print);
+        let desk = client(DESK);
+        if memory.last(Space::OperatorCard).unwrap().is_none() {
+            desk.register_operator().await.unwrap();
+        }
+        hands.clear();
+        ledger.clear();
         Self {
             bureau: client(BUREAU),
-            desk: client(DESK),
+            desk,
             other_desk: client(OTHER_DESK),
             post: client(COURIER),
             auditor: client(AUDITOR),

@@ -31,6 +31,22 @@ pub(crate) async fn play(teller: &mut Teller, here: &mut Installation, sigillo: 
         "tax_code": card.tax_code, "team_number": card.team_number, "expires_on": card.expires_on,
     });
 
+    println!("\nAn operator logs in for the first time, with a smart card.\n");
+    let what = "Nothing is allowed yet: the list of operators is not enough";
+    let said = teller.step(what, refused(&desk, "/v1/cards/lookup", "too-early", &data)).await?;
+    expect("operator_not_registered", &said)?;
+    let what = "The card signs the authority's text; from now on only its key is taken (Registra CNS)";
+    teller.step(what, async { desk.register_operator("operator").await.map_err(|e| e.to_string()) }).await?;
+    let what = "The front end asks what the operator may do";
+    let session = teller.step(what, async { desk.session().await.map_err(|e| e.to_string()) }).await?;
+    let actions: Vec<_> = session.actions.iter().map(|one| one.action.as_str()).collect();
+    println!(
+        "    {}, office {}: {}",
+        session.operator.roles.join(", "),
+        session.operator.office,
+        actions.join(", ")
+    );
+
     println!("\nA citizen comes to the counter with the card {}.\n", card.team_number);
     let what = "The operator looks the card up by what is printed on it";
     let seen: Card = teller.step(what, post(&desk, "/v1/cards/lookup", "look-up", &data)).await?;

@@ -12,8 +12,14 @@ use std::{
 };
 
 use clap::Parser;
-use sigillo::clock::{Clock, SystemClock};
-use sigillo_bench::installation::{API, INTERNAL, Installation, run};
+use sigillo::{
+    clock::{Clock, SystemClock},
+    tls::Protocols,
+};
+use sigillo_bench::{
+    desk::Desk,
+    installation::{API, INTERNAL, Installation, run},
+};
 
 /// Plays a citizen's journey on an installation of its own: SoftHSM tokens, mutual TLS, a mail relay, Kannel.
 #[derive(Debug, Parser)]
@@ -114,6 +120,11 @@ async fn play(arguments: &Arguments) -> Result<(), String> {
     println!("    {said}");
 
     if *keep_running {
+        let desk = Desk::new(&clients, "desk", &format!("https://{API}"), Protocols::Any)?;
+        let what = "The operator's card is registered";
+        teller
+            .step(what, async { desk.register_operator("operator").await.map_err(|e| e.to_string()) })
+            .await?;
         how_to_call(here.directory());
         tokio::signal::ctrl_c().await.map_err(|e| e.to_string())?;
     } else {
