@@ -217,3 +217,15 @@ impl Policy {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::OPERATORS_ACTIONS;
+
+    /// An action with rules and without an operator would be allowed by the caller's list alone.
+    #[test]
+    fn whatever_rules_decide_is_asked_for_by_an_operator() {
+        assert!(OPERATORS_ACTIONS.iter().all(|action| action.is_an_operators()));
+    }
+}

@@ -5,7 +5,13 @@ use std::fs;
 use serde_json::json;
 
 use crate::fixture::{
-    Activated, Card, Installation, api::key, audit::Log, cards::wrong, demo::CARDS, eventually, process::Ran,
+    Activated, Card, Installation,
+    api::key,
+    audit::Log,
+    cards::wrong,
+    demo::{CARDS, STARTS},
+    eventually,
+    process::Ran,
 };
 
 fn import(home: &Installation) -> Ran {
@@ -136,7 +142,7 @@ async fn a_card_from_production_to_revocation() {
         (("operator.registration_opened", "done"), 1),
         (("policy.activated", "done"), 1),
         (("request.replayed", "done"), 2),
-        (("service.started", "done"), 2),
+        (("service.started", "done"), STARTS + 1),
         (("verification.decided", "accepted"), 1),
         (("verification.decided", "rejected"), 3),
         (("verification.spent", "intent"), 4),

@@ -9,5 +9,6 @@
 mod build;
 mod der;
 mod remembered;
+mod said;
 mod table;
 mod world;
