@@ -6,8 +6,8 @@ use crate::{
     policy::{Allowed, Profile, act},
 };
 
-/// An operator at a front end.
-#[derive(Clone, Debug)]
+/// An operator at a front end. Personal data: `Debug` does not show it.
+#[derive(Clone)]
 pub struct Session {
     /// Given name and surname, where the certificate has them.
     pub person: Option<String>,
@@ -21,6 +21,17 @@ pub struct Session {
     pub card: CardStanding,
     /// What is allowed now; nothing unless the card is the registered one.
     pub actions: Vec<Allowed>,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { profile, card, actions, .. } = self;
+        f.debug_struct("Session")
+            .field("profile", profile)
+            .field("card", card)
+            .field("actions", actions)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Service {

@@ -59,6 +59,9 @@ async fn another_card_is_registered_by_its_signature_and_ends_the_former_one() {
     {
         let answer = new.post(&desk, &path, &json!({ "signature": signature })).await;
         assert_eq!(answer.problem(422, "bad_signature").as_deref(), Some("$.signature"));
+        let log = Log::read(&home.api("auditor")).await;
+        let [event] = &log.by(&answer)[..] else { panic!("one event") };
+        assert_eq!((event.text("kind"), event.text("reason")), ("operator.registered", "bad_signature"));
     }
     let garbage = new.post(&desk, &path, &json!({ "signature": "no base64" })).await;
     assert_eq!(garbage.problem(422, "invalid_value").as_deref(), Some("$.signature"));
@@ -73,6 +76,9 @@ async fn another_card_is_registered_by_its_signature_and_ends_the_former_one() {
     assert_eq!((signed["replaced"].clone(), sign().await), (json!(true), signed));
     new.post(&desk, &path, &good).await.problem(409, "no_open_registration");
     let other = format!("/v1/operator-registrations/{}/sign", "7".repeat(32));
+    let headers = json_with_operator(Some(&key), new.certificate.clone());
+    let elsewhere = desk.send(Method::POST, &other, headers, good.to_string()).await.unwrap();
+    elsewhere.problem(422, "idempotency_key_reused");
     new.post(&desk, &other, &good).await.problem(409, "no_open_registration");
     new.post(&desk, &other.replace('7', "x"), &good).await.problem(422, "invalid_value");
 
@@ -83,6 +89,8 @@ async fn another_card_is_registered_by_its_signature_and_ends_the_former_one() {
     look_up(&old, &desk).await.problem(403, "operator_other_card");
     let again = old.post(&desk, "/v1/operator-registrations", &json!({})).await;
     again.problem(403, "operator_former_card");
+    let log = Log::read(&home.api("auditor")).await;
+    assert_eq!(log.by(&again).len(), 1, "one event");
     assert_eq!(old.session(&desk).await.ok()["registration"], "former");
     let session = new.session(&desk).await.ok();
     assert_eq!(session["registration"], "registered");

@@ -30,8 +30,8 @@ pub(super) struct OpenRegistration {
     pub until_ms: u64,
 }
 
-/// The answer.
-#[derive(Clone, Debug)]
+/// The answer. Personal data: `Debug` shows the id only.
+#[derive(Clone)]
 pub struct OpenedRegistration {
     /// Names it.
     pub id: RegistrationId,
@@ -39,6 +39,12 @@ pub struct OpenedRegistration {
     pub text: String,
     /// Last moment for the signature, milliseconds since 1970 UTC.
     pub until_ms: u64,
+}
+
+impl std::fmt::Debug for OpenedRegistration {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OpenedRegistration").field("id", &self.id).finish_non_exhaustive()
+    }
 }
 
 impl OpenRegistration {
