@@ -220,7 +220,6 @@ impl Policy {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::policy::OPERATORS_ACTIONS;
 
     /// An action with rules and without an operator would be allowed by the caller's list alone.
