@@ -1,5 +1,6 @@
 //! The rules of codes, cards and evidence. Pure: no clock, no file, no socket, no HSM, no store (`tests/tidy.rs`).
 
+pub mod approval;
 pub mod audit;
 pub mod card;
 pub mod checkpoint;

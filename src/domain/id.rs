@@ -66,6 +66,8 @@ macro_rules! id {
 }
 
 id! {
+    /// One approval that is asked for.
+    ApprovalId
     /// A registered card. Chosen at random, so that it says nothing about holder or number.
     CardId
     /// One delivery of second parts to a citizen.
