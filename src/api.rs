@@ -2,6 +2,7 @@
 //!
 //! Requests refuse unknown fields; answers may get more fields in later versions.
 
+pub mod approvals;
 pub mod cards;
 pub mod codes;
 pub mod courier;

@@ -20,12 +20,12 @@ use std::{collections::BTreeMap, sync::Arc};
 
 pub use allowed::Allowed;
 pub use callers::Caller;
-pub use decide::{CardFacts, Decision, Question};
+pub use decide::{CardFacts, Decision, Proof, Question};
 pub use directory::Directory;
 pub use load::{BadPolicy, MARKER};
 pub(crate) use officers::officer_key;
 pub use operators::{Operators, Profile};
-pub use parameters::{DeliveryRules, Parameters, VerificationRules};
+pub use parameters::{ApprovalRules, DeliveryRules, Parameters, VerificationRules};
 pub use permit::{Act, Action, CardPermit, Permit, Refused, act};
 pub use rules::{OPERATORS_ACTIONS, Rule};
 

@@ -1,5 +1,6 @@
 //! The API: which path is which operation, and who may ask for it. Thin: everything that matters is in `service`.
 
+mod approvals;
 mod audit;
 mod backup;
 mod cards;
@@ -70,6 +71,12 @@ routes! {
     Verifications = "verifications" "POST" "/v1/verifications";
     /// Revokes a card.
     Revocations = "revocations" "POST" "/v1/revocations";
+    /// Asks for an approval.
+    Approvals = "approvals" "POST" "/v1/approvals";
+    /// Shows an approval.
+    Approval = "approval" "GET" "/v1/approvals/{id}";
+    /// Signs an approval.
+    ApprovalSign = "approval_sign" "POST" "/v1/approvals/{id}/sign";
     /// Shows a delivery.
     Deliveries = "deliveries" "GET" "/v1/deliveries/{id}";
     /// Gives the courier deliveries to carry out.
@@ -167,6 +174,12 @@ impl App {
         Ok(Call { permit, request: arrived.id, key: None, operator: None, body })
     }
 
+    /// A permitted call that has no body, by an operator.
+    fn bare_by_operator<A: Act>(&self, arrived: &Arrived) -> Result<Call<A>, Problem> {
+        let (permit, operator) = self.permit(arrived, |policy| self.operator(policy, arrived))?;
+        Ok(Call { permit, request: arrived.id, key: None, operator, body: SecretBytes::new(Vec::new()) })
+    }
+
     /// Records a refusal that nobody has recorded yet; where that fails, the answer is that of the failure (I7, I8).
     async fn recorded(
         &self,
@@ -196,6 +209,9 @@ impl App {
     async fn route(&self, route: Route, id: &str, arrived: Arrived) -> Result<Response<Body>, Problem> {
         match route {
             Route::Activations => self.activate(arrived).await,
+            Route::Approval => self.approval(arrived, id).await,
+            Route::ApprovalSign => self.sign_approval(arrived, id).await,
+            Route::Approvals => self.ask_approval(arrived).await,
             Route::AuditCheckpoint => self.checkpoint(arrived).await,
             Route::AuditEvents => self.events(arrived).await,
             Route::Backup => self.back_up(arrived).await,
@@ -226,11 +242,14 @@ fn rule_of(problem: &Problem) -> Option<String> {
 /// the state of a card it has recorded itself.
 fn is_recorded_here(route: Route, problem: &Problem) -> bool {
     match problem.status() {
-        StatusCode::FORBIDDEN
-            if matches!(problem.code(), "not_allowed_on_card" | "operator_former_card" | "own_card") =>
-        {
-            false
-        }
+        StatusCode::FORBIDDEN => !matches!(
+            problem.code(),
+            "approval_own_request"
+                | "approval_signature"
+                | "not_allowed_on_card"
+                | "operator_former_card"
+                | "own_card"
+        ),
         StatusCode::CONFLICT if route == Route::PolicyReload => false,
         StatusCode::UNPROCESSABLE_ENTITY if problem.code() == "bad_signature" => false,
         StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => false,

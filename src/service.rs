@@ -6,6 +6,7 @@
 mod accounts;
 mod activate;
 mod answer;
+mod approvals;
 mod audit;
 mod backup;
 mod commitments;
@@ -38,6 +39,7 @@ use std::sync::{Arc, RwLock};
 
 pub use activate::{ActivationRequest, Summary};
 pub use answer::{CardView, DeliveryView, FirstParts};
+pub use approvals::{ApprovalRequest, ApprovalView, SignedApproval};
 pub use audit::Exported;
 pub use backup::Backup;
 pub use error::{Error, What};
@@ -51,7 +53,7 @@ pub use register::{Former, Line, LineOutcome};
 pub use registry::{CardStanding, DeregistrationRequest, OpenedRegistration, SignedRegistration};
 pub use reports::Outcome as DeliveryOutcome;
 pub use reprint::ReprintRequest;
-pub use revoke::{RevocationRequest, Revoked};
+pub use revoke::{RevocationProof, RevocationRequest, Revoked};
 pub use session::Session;
 pub use verify::{Purpose, Verdict, Verification, VerificationRequest};
 pub use witnesses::Behind;

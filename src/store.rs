@@ -31,6 +31,8 @@ use crate::domain::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Space {
+    /// `a` and approval id -> approval; `o`, operator's name and a number -> empty: a place that an open one takes.
+    Approval = b'a',
     /// Card id -> card record.
     Card = b'c',
     /// Card id -> id of its latest delivery.
@@ -75,7 +77,8 @@ pub enum Space {
 
 impl Space {
     /// Every space, in the order of its bytes.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
+        Self::Approval,
         Self::Card,
         Self::Delivery,
         Self::Event,

@@ -107,6 +107,7 @@ fn lists_are_those_of_the_program() {
     let list = |schema, property| listed(&document, schema, property);
     let operators = Reason::ALL.iter().filter(|r| !matches!(r, Reason::Renewed | Reason::Replaced));
     assert_eq!(list("Revoke", "reason"), strings(operators.map(|reason| reason.text())));
+    assert_eq!(list("AskApproval", "reason"), list("Revoke", "reason"));
     assert_eq!(list("LeasedCode", "code"), strings(CodeName::ALL.map(CodeName::text)));
     assert_eq!(list("Card", "state"), strings(samples::CARD_STATES.map(|state| state.text())));
     assert_eq!(list("Delivery", "state"), source::delivery_states());
@@ -278,7 +279,7 @@ fn examples_are_valid_data_of_nobody() {
                     text.parse::<TeamNumber>().is_ok_and(|number| number.luhn_holds())
                 }
                 "expires_on" => text.parse::<CivilDate>().is_ok(),
-                "card" | "delivery" | "lease" | "verification" | "request" | "request_id" => {
+                "approval" | "card" | "delivery" | "lease" | "verification" | "request" | "request_id" => {
                     text.parse::<CardId>().is_ok()
                 }
                 "address" => text.ends_with("@example.it"),

@@ -88,8 +88,12 @@ pub struct Card {
 pub struct Revoke {
     /// TEAM number, 20 digits.
     pub team_number: String,
-    /// Id of the accepted verification of its C.I.P. with purpose `revocation`.
-    pub verification: String,
+    /// Id of the accepted verification of its C.I.P. with purpose `revocation`; or `approval` in its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verification: Option<String>,
+    /// Id of a colleague's approval of this revocation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<String>,
     /// One of the policy's reasons.
     pub reason: String,
 }

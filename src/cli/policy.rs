@@ -15,7 +15,7 @@ use crate::{
         date::{CivilDate, Moment},
         team::Region,
     },
-    policy::{Action, OPERATORS_ACTIONS, Policy},
+    policy::{Action, OPERATORS_ACTIONS, Policy, Proof},
 };
 
 /// `sigillo policy ...`
@@ -71,6 +71,15 @@ fn action(text: &str) -> Result<Action, String> {
 
 fn region(text: &str) -> Result<Region, String> {
     text.parse().map_err(|e: crate::domain::team::BadNumber| e.to_string())
+}
+
+/// What a revocation names beside the card.
+fn proof(text: &str) -> Result<Proof, String> {
+    match text {
+        "approval" => Ok(Proof::Approval),
+        "verification" => Ok(Proof::Verification),
+        _ => Err("a proof is verification or approval".into()),
+    }
 }
 
 /// The state of a card as rules see it.

@@ -14,6 +14,15 @@ use super::{id::RequestId, tries::Ticket};
 /// What an event is about. The text is part of the log's format: it never changes, it is only added to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
+    /// An approval was asked for.
+    #[serde(rename = "approval.asked")]
+    ApprovalAsked,
+    /// The text of an approval was shown.
+    #[serde(rename = "approval.shown")]
+    ApprovalShown,
+    /// Another operator signed it.
+    #[serde(rename = "approval.signed")]
+    ApprovalSigned,
     /// A card became usable and its first parts were handed out, or that was refused.
     #[serde(rename = "card.activated")]
     CardActivated,

@@ -204,7 +204,10 @@ impl Gap {
         let at_ms = || time_ms(&logged.at).ok_or_else(|| "its time".to_owned());
         match logged.kind {
             // These change nothing of a card.
-            Kind::CardLookedUp
+            Kind::ApprovalAsked
+            | Kind::ApprovalShown
+            | Kind::ApprovalSigned
+            | Kind::CardLookedUp
             | Kind::DeliveryLookedUp
             | Kind::RequestRefused
             | Kind::RequestReplayed

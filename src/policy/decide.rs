@@ -34,6 +34,17 @@ impl CardFacts<'static> {
     }
 }
 
+/// What a request for a revocation names beside the card. Rules decide as if it held, and nothing is done unless it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// Nothing, as for every other action.
+    None,
+    /// An accepted verification of the holder's C.I.P.
+    Verification,
+    /// A colleague's approval.
+    Approval,
+}
+
 /// A question to the rules.
 #[derive(Clone, Copy, Debug)]
 pub struct Question<'a> {
@@ -45,6 +56,8 @@ pub struct Question<'a> {
     pub front_end: &'a str,
     /// The card; ignored for a verification, which is decided by the request alone (I6).
     pub card: Option<CardFacts<'a>>,
+    /// What stands for the action; looked at for a revocation only.
+    pub proof: Proof,
     /// When, in Italy.
     pub at: Moment,
 }
@@ -116,7 +129,7 @@ impl Types {
 
     /// Asked anew each time, out of the question's own data.
     fn request(&self, question: &Question<'_>) -> Result<(Request, Entities), String> {
-        let Question { action, operator, front_end, card, at } = *question;
+        let Question { action, operator, front_end, card, proof, at } = *question;
         let said = |e: &dyn std::fmt::Display| e.to_string();
         let office = self.uid(Type::Office, &operator.office);
         let regions = operator.regions.iter();
@@ -149,13 +162,19 @@ impl Types {
             .saturating_mul(10_000)
             .saturating_add(i64::from(month).saturating_mul(100))
             .saturating_add(i64::from(day));
-        let context = Context::from_pairs([
+        let mut context = vec![
             ("front_end".to_owned(), Value::new_entity_uid(self.uid(Type::FrontEnd, front_end))),
             ("minute".to_owned(), Value::new_long(at.minute)),
             ("weekday".to_owned(), Value::new_long(at.weekday)),
             ("date".to_owned(), Value::new_long(date)),
-        ])
-        .map_err(|e| said(&e))?;
+        ];
+        if action == Action::Revoke {
+            context.extend([
+                ("approved".to_owned(), Value::new_bool(proof == Proof::Approval)),
+                ("verified".to_owned(), Value::new_bool(proof == Proof::Verification)),
+            ]);
+        }
+        let context = Context::from_pairs(context).map_err(|e| said(&e))?;
         let action = self.uid(Type::Action, action.text());
         let request = Request::new(who, action, resource, context, None).map_err(|e| said(&e))?;
         Ok((request, Entities::from_entities(entities, None).map_err(|e| said(&e))?))

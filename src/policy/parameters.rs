@@ -14,6 +14,7 @@ pub(super) struct RawParameters {
     verification: RawVerification,
     idempotency: RawIdempotency,
     delivery: RawDelivery,
+    four_eyes: RawFourEyes,
     guess: RawGuess,
     reprint: RawReasons,
     revocation: RawReasons,
@@ -42,6 +43,13 @@ struct RawDelivery {
     attempts: u32,
     back_off_first_s: u64,
     back_off_most_s: u64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawFourEyes {
+    valid_for_min: u64,
+    open_per_operator: u8,
 }
 
 #[derive(Debug, Deserialize)]
@@ -75,6 +83,15 @@ pub struct VerificationRules {
     pub decoys: u32,
 }
 
+/// How approvals are asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct ApprovalRules {
+    /// From the request for it to its end, milliseconds.
+    pub valid_for_ms: u64,
+    /// Most that one operator may have asked for and not used, in that time.
+    pub open_per_operator: u8,
+}
+
 /// How second parts are delivered.
 #[derive(Clone, Copy, Debug)]
 pub struct DeliveryRules {
@@ -103,6 +120,8 @@ pub struct Parameters {
     pub sequence: u64,
     /// How a C.I.P. is verified.
     pub verification: VerificationRules,
+    /// How approvals are asked for.
+    pub approvals: ApprovalRules,
     /// How second parts are delivered.
     pub delivery: DeliveryRules,
     /// Chance of a guess, in millions, above which `sigillo policy check` warns.
@@ -200,6 +219,7 @@ impl RawParameters {
             verification: v,
             idempotency,
             delivery: d,
+            four_eyes,
             guess,
             reprint,
             revocation,
@@ -212,6 +232,7 @@ impl RawParameters {
             by_region.insert(key, id(template)?);
         }
         let decoys = within("verification.decoys", v.decoys.into(), 16, 1_048_576)?;
+        let open = within("four_eyes.open_per_operator", four_eyes.open_per_operator.into(), 1, 100)?;
         let warn_above = within("guess.warn_above_ppm", guess.warn_above_ppm.into(), 1, 1_000_000)?;
         Ok(Parameters {
             warn_above_ppm: u32::try_from(warn_above).unwrap_or(1),
@@ -221,6 +242,11 @@ impl RawParameters {
                 accepted_for_ms: within("verification.accepted_for_s", v.accepted_for_s, 10, 3600)?
                     .saturating_mul(1000),
                 decoys: u32::try_from(decoys).unwrap_or(u32::MAX),
+            },
+            approvals: ApprovalRules {
+                valid_for_ms: within("four_eyes.valid_for_min", four_eyes.valid_for_min, 1, 60)?
+                    .saturating_mul(60_000),
+                open_per_operator: u8::try_from(open).unwrap_or(1),
             },
             delivery: DeliveryRules {
                 lease_ms: within("delivery.lease_s", d.lease_s, 5, 3600)?.saturating_mul(1000),

@@ -2,7 +2,7 @@
 
 use std::{marker::PhantomData, sync::Arc};
 
-use super::{Caller, CardFacts, Decision, Policy, Profile, Question};
+use super::{Caller, CardFacts, Decision, Policy, Profile, Proof, Question};
 use crate::domain::{date::Moment, tax_code::TaxCode};
 
 macro_rules! actions {
@@ -44,6 +44,10 @@ pub trait Act {
 actions! {
     /// `POST /v1/activations`
     Activate = "activate"
+    /// `GET /v1/approvals/{id}` and `POST /v1/approvals/{id}/sign`
+    Approve = "approve"
+    /// `POST /v1/approvals`
+    AskApproval = "ask_approval"
     /// `GET /v1/backup`
     Backup = "backup"
     /// `POST /v1/courier/leases` and reports
@@ -119,6 +123,8 @@ impl Action {
     pub const fn is_an_operators(self) -> bool {
         match self {
             Self::Activate
+            | Self::Approve
+            | Self::AskApproval
             | Self::LookUp
             | Self::RegisterOperator
             | Self::Reprint
@@ -159,17 +165,29 @@ impl<A> Permit<A> {
 }
 
 impl<A: Act> Permit<A> {
-    /// Decides on a card, now that it is known. A refusal names the rules.
-    pub fn on_card(&self, card: CardFacts<'_>) -> Result<CardPermit<A>, Refused> {
+    /// Decides on a card, now that it is known, with what the request names as proof. A refusal names the rules.
+    pub fn on_card(&self, card: CardFacts<'_>, proof: Proof) -> Result<CardPermit<A>, Refused> {
+        self.decide(A::ACTION, card, proof).map(|()| CardPermit(PhantomData))
+    }
+
+    fn decide(&self, action: Action, card: CardFacts<'_>, proof: Proof) -> Result<(), Refused> {
         let operator = self.operator.as_ref().ok_or(Refused::OperatorMissing)?;
-        let decision = self.policy.decide(&Question {
-            action: A::ACTION,
-            operator,
-            front_end: &self.caller,
-            card: Some(card),
-            at: self.at,
-        });
-        allowed(&decision).map(|()| CardPermit(PhantomData))
+        let front_end = &self.caller;
+        let question = Question { action, operator, front_end, card: Some(card), proof, at: self.at };
+        allowed(&self.policy.decide(&question))
+    }
+
+    /// Where the operator works.
+    pub fn office(&self) -> Option<&str> {
+        self.operator.as_ref().map(|profile| profile.office.as_str())
+    }
+}
+
+impl Permit<act::AskApproval> {
+    /// Whether the rules allow `action` on this card once it is approved: nobody is asked to approve what would be refused
+    /// after that.
+    pub fn once_approved(&self, action: Action, card: CardFacts<'_>) -> Result<(), Refused> {
+        self.decide(action, card, Proof::Approval)
     }
 }
 
@@ -194,8 +212,8 @@ impl Policy {
             match self.rules.of(A::ACTION) {
                 Some(_) if A::ACTION == Action::Verify => {
                     let front_end = caller.name();
-                    let question =
-                        Question { action: A::ACTION, operator: profile, front_end, card: None, at };
+                    let (action, proof) = (A::ACTION, Proof::None);
+                    let question = Question { action, operator: profile, front_end, card: None, proof, at };
                     allowed(&self.decide_verification(who, front_end, &question))?;
                 }
                 Some(of_action) if !of_action.may_concern(profile) => {

@@ -29,8 +29,15 @@ const SCHEMA_FILE: &str = "rules/schema.cedarschema";
 const MOST: usize = 1000;
 
 /// Actions that an operator asks for; the others are decided by `callers.toml` alone.
-pub const OPERATORS_ACTIONS: [Action; 5] =
-    [Action::Activate, Action::LookUp, Action::Reprint, Action::Revoke, Action::Verify];
+pub const OPERATORS_ACTIONS: [Action; 7] = [
+    Action::Activate,
+    Action::Approve,
+    Action::AskApproval,
+    Action::LookUp,
+    Action::Reprint,
+    Action::Revoke,
+    Action::Verify,
+];
 
 /// A rule and where it is.
 #[derive(Debug)]

@@ -7,7 +7,9 @@ use crate::{
     api::cards::{BadLine, Card, LookUp, NewCard, Registered, Revoke, Revoked},
     domain::{audit::time_text, team::TeamNumber},
     http::{self, Body, Problem},
-    service::{Call, CardData, CardNumber, CardView, Former, Line, LineOutcome, RevocationRequest},
+    service::{
+        Call, CardData, CardNumber, CardView, Former, Line, LineOutcome, RevocationProof, RevocationRequest,
+    },
 };
 
 /// Most lines of a batch.
@@ -114,7 +116,14 @@ impl App {
         let body: Revoke = read::json(&call.body)?;
         let request = RevocationRequest {
             team: read::field("team_number", &body.team_number)?,
-            verification: read::field("verification", &body.verification)?,
+            proof: match (&body.verification, &body.approval) {
+                (Some(id), None) => RevocationProof::Verification(read::field("verification", id)?),
+                (None, Some(id)) => RevocationProof::Approval(read::field("approval", id)?),
+                (None, None) | (Some(_), Some(_)) => {
+                    let one = read::NotOneOf("given, or approval in its place");
+                    return Err(read::invalid("verification", one));
+                }
+            },
             reason: read::field("reason", &body.reason)?,
         };
         let revoked = self.service.revoke(call, request).await.map_err(|e| problems::of(&e, id))?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use hyper::StatusCode;
 
 use crate::{
-    domain::id::RequestId,
+    domain::{approval::NotApproved, id::RequestId},
     http::Problem,
     policy::Refused,
     service::{Error, What},
@@ -48,6 +48,10 @@ pub(super) fn of(error: &Error, request: RequestId) -> Problem {
             "idempotency_key_reused",
             "The Idempotency-Key was used for another request",
         ),
+        Error::NotApproved(refused) => not_approved(*refused),
+        Error::NotFound(What::Approval) => {
+            Problem::new(StatusCode::NOT_FOUND, "approval_not_found", "No such approval, or not any more")
+        }
         Error::NotFound(What::Card) => {
             Problem::new(StatusCode::NOT_FOUND, "card_not_found", "No card with these data")
         }
@@ -113,6 +117,46 @@ pub(super) fn of(error: &Error, request: RequestId) -> Problem {
     }
 }
 
+/// Codes are those of the audit events.
+fn not_approved(refused: NotApproved) -> Problem {
+    match refused {
+        NotApproved::AlreadySigned => {
+            Problem::new(StatusCode::CONFLICT, "approval_already_signed", "The approval is signed already")
+        }
+        NotApproved::BadSignature => Problem::new(
+            StatusCode::FORBIDDEN,
+            "approval_signature",
+            "The signature is not over this text, in its context, by the key of the operator's certificate",
+        ),
+        NotApproved::Expired => {
+            Problem::new(StatusCode::CONFLICT, "approval_expired", "The time of the approval is over")
+        }
+        NotApproved::NotSigned => {
+            Problem::new(StatusCode::CONFLICT, "approval_not_signed", "Nobody has signed the approval yet")
+        }
+        NotApproved::OwnRequest => Problem::new(
+            StatusCode::FORBIDDEN,
+            "approval_own_request",
+            "Nobody approves what they asked for, with whichever card",
+        ),
+        NotApproved::OtherPolicy => Problem::new(
+            StatusCode::CONFLICT,
+            "approval_other_policy",
+            "Another policy set is in force since the approval was asked for: ask again",
+        ),
+        NotApproved::OtherRequest => Problem::new(
+            StatusCode::CONFLICT,
+            "approval_other_request",
+            "The approval is for another request, operator or front end",
+        ),
+        NotApproved::TooMany => Problem::new(
+            StatusCode::CONFLICT,
+            "approvals_too_many",
+            "The operator has asked for as many approvals as the policy allows at one time",
+        ),
+    }
+}
+
 const fn operator_missing() -> Problem {
     Problem::new(
         StatusCode::BAD_REQUEST,
@@ -141,5 +185,26 @@ pub(super) fn of_refused(refused: &Refused) -> Problem {
             "unknown_operator",
             "The policy does not list this operator, or not today",
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_of_approvals_are_those_of_the_events() {
+        for refused in [
+            NotApproved::AlreadySigned,
+            NotApproved::BadSignature,
+            NotApproved::Expired,
+            NotApproved::NotSigned,
+            NotApproved::OwnRequest,
+            NotApproved::OtherPolicy,
+            NotApproved::OtherRequest,
+            NotApproved::TooMany,
+        ] {
+            assert_eq!(not_approved(refused).code(), refused.code());
+        }
     }
 }

@@ -11,7 +11,7 @@ use crate::{
         contact::Contact,
         template::{CodeName, Part},
     },
-    policy::act,
+    policy::{Proof, act},
 };
 
 /// A card to be activated and where its second parts go.
@@ -42,7 +42,7 @@ impl Service {
         check_channel(&call, &request.contact)?;
         self.know_operator(&mut call).await?;
         let found = self.identify(&call, &request.card).await?;
-        let permit = self.on_card(&call, Kind::CardLookedUp, &found).await?;
+        let permit = self.on_card(&call, Kind::CardLookedUp, &found, Proof::None).await?;
         let decided = found.card.activate(self.clock.now_ms(), self.today()?, None);
         self.allowed(&call, Kind::CardLookedUp, &found.id(), decided).await?;
         let template = self.frozen.get(&found.card.registration().template)?;

@@ -25,6 +25,11 @@ pub(super) fn tax_code(code: &TaxCode) -> Result<(MacKey, SecretBytes), Error> {
     message("tax code", &[code.as_str().as_bytes()])
 }
 
+/// Message whose MAC stands for the key of an operator's certificate (`SubjectPublicKeyInfo`, DER).
+pub(super) fn operator_key(spki: &[u8]) -> Result<(MacKey, SecretBytes), Error> {
+    message("operator key", &[spki])
+}
+
 /// Message whose MAC is the store key of a card's number.
 pub(super) fn team(number: &TeamNumber) -> Result<(MacKey, SecretBytes), Error> {
     message("team", &[number.as_str().as_bytes()])

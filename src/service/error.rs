@@ -1,7 +1,7 @@
 //! Why an operation did not answer with its result.
 
 use crate::{
-    domain::{card::Refusal, going_back::GoneBack, in_force::NotAdmitted},
+    domain::{approval::NotApproved, card::Refusal, going_back::GoneBack, in_force::NotAdmitted},
     hsm,
     policy::BadPolicy,
     store,
@@ -52,6 +52,9 @@ pub enum Error {
     /// The rules do not allow this operator this action on this card; which of them.
     #[error("not allowed on this card: {0}")]
     NotAllowedOnCard(String),
+    /// The approval is not given, or does not serve this request.
+    #[error(transparent)]
+    NotApproved(#[from] NotApproved),
     /// No such thing, or not for this caller: indistinguishable.
     #[error("{0} not found")]
     NotFound(What),
@@ -93,6 +96,8 @@ pub enum Error {
 /// What was not found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum What {
+    /// No such approval, or no longer.
+    Approval,
     /// No card with these data.
     Card,
     /// No such delivery.
@@ -108,6 +113,7 @@ pub enum What {
 impl std::fmt::Display for What {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
+            Self::Approval => "approval",
             Self::Card => "card",
             Self::Delivery => "delivery",
             Self::Lease => "lease",

@@ -19,7 +19,7 @@ use crate::{
         id::{CardId, DeliveryId},
         template::{CodeName, Part, Template},
     },
-    policy::{Act, CardPermit},
+    policy::{Act, CardPermit, Proof},
     secret::Digits,
     store::{Op, Space, Unit},
 };
@@ -93,7 +93,7 @@ impl Service {
             return Ok(Asked::Before(self.hand_out_again(call, kind, before).await?));
         }
         let found = self.seen(call, kind, self.find(&team, Some((&cf, data.expires_on)))).await?;
-        let permit = self.on_card(call, kind, &found).await?;
+        let permit = self.on_card(call, kind, &found, Proof::None).await?;
         Ok(Asked::Now(Box::new((key, found, permit))))
     }
 

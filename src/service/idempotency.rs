@@ -83,6 +83,15 @@ impl Idempotency {
         ])
     }
 
+    /// Claims the key with its answer, for an operation of one commit; must be its first operations.
+    pub(super) fn answer_at_once<T: Serialize>(&self, answer: T) -> Result<[Op; 2], Error> {
+        let value = self.record(Some(answer))?;
+        Ok([
+            Op::Put { space: Space::Idem, key: self.key.clone(), value, expect: Expect::Absent },
+            Perishable::Idempotency.expires(&self.key, self.until_ms),
+        ])
+    }
+
     /// Gives the key back in an outcome that is certain to have done nothing.
     pub(super) fn release(&self) -> Op {
         Op::Delete { space: Space::Idem, key: self.key.clone(), expect: Expect::Any }

@@ -12,7 +12,7 @@ use crate::{
         tries::Tries,
     },
     hsm::MacKey,
-    policy::{Act, CardPermit, act},
+    policy::{Act, CardFacts, CardPermit, Proof, act},
     secret::{Secret, SecretBytes},
     store::{Expect, Space},
 };
@@ -56,6 +56,11 @@ impl FoundCard {
         self.card.registration().id
     }
 
+    /// What rules look at.
+    pub(super) fn facts(&self) -> CardFacts<'static> {
+        CardFacts::new(self.card.registration().region, &self.card.state())
+    }
+
     /// What its change expects.
     pub(super) const fn unchanged(&self) -> Expect {
         Expect::Version(self.version)
@@ -73,7 +78,7 @@ impl Service {
                 self.seen(&call, Kind::CardLookedUp, self.find(&team, None)).await?
             }
         };
-        let permit = self.ruled(&call, Kind::CardLookedUp, &found).await?;
+        let permit = self.ruled(&call, Kind::CardLookedUp, &found, Proof::None).await?;
         let view = self.view(&permit, &found.card)?;
         let event = self.event(&call, Kind::CardLookedUp, Outcome::Done);
         self.record(Event { card: Some(*found.id().bytes()), ..event }).await?;

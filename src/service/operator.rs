@@ -10,11 +10,12 @@ use super::{Call, Error, Service, commitments, look_up::FoundCard};
 use crate::{
     auth::cns::OperatorCertificate,
     domain::{
+        approval::Party,
         audit::{Event, Kind, Outcome},
         tax_code::TaxCode,
     },
     hsm::MacKey,
-    policy::{Act, CardFacts, CardPermit},
+    policy::{Act, CardPermit, Proof, Refused},
     secret::{Secret, SecretBytes},
 };
 
@@ -47,6 +48,16 @@ impl Operator {
     /// The operator with this C.F., to be named and not to act.
     pub const fn new(tax_code: TaxCode) -> Self {
         Self { tax_code, certificate: None, known: None }
+    }
+
+    /// The card's certificate.
+    pub(super) fn certificate(&self) -> Result<&OperatorCertificate, Error> {
+        self.certificate.as_deref().ok_or_else(|| Error::Bug("an operator without a certificate".into()))
+    }
+
+    /// Message whose MAC stands for the card's key, whoever holds it.
+    pub(super) fn key_message(&self) -> Result<(MacKey, SecretBytes), Error> {
+        commitments::operator_key(self.certificate()?.spki())
     }
 
     /// The C.F., for the policy and for messages to the index key.
@@ -85,8 +96,7 @@ fn keyed(mac: &Secret<32>, label: &[u8], of: &[u8]) -> [u8; 16] {
 impl<A: Act> Call<A> {
     /// The certificate of the operator's card.
     pub(super) fn certificate(&self) -> Result<&OperatorCertificate, Error> {
-        let operator = self.operator.as_ref().ok_or(Error::OperatorMissing)?;
-        operator.certificate.as_deref().ok_or_else(|| Error::Bug("an operator without a certificate".into()))
+        self.operator.as_ref().ok_or(Error::OperatorMissing)?.certificate()
     }
 
     /// What the index key says of the operator.
@@ -102,6 +112,12 @@ impl<A: Act> Call<A> {
     /// The operator's name in events and records, 32 hexadecimal digits; nothing before the index key was asked.
     pub(super) fn operator_name(&self) -> Option<String> {
         self.operator.as_ref()?.known.map(|known| hex::encode(known.name))
+    }
+
+    /// The operator at this front end, with the commitment to the key of the certificate.
+    pub(super) fn party(&self, key: String) -> Result<Party, Error> {
+        let operator = self.operator_name().ok_or(Error::OperatorMissing)?;
+        Ok(Party { operator, key, caller: self.permit.caller().to_string() })
     }
 }
 
@@ -134,6 +150,7 @@ impl Service {
         call: &Call<A>,
         kind: Kind,
         found: &FoundCard,
+        proof: Proof,
     ) -> Result<CardPermit<A>, Error> {
         let operator = call.operator.as_ref().ok_or(Error::OperatorMissing)?.known()?;
         let event = || Event { card: Some(*found.id().bytes()), ..self.event(call, kind, Outcome::Refused) };
@@ -141,7 +158,7 @@ impl Service {
             self.record(event().with("reason", "own_card")).await?;
             return Err(Error::OwnCard);
         }
-        self.ruled(call, kind, found).await
+        self.ruled(call, kind, found, proof).await
     }
 
     /// The rules' part of [`Service::on_card`], for what shows a card.
@@ -150,17 +167,25 @@ impl Service {
         call: &Call<A>,
         kind: Kind,
         found: &FoundCard,
+        proof: Proof,
     ) -> Result<CardPermit<A>, Error> {
-        let facts = CardFacts::new(found.card.registration().region, &found.card.state());
-        match call.permit.on_card(facts) {
+        match call.permit.on_card(found.facts(), proof) {
             Ok(permit) => Ok(permit),
-            Err(refused) => {
-                let event = self.event(call, kind, Outcome::Refused);
-                let event = Event { card: Some(*found.id().bytes()), ..event };
-                let event = event.with("reason", "not_allowed_on_card").with("rule", refused.rule());
-                self.record(event).await?;
-                Err(Error::NotAllowedOnCard(refused.rule().to_owned()))
-            }
+            Err(refused) => Err(self.not_allowed(call, kind, found, &refused).await?),
         }
+    }
+
+    /// Records that the rules refuse something on a card.
+    pub(super) async fn not_allowed<A: Act>(
+        &self,
+        call: &Call<A>,
+        kind: Kind,
+        found: &FoundCard,
+        refused: &Refused,
+    ) -> Result<Error, Error> {
+        let event = self.event(call, kind, Outcome::Refused);
+        let event = Event { card: Some(*found.id().bytes()), ..event };
+        self.record(event.with("reason", "not_allowed_on_card").with("rule", refused.rule())).await?;
+        Ok(Error::NotAllowedOnCard(refused.rule().to_owned()))
     }
 }

@@ -134,6 +134,8 @@ pub(super) fn read_due_key(key: &[u8]) -> Option<(u64, DeliveryId)> {
 /// Records that are forgotten after a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Perishable {
+    /// `Space::Approval`: approvals and the places that they take.
+    Approval,
     /// `Space::Idem`
     Idempotency,
     /// `Space::Verification`
@@ -143,6 +145,7 @@ pub(super) enum Perishable {
 impl Perishable {
     const fn mark(self) -> u8 {
         match self {
+            Self::Approval => b'a',
             Self::Idempotency => b'i',
             Self::Verification => b'v',
         }
@@ -150,8 +153,17 @@ impl Perishable {
 
     /// Notes when the record with this key may be forgotten.
     pub(super) fn expires(self, key: &[u8], at_ms: u64) -> Op {
-        let key = [at_ms.to_be_bytes().as_slice(), &[self.mark()], key].concat();
+        let key = self.expiry_key(key, at_ms);
         Op::Put { space: Space::Expiry, key, value: Vec::new(), expect: Expect::Any }
+    }
+
+    /// Takes that note back, for a record that is removed before.
+    pub(super) fn expires_no_more(self, key: &[u8], at_ms: u64) -> Op {
+        Op::Delete { space: Space::Expiry, key: self.expiry_key(key, at_ms), expect: Expect::Any }
+    }
+
+    fn expiry_key(self, key: &[u8], at_ms: u64) -> Vec<u8> {
+        [at_ms.to_be_bytes().as_slice(), &[self.mark()], key].concat()
     }
 
     /// Reads a key of `Space::Expiry`: when, and which record.
@@ -159,6 +171,7 @@ impl Perishable {
         let (at, rest) = key.split_first_chunk::<8>()?;
         let (mark, record) = rest.split_first()?;
         let space = match *mark {
+            b'a' => Space::Approval,
             b'i' => Space::Idem,
             b'v' => Space::Verification,
             _ => return None,

@@ -1,4 +1,4 @@
-//! Revocation: final, with the holder's C.I.P. as proof.
+//! Revocation: final, with the holder's C.I.P. as proof, or a colleague's approval.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,12 +11,13 @@ use super::{
 };
 use crate::{
     domain::{
+        approval::Asked,
         audit::{Event, Kind, Outcome},
         card::Reason,
-        id::{CardId, VerificationId},
+        id::{ApprovalId, CardId, VerificationId},
         team::TeamNumber,
     },
-    policy::{CardPermit, act},
+    policy::{Act, CardPermit, Proof, act},
     store::{Expect, Op, Space, Unit},
 };
 
@@ -25,10 +26,19 @@ use crate::{
 pub struct RevocationRequest {
     /// Number on the card's back.
     pub team: TeamNumber,
-    /// The accepted verification of its C.I.P., by the same caller and operator, for this purpose, minutes ago at most.
-    pub verification: VerificationId,
+    /// What stands for the holder's will.
+    pub proof: RevocationProof,
     /// Why.
     pub reason: Reason,
+}
+
+/// What a revocation names; it is used up by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RevocationProof {
+    /// A colleague's approval of this very revocation, asked for by the same operator at the same caller.
+    Approval(ApprovalId),
+    /// The accepted verification of its C.I.P., by the same caller and operator, for this purpose, minutes ago at most.
+    Verification(VerificationId),
 }
 
 /// The answer.
@@ -39,33 +49,56 @@ pub struct Revoked {
     pub at_ms: u64,
 }
 
+/// Refuses a reason that the policy does not list.
+pub(super) fn check_reason<A: Act>(call: &Call<A>, reason: Reason) -> Result<(), Error> {
+    if call.permit.policy().parameters().is_revocation_reason(reason.text()) {
+        return Ok(());
+    }
+    let detail = "not one of the policy's reasons";
+    Err(Error::Field { field: "reason", code: "unknown_reason", detail })
+}
+
 impl Service {
-    /// Revokes a card and uses the verification up, in one commit.
+    /// Revokes a card and uses the verification or the approval up, in one commit.
     pub async fn revoke(
         &self,
         mut call: Call<act::Revoke>,
         request: RevocationRequest,
     ) -> Result<Revoked, Error> {
-        if !call.permit.policy().parameters().is_revocation_reason(request.reason.text()) {
-            let detail = "not one of the policy's reasons";
-            return Err(Error::Field { field: "reason", code: "unknown_reason", detail });
-        }
+        check_reason(&call, request.reason)?;
         let ([team], key) = self.commitments_and_key(&mut call, [commitments::team(&request.team)?]).await?;
         if let Some(before) = self.answered(&key)? {
             return self.replayed(&call, before).await;
         }
         let found = self.find(&team, None);
         let found = self.seen(&call, Kind::CardRevoked, found).await?;
-        let permit = self.on_card(&call, Kind::CardRevoked, &found).await?;
+        let named = match request.proof {
+            RevocationProof::Approval(_) => Proof::Approval,
+            RevocationProof::Verification(_) => Proof::Verification,
+        };
+        let permit = self.on_card(&call, Kind::CardRevoked, &found, named).await?;
         let id = found.id();
         let event =
             |outcome| Event { card: Some(*id.bytes()), ..self.event(&call, Kind::CardRevoked, outcome) };
-        let proof = match self.proof(&call, &permit, &request.verification, &id) {
-            Err(Error::NotFound(What::Verification)) => {
-                self.record(event(Outcome::Refused).with("reason", "no_accepted_verification")).await?;
-                return Err(Error::NotFound(What::Verification));
+        let (proof, approved) = match request.proof {
+            RevocationProof::Approval(approval) => {
+                let asked = Asked::Revoke { card: id, reason: request.reason };
+                let used = self.approved(&call, Kind::CardRevoked, (&found, &approval), &asked).await?;
+                (used.ops, Some((approval, used.approver)))
             }
-            other => other?,
+            RevocationProof::Verification(verification) => {
+                match self.proof(&call, &permit, &verification, &id) {
+                    Err(Error::NotFound(What::Verification)) => {
+                        self.record(event(Outcome::Refused).with("reason", "no_accepted_verification"))
+                            .await?;
+                        return Err(Error::NotFound(What::Verification));
+                    }
+                    proof => {
+                        let key = verification_key(&verification);
+                        (vec![Op::Delete { space: Space::Verification, key, expect: proof? }], None)
+                    }
+                }
+            }
         };
         let now_ms = self.clock.now_ms();
         let decided = found.card.revoke(request.reason, now_ms);
@@ -78,13 +111,20 @@ impl Service {
             Err(guard) => return Err(Error::Bug(format!("intent refused: {guard:?}"))),
         };
         let mut unit = Unit::default();
-        self.revoke_into(&mut unit, &id, request.reason, |kind| self.event(&call, kind, Outcome::Done))?;
+        self.revoke_into(&mut unit, &id, request.reason, |kind| {
+            let event = self.event(&call, kind, Outcome::Done);
+            match &approved {
+                Some((approval, approver)) if kind == Kind::CardRevoked => {
+                    event.with("approval", approval.to_string()).with("approver", approver.clone())
+                }
+                Some(_) | None => event,
+            }
+        })?;
         if unit.ops.is_empty() {
-            // Another request revoked it since: this one did not, and its verification stays unused.
+            // Another request revoked it since: this one did not, and its proof stays unused.
             return Err(self.gave_way(&key, event(Outcome::Refused)).await?);
         }
-        let key_of_proof = verification_key(&request.verification);
-        unit.ops.push(Op::Delete { space: Space::Verification, key: key_of_proof, expect: proof });
+        unit.ops.extend(proof);
         let answer = Revoked { at_ms: now_ms };
         unit.ops.extend(key.answer(answer)?);
         match self.conclude(intended, unit).await? {

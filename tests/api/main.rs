@@ -14,6 +14,7 @@
 
 mod fixture;
 
+mod approvals;
 mod backups;
 mod bad_input;
 mod batch;

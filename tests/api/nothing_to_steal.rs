@@ -4,6 +4,8 @@
 
 use std::{fs, path::Path, sync::Arc};
 
+use serde_json::json;
+
 use crate::fixture::{Installation, demo::ALLOW_TEST_TEMPLATES, eventually};
 
 const CARDS: usize = 20;
@@ -74,6 +76,10 @@ async fn no_part_and_no_contact_is_anywhere() {
         .await;
     }
     assert_eq!(secrets.len(), CARDS * 9);
+    // The text of an open approval is in the store: with numbers masked.
+    let card = json!({ "team_number": active[0].card.team_number });
+    let asked = json!({ "action": "revoke", "card": card, "reason": "lost" });
+    assert_eq!(desk.change("/v1/approvals", &asked).await.status, 201);
 
     let mut found = vec![("/metrics".to_owned(), home.internal("/metrics").await.1.into_bytes())];
     home.sigillo_as("auditor", &["audit", "export"], &["--out", "audit.ndjson"]).ended(0);
@@ -91,6 +97,7 @@ async fn no_part_and_no_contact_is_anywhere() {
         found.iter().any(|(name, bytes)| name.contains(path) && contains(bytes, text))
     };
     assert!(has("authority/store/", "\"kind\":\"card.activated\""));
+    assert!(has("authority/store/", "front end: desk") && !has("export", "front end: desk"));
     assert!(has("authority/store/", &active[0].delivery) && has("export", &active[0].delivery));
     assert!(
         has("courier/state/", "\"kind\":\"lease.admitted\"") && has("courier/state/", &active[0].delivery)

@@ -116,8 +116,8 @@ fn explain_names_the_rule_that_decides_a_request() {
     let explain = |region: &str| {
         let set = "authority/policies";
         let who = ["--operator", OPERATOR, "--action", "revoke", "--front-end", "desk"];
-        let card = ["--card-region", region, "--card-state", "active", "--at", "2026-03-02T10:00"];
-        home.sigillo(&[&["policy", "explain", set][..], &who, &card].concat())
+        let card = ["--card-region", region, "--card-state", "active", "--proof", "verification"];
+        home.sigillo(&[&["policy", "explain", set, "--at", "2026-03-02T10:00"][..], &who, &card].concat())
     };
     let said = explain("030").ended(0).out;
     assert!(

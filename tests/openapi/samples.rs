@@ -6,6 +6,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use sigillo::{
     api::{
+        approvals::{Approval, ApprovalCard, AskApproval, SignApproval, SignedApproval},
         cards::{BadLine, Card, LookUp, NewCard, Registered, Revoke, Revoked},
         codes::{
             Activate, Checkpoint, ContactTo, Delivery, HandedOut, Preview, Reprint, Split, Verified, Verify,
@@ -37,7 +38,10 @@ pub(crate) const CARD_STATES: [State; 4] = [
     State::Held { activated_at_ms: None },
     State::Revoked { activated_at_ms: None, revoked_at_ms: 1, reason: Reason::Lost },
 ];
-pub(crate) const KINDS: [Kind; 35] = [
+pub(crate) const KINDS: [Kind; 38] = [
+    Kind::ApprovalAsked,
+    Kind::ApprovalShown,
+    Kind::ApprovalSigned,
     Kind::AuthorityRefused,
     Kind::LeasesUnwritten,
     Kind::StoreGoneBack,
@@ -85,8 +89,10 @@ pub(crate) const REPORT_STATUSES: [ReportStatus; 7] = [
     ReportStatus::Sent,
     ReportStatus::Waiting,
 ];
-pub(crate) const ACTIONS: [Action; 14] = [
+pub(crate) const ACTIONS: [Action; 16] = [
     Action::Activate,
+    Action::Approve,
+    Action::AskApproval,
     Action::Backup,
     Action::Courier,
     Action::DeregisterOperator,
@@ -111,6 +117,7 @@ const fn _lists_are_complete(
     state: State,
 ) {
     match kind {
+        Kind::ApprovalAsked | Kind::ApprovalShown | Kind::ApprovalSigned => {}
         Kind::AuditRead
         | Kind::CardActivated
         | Kind::CardLookedUp
@@ -138,6 +145,7 @@ const fn _lists_are_complete(
         ReportStatus::Retry | ReportStatus::Returned | ReportStatus::Sent | ReportStatus::Waiting => {}
     }
     match action {
+        Action::Approve | Action::AskApproval => {}
         Action::Activate
         | Action::Backup
         | Action::Courier
@@ -230,6 +238,7 @@ fn some<T: From<&'static str>>(text: &'static str) -> Option<T> {
 /// Every type of the wire.
 pub(crate) fn all() -> Vec<Sample> {
     let mut all = cards();
+    all.extend(approvals());
     all.extend(codes());
     all.extend(operators());
     all.extend(courier());
@@ -264,7 +273,12 @@ fn cards() -> Vec<Sample> {
     let registered =
         Registered { registered: 1, unchanged: 2, rejected: vec![line(None)], warnings: Vec::new() };
     let look = |tax_code, expires_on| LookUp { tax_code, team_number: team(), expires_on };
-    let revoke = Revoke { team_number: team(), verification: HEX32.into(), reason: "lost".into() };
+    let revoke = |id: Option<String>| Revoke {
+        team_number: team(),
+        verification: id.clone(),
+        approval: id,
+        reason: "lost".into(),
+    };
     let revoked = Revoked { state: "revoked".into(), revoked_at: TIME.into() };
     vec![
         request("NewCard", &new(some(TEAM)), &new(None)),
@@ -272,8 +286,24 @@ fn cards() -> Vec<Sample> {
         answer("BadLine", &line(some("$.team_number")), &line(None)),
         request("LookUp", &look(some(CF), some(DAY)), &look(None, None)),
         answer("Card", &card(true), &card(false)),
-        request("Revoke", &revoke, &revoke),
+        request("Revoke", &revoke(some(HEX32)), &revoke(None)),
         answer("Revoked", &revoked, &revoked),
+    ]
+}
+
+fn approvals() -> Vec<Sample> {
+    let card = || ApprovalCard { team_number: TEAM.into() };
+    let ask = AskApproval { action: "revoke".into(), card: card(), reason: "lost".into() };
+    let (text, state) = ("Sigillo approval\n".into(), "open".into());
+    let approval = Approval { id: HEX32.into(), text, state, expires_at: TIME.into() };
+    let sign = SignApproval { signature: "MEUCIQDx".into() };
+    let signed = SignedApproval { state: "signed".into(), expires_at: TIME.into() };
+    vec![
+        request("AskApproval", &ask, &ask),
+        request("ApprovalCard", &card(), &card()),
+        answer("Approval", &approval, &approval),
+        request("SignApproval", &sign, &sign),
+        answer("SignedApproval", &signed, &signed),
     ]
 }
 

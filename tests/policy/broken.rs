@@ -51,6 +51,11 @@ pub(crate) fn rules() -> Vec<Broken> {
     let table = [
         ("permit (principal, action, resource".to_owned(), "permit (principal, action, resource", ""),
         (
+            format!("@id(\"x\")permit ({role}, {}, resource)\nwhen {{ context.approved }};", on("reprint")),
+            "context.approved",
+            "approved",
+        ),
+        (
             format!("permit (\n{role}, {}, resource)\nwhen {{ context.minute > 3 }};", on("revoke")),
             "permit (\n",
             "a rule needs an @id",
@@ -186,7 +191,7 @@ pub(crate) fn rules() -> Vec<Broken> {
             "says nothing more than counter_acts_in_own_regions",
         ),
         (
-            format!("@id(\"x\")permit ({role}, {}, resource);", on("revoke")).replace("== Action::\"revoke\"", "in [Action::\"activate\", Action::\"look_up\", Action::\"reprint\", Action::\"revoke\"]"),
+            format!("@id(\"x\")permit ({role}, {}, resource);", on("revoke")).replace("== Action::\"revoke\"", "in [Action::\"activate\", Action::\"ask_approval\", Action::\"look_up\", Action::\"reprint\", Action::\"revoke\"]"),
             "@id(\"x\")",
             "counter_acts_in_own_regions never decides",
         ),

@@ -7,7 +7,7 @@ use sigillo::{
         date::{CivilDate, Moment},
         tax_code::TaxCode,
     },
-    policy::{CardFacts, Policy, Refused, act},
+    policy::{Action, CardFacts, Policy, Proof, Refused, act},
 };
 
 use super::{
@@ -114,10 +114,39 @@ fn operators_are_refused_by_list_by_date_and_by_rule_and_the_rule_is_named() {
 
     let permit = policy.permit::<act::Reprint>(desk, Some(&who()), day).unwrap();
     let card = |region: &str, state: &'static str| CardFacts { region: region.parse().unwrap(), state };
-    permit.on_card(card("120", "active")).unwrap();
-    assert_eq!(permit.on_card(card("030", "active")).unwrap_err(), Refused::Rules("no rule".into()));
+    permit.on_card(card("120", "active"), Proof::None).unwrap();
+    assert_eq!(
+        permit.on_card(card("030", "active"), Proof::None).unwrap_err(),
+        Refused::Rules("no rule".into())
+    );
     let by_rule = Refused::Rules("no_held_cards".into());
-    assert_eq!(permit.on_card(card("120", "held")).unwrap_err(), by_rule);
+    assert_eq!(permit.on_card(card("120", "held"), Proof::None).unwrap_err(), by_rule);
+}
+
+#[test]
+fn a_revocation_needs_the_cip_or_an_approval_whoever_asks() {
+    let set = copy();
+    append(set.path(), OPERATORS, &usual());
+    let policy = Arc::new(Policy::load(set.path()).unwrap());
+    let desk = policy.caller_named("desk").unwrap();
+    let day = at("2026-06-01", 600);
+    let permit = policy.permit::<act::Revoke>(desk, Some(&who()), day).unwrap();
+    let card = CardFacts { region: "120".parse().unwrap(), state: "active" };
+    permit.on_card(card, Proof::Verification).unwrap();
+    permit.on_card(card, Proof::Approval).unwrap();
+    let by_rule = Refused::Rules("no_revocation_without_cip_or_approval".into());
+    assert_eq!(permit.on_card(card, Proof::None).unwrap_err(), by_rule);
+    let asks = policy.permit::<act::AskApproval>(desk, Some(&who()), day).unwrap();
+    asks.on_card(card, Proof::None).unwrap();
+    asks.once_approved(Action::Revoke, card).unwrap();
+    assert_eq!(policy.permit::<act::Approve>(desk, Some(&who()), day).unwrap_err().rule(), "no rule");
+
+    // A set without approvals: nobody is asked for one either.
+    let no_approvals = "@id(\"cip_only\")forbid (principal, action == Action::\"revoke\", resource) when { context.approved };\n";
+    append(set.path(), RULES, no_approvals);
+    let policy = Arc::new(Policy::load(set.path()).unwrap());
+    let asks = policy.permit::<act::AskApproval>(desk, Some(&who()), day).unwrap();
+    assert_eq!(asks.once_approved(Action::Revoke, card).unwrap_err().rule(), "cip_only");
 }
 
 /// A provisional C.F. of eleven digits, which nobody listed.
@@ -153,5 +182,5 @@ fn a_rule_that_fails_lets_nothing_through() {
     let refused = policy.permit::<act::Verify>(desk, Some(&who()), day).unwrap_err();
     assert_eq!(refused, Refused::Rules("no rule".into()));
     let permit = policy.permit::<act::Reprint>(desk, Some(&who()), day).unwrap();
-    permit.on_card(CardFacts { region: "120".parse().unwrap(), state: "active" }).unwrap();
+    permit.on_card(CardFacts { region: "120".parse().unwrap(), state: "active" }, Proof::None).unwrap();
 }

@@ -2,8 +2,8 @@
 //! the request is repeated. Never a second effect, never a free guess, and what is unknown stays unknown.
 
 use sigillo::{
-    domain::{card::State, id::VerificationId},
-    service::Error,
+    domain::card::{Reason, State},
+    service::{Error, RevocationProof},
     store::{Space, memory::Fault},
 };
 
@@ -15,11 +15,13 @@ pub(crate) enum Job {
     Activate,
     Reprint,
     Revoke,
+    RevokeApproved,
     Verify,
 }
 
 impl Job {
-    pub(crate) const ALL: [Self; 4] = [Self::Activate, Self::Reprint, Self::Revoke, Self::Verify];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Activate, Self::Reprint, Self::Revoke, Self::RevokeApproved, Self::Verify];
 
     /// The calls of the token, in order.
     pub(crate) const fn calls(self) -> &'static [&'static str] {
@@ -28,7 +30,7 @@ impl Job {
                 &["index", "index", "index", "index", "index", "print", "print", "print", "verify"]
             }
             Self::Reprint => &["index", "index", "index", "index", "index", "print", "print"],
-            Self::Revoke => &["index", "index", "index", "index"],
+            Self::Revoke | Self::RevokeApproved => &["index", "index", "index", "index"],
             Self::Verify => &["index", "index", "index", "index", "index", "verify", "verify"],
         }
     }
@@ -38,7 +40,7 @@ impl Job {
 pub(crate) struct Ready {
     pub(crate) w: World,
     who: Citizen,
-    proof: Option<VerificationId>,
+    proof: Option<RevocationProof>,
 }
 
 impl Ready {
@@ -47,7 +49,15 @@ impl Ready {
         let (mut who, mut proof) = (w.citizen(LAZIO).await, None);
         match job {
             Job::Activate => who = Citizen { card: w.registered(LAZIO).await, cip: String::new() },
-            Job::Revoke => proof = Some(w.desk.verify(&who.card, &who.cip, "p").await.unwrap().verification),
+            Job::Revoke => {
+                let id = w.desk.verify(&who.card, &who.cip, "p").await.unwrap().verification;
+                proof = Some(RevocationProof::Verification(id));
+            }
+            Job::RevokeApproved => {
+                let asked = w.desk.ask(&who.card, "p").await.unwrap();
+                w.supervisor().await.approve(&asked, "p").await.unwrap();
+                proof = Some(RevocationProof::Approval(asked.id));
+            }
             Job::Reprint | Job::Verify => {}
         }
         w.hands.clear();
@@ -61,7 +71,9 @@ impl Ready {
         Ok(match job {
             Job::Activate => format!("{:?}", printed(&desk.activate(card, key).await?)),
             Job::Reprint => format!("{:?}", printed(&desk.reprint(card, key).await?)),
-            Job::Revoke => format!("{:?}", desk.revoke(card, self.proof.unwrap(), key).await?),
+            Job::Revoke | Job::RevokeApproved => {
+                format!("{:?}", desk.revoke_with(card, self.proof.unwrap(), key, Reason::Lost).await?)
+            }
             Job::Verify => format!("{:?}", desk.verify(card, &self.who.wrong(0), key).await?),
         })
     }
@@ -81,10 +93,13 @@ impl Ready {
                 (logged("card.activated", "done") - 1, active)
             }
             Job::Reprint => (logged("codes.reprinted", "done"), deliveries),
-            Job::Revoke => {
+            Job::Revoke | Job::RevokeApproved => {
                 let proofs = self.w.all(Space::Verification).len();
+                // An approval has a record of its place too, gone with it.
+                let approvals = self.w.all(Space::Approval).len();
                 let revoked = is(matches!(state, State::Revoked { .. }));
-                assert_eq!(proofs, 1 - revoked, "the proof is used up with the card");
+                assert_eq!(proofs + approvals / 2, 1 - revoked, "the proof is used up with the card");
+                assert_eq!(approvals % 2, 0);
                 (logged("card.revoked", "done"), revoked)
             }
             Job::Verify => (logged("verification.decided", ""), self.w.all(Space::Verification).len()),
@@ -101,7 +116,7 @@ impl Ready {
                 assert_eq!(self.w.tickets().len(), 5 - left);
                 5 - left
             }
-            Job::Activate | Job::Reprint | Job::Revoke => 0,
+            Job::Activate | Job::Reprint | Job::Revoke | Job::RevokeApproved => 0,
         }
     }
 

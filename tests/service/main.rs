@@ -11,6 +11,8 @@
 )]
 
 mod accounts;
+mod approvals;
+mod approvals_faults;
 mod audit;
 mod backup;
 mod deliveries;

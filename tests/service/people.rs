@@ -1,8 +1,11 @@
 //! The callers of a service: bureau, counters, courier, auditor. Their permits come from the policy, by certificate.
 
-use std::sync::{
-    Arc, OnceLock,
-    atomic::{AtomicU64, Ordering::SeqCst},
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
 };
 
 use aws_lc_rs::{
@@ -17,7 +20,7 @@ use sigillo::{
         contact::{Channel, Contact},
         date::CivilDate,
         fictional::FictionalCard,
-        id::{DeliveryId, LeaseId, RegistrationId, RequestId, VerificationId},
+        id::{ApprovalId, DeliveryId, LeaseId, RegistrationId, RequestId, VerificationId},
         signed_text::{Context, signed_bytes},
         tax_code::TaxCode,
         template::CodeName,
@@ -25,10 +28,10 @@ use sigillo::{
     policy::{Act, act},
     secret::{Digits, SecretBytes},
     service::{
-        ActivationRequest, Call, CardData, CardNumber, CardView, DeliveryOutcome, DeliveryView, Error,
-        HandedOut, Leased, LeasedDelivery, Line, LineOutcome, OpenedRegistration, Operator, Purpose,
-        ReprintRequest, RevocationRequest, Revoked, Service, Session, SignedRegistration, Summary,
-        Verification, VerificationRequest,
+        ActivationRequest, ApprovalRequest, ApprovalView, Call, CardData, CardNumber, CardView,
+        DeliveryOutcome, DeliveryView, Error, HandedOut, Leased, LeasedDelivery, Line, LineOutcome,
+        OpenedRegistration, Operator, Purpose, ReprintRequest, RevocationProof, RevocationRequest, Revoked,
+        Service, Session, SignedApproval, SignedRegistration, Summary, Verification, VerificationRequest,
     },
 };
 
@@ -44,15 +47,16 @@ pub(crate) struct Client {
     print: [u8; 32],
     /// C.F. of whoever uses it.
     operator: String,
-    /// Which of [`card_keys`] they have.
-    card: usize,
+    /// Whose card they use, and which of several.
+    card: (String, u8),
 }
 
-/// Keys of operators' cards: as many as any test needs.
-pub(crate) fn card_keys() -> &'static [EcdsaKeyPair; 3] {
-    static KEYS: OnceLock<[EcdsaKeyPair; 3]> = OnceLock::new();
-    let make = |_| EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap();
-    KEYS.get_or_init(|| [0, 1, 2].map(make))
+/// The key of an operator's card, made when it is first asked for.
+fn key_of(card: &(String, u8)) -> Arc<EcdsaKeyPair> {
+    static KEYS: Mutex<BTreeMap<(String, u8), Arc<EcdsaKeyPair>>> = Mutex::new(BTreeMap::new());
+    let new = || Arc::new(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap());
+    let mut keys = KEYS.lock().unwrap();
+    Arc::clone(keys.entry(card.clone()).or_insert_with(new))
 }
 
 /// An operator who holds no card.
@@ -85,7 +89,8 @@ pub(crate) fn printed(paper: &HandedOut) -> (Vec<(CodeName, String)>, Option<Del
 
 impl Client {
     pub(crate) fn new(service: &Arc<Service>, print: [u8; 32]) -> Self {
-        Self { service: Arc::clone(service), print, operator: OPERATOR.to_owned(), card: 0 }
+        let (operator, card) = (OPERATOR.to_owned(), (OPERATOR.to_owned(), 0));
+        Self { service: Arc::clone(service), print, operator, card }
     }
 
     /// The same counter, used by somebody else, who has registered a card.
@@ -97,7 +102,17 @@ impl Client {
 
     /// The same counter, used by somebody else, who has registered nothing.
     pub(crate) fn used_by_new(&self, tax_code: &str) -> Self {
-        Self { operator: tax_code.to_owned(), ..self.clone() }
+        Self { operator: tax_code.to_owned(), card: (tax_code.to_owned(), 0), ..self.clone() }
+    }
+
+    /// The same counter and operator, with the card of somebody else: the same key in another certificate.
+    pub(crate) fn with_the_card_of(&self, other: &Self) -> Self {
+        Self { card: other.card.clone(), ..self.clone() }
+    }
+
+    /// What the operator's card signs.
+    pub(crate) fn signs(&self, bytes: &[u8]) -> Vec<u8> {
+        key_of(&self.card).sign(&SystemRandom::new(), bytes).unwrap().as_ref().to_vec()
     }
 
     /// C.F. of whoever uses it.
@@ -106,8 +121,8 @@ impl Client {
     }
 
     /// The same operator with another card.
-    pub(crate) fn with_card(&self, card: usize) -> Self {
-        Self { card, ..self.clone() }
+    pub(crate) fn with_card(&self, card: u8) -> Self {
+        Self { card: (self.operator.clone(), card), ..self.clone() }
     }
 
     pub(crate) async fn open_registration(&self, key: &str) -> Result<OpenedRegistration, Error> {
@@ -116,8 +131,7 @@ impl Client {
 
     /// What the card signs for a text.
     pub(crate) fn signature(&self, context: Context, text: &str) -> Vec<u8> {
-        let bytes = signed_bytes(context, text);
-        card_keys()[self.card].sign(&SystemRandom::new(), &bytes).unwrap().as_ref().to_vec()
+        self.signs(&signed_bytes(context, text))
     }
 
     pub(crate) async fn sign_registration(
@@ -153,7 +167,7 @@ impl Client {
         let policy = self.service.policy();
         let who: TaxCode = self.operator.parse().unwrap();
         let caller = policy.caller(&self.print).expect("a caller of the policy");
-        let spki = card_keys()[self.card].public_key().as_der().unwrap().as_ref().to_vec();
+        let spki = key_of(&self.card).public_key().as_der().unwrap().as_ref().to_vec();
         let certificate = OperatorCertificate::of_nobody(who.clone(), spki, NOW_MS + 1);
         Call {
             permit: policy
@@ -236,9 +250,55 @@ impl Client {
         key: &str,
         reason: Reason,
     ) -> Result<Revoked, Error> {
-        let request = RevocationRequest { team: card.team_number.clone(), verification, reason };
-        let call: Call<act::Revoke> = self.call(key, &format!("{verification} {}", reason.text()));
+        let proof = RevocationProof::Verification(verification);
+        self.revoke_with(card, proof, key, reason).await
+    }
+
+    pub(crate) async fn revoke_with(
+        &self,
+        card: &FictionalCard,
+        proof: RevocationProof,
+        key: &str,
+        reason: Reason,
+    ) -> Result<Revoked, Error> {
+        let request = RevocationRequest { team: card.team_number.clone(), proof, reason };
+        let call: Call<act::Revoke> = self.call(key, &format!("{proof:?} {}", reason.text()));
         self.service.revoke(call, request).await
+    }
+
+    /// Asks a colleague to approve that a card, which is lost, is revoked without its C.I.P.
+    pub(crate) async fn ask(&self, card: &FictionalCard, key: &str) -> Result<ApprovalView, Error> {
+        let request = ApprovalRequest::Revoke { team: card.team_number.clone(), reason: Reason::Lost };
+        self.service.ask_approval(self.call(key, card.team_number.as_str()), request).await
+    }
+
+    pub(crate) async fn shown(&self, id: ApprovalId) -> Result<ApprovalView, Error> {
+        self.service.approval(self.call("", ""), id).await
+    }
+
+    /// Signs it as it should be.
+    pub(crate) async fn approve(&self, asked: &ApprovalView, key: &str) -> Result<SignedApproval, Error> {
+        let signature = self.signature(Context::Approval, &asked.text);
+        self.sign(asked.id, &signature, key).await
+    }
+
+    pub(crate) async fn sign(
+        &self,
+        id: ApprovalId,
+        signature: &[u8],
+        key: &str,
+    ) -> Result<SignedApproval, Error> {
+        // The signature differs each time; a repeated request is the same in all its bytes.
+        self.service.sign_approval(self.call(key, "signature"), id, signature).await
+    }
+
+    pub(crate) async fn revoke_approved(
+        &self,
+        card: &FictionalCard,
+        id: ApprovalId,
+        key: &str,
+    ) -> Result<Revoked, Error> {
+        self.revoke_with(card, RevocationProof::Approval(id), key, Reason::Lost).await
     }
 
     pub(crate) async fn delivery(&self, id: DeliveryId) -> Result<DeliveryView, Error> {

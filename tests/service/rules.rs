@@ -1,7 +1,7 @@
 //! A policy directory: the shipped one with a second counter, fewer decoys and templates that tests need.
 
 use std::{
-    collections::BTreeSet,
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     sync::Arc,
@@ -37,7 +37,9 @@ const OTHER_CALLER: &str = r#"
 [[caller]]
 name = "other-desk"
 certificate_sha256 = "5555555555555555555555555555555555555555555555555555555555555555"
-actions = ["register_operator", "look_up", "activate", "reprint", "verify", "revoke", "read_delivery"]
+actions = [
+    "register_operator", "look_up", "activate", "reprint", "verify", "revoke", "ask_approval", "approve", "read_delivery",
+]
 "#;
 
 const CHOICE: &str = r#"
@@ -121,16 +123,27 @@ impl Rules {
     }
 }
 
-/// Who acts in tests: an office of every region, the usual operator, and holders of cards.
+/// A supervisor who holds no card, and another one.
+pub(crate) fn supervisors() -> [String; 2] {
+    let codes =
+        fictional::cards(13, 2, &["120".parse().unwrap()]).map(|card| card.tax_code.as_str().to_owned());
+    codes.collect::<Vec<_>>().try_into().unwrap()
+}
+
+/// Who acts in tests: an office of every region, the usual operator, holders of cards, who are supervisors too, and
+/// supervisors.
 fn operators() -> String {
     let regions: Vec<_> = Region::KNOWN.iter().map(|(region, _)| region.to_string()).collect();
     let mut text = format!("[[office]]\nname = \"everywhere\"\nregions = {regions:?}\n");
     let lazio = "120".parse().unwrap();
     let holders = fictional::cards(11, 1000, &[lazio]).take(40).map(|card| card.tax_code.as_str().to_owned());
-    let listed: BTreeSet<_> = holders.chain([OPERATOR.to_owned()]).collect();
-    for code in listed {
+    let both = r#""counter_operator", "supervisor""#;
+    let mut listed: BTreeMap<_, _> = holders.map(|code| (code, both)).collect();
+    listed.extend(supervisors().map(|code| (code, r#""supervisor""#)));
+    listed.insert(OPERATOR.to_owned(), r#""counter_operator""#);
+    for (code, roles) in listed {
         text += &format!(
-            "[[operator]]\ntax_code = \"{code}\"\noffice = \"everywhere\"\nroles = [\"counter_operator\"]\n\
+            "[[operator]]\ntax_code = \"{code}\"\noffice = \"everywhere\"\nroles = [{roles}]\n\
              valid_from = \"2026-01-01\"\nvalid_to = \"2099-12-31\"\n"
         );
     }

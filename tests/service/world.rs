@@ -27,7 +27,7 @@ use sigillo::{
 
 use crate::{
     people::Client,
-    rules::{AUDITOR, BUREAU, COURIER, DESK, OTHER_DESK, Rules},
+    rules::{AUDITOR, BUREAU, COURIER, DESK, OTHER_DESK, Rules, supervisors},
     watch::{Hands, Ledger},
 };
 
@@ -180,6 +180,11 @@ impl World {
 
     pub(crate) fn advance_ms(&self, ms: u64) {
         self.clock.advance(Duration::from_millis(ms));
+    }
+
+    /// A supervisor at the desk, who holds no card.
+    pub(crate) async fn supervisor(&self) -> Client {
+        self.desk.used_by(&supervisors()[0]).await
     }
 
     /// A card that was never seen before, not registered.

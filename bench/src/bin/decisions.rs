@@ -24,7 +24,7 @@ use sigillo::{
         tax_code::TaxCode,
         team::Region,
     },
-    policy::{Action, CardFacts, OPERATORS_ACTIONS, Policy, act},
+    policy::{Action, CardFacts, OPERATORS_ACTIONS, Policy, Proof, act},
 };
 
 /// Cost of a decision with a large policy set.
@@ -159,7 +159,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     let operator = |n: usize| who.get(n.checked_rem(who.len()).unwrap_or(0));
     let decided = each(&clock, arguments.rounds, |n| {
         let permit = policy.permit::<act::Reprint>(desk, operator(n), at).map_err(|e| e.to_string())?;
-        permit.on_card(card).map(drop).map_err(|e| e.to_string())
+        permit.on_card(card, Proof::None).map(drop).map_err(|e| e.to_string())
     })?;
     let remembered = each(&clock, arguments.rounds, |n| {
         let few = n.checked_rem(100).unwrap_or(0);

@@ -10,14 +10,14 @@ use crate::{
         tax_code::TaxCode,
         team::Region,
     },
-    policy::{Action, CardFacts, Decision, Question},
+    policy::{Action, CardFacts, Decision, Proof, Question},
 };
 
 pub(super) const HELP: &str = "\
 Examples:
   sigillo policy explain policies --operator RSSMRA80A01H501U --action verify --front-end desk
   sigillo policy explain policies --operator RSSMRA80A01H501U --action revoke --front-end desk \\
-    --card-region 120 --card-state active --at 2027-03-01T09:30
+    --card-region 120 --card-state active --proof approval --at 2027-03-01T09:30
 
 Exit codes: 0 allowed; 1 not allowed; 64 the set or an argument is refused.";
 
@@ -29,7 +29,7 @@ pub struct Args {
     /// C.F. of the operator, as in operators.toml.
     #[arg(long, value_name = "C.F.")]
     operator: TaxCode,
-    /// What is asked for: activate, look_up, reprint, revoke or verify.
+    /// What is asked for: activate, approve, ask_approval, look_up, reprint, revoke or verify.
     #[arg(long, value_parser = super::action)]
     action: Action,
     /// Name of the caller, as in callers.toml.
@@ -41,6 +41,9 @@ pub struct Args {
     /// State of the card: registered, active, held or revoked.
     #[arg(long, value_name = "STATE", value_parser = super::state, requires = "card_region")]
     card_state: Option<String>,
+    /// What a revocation names: verification (of the holder's C.I.P.) or approval (by a colleague).
+    #[arg(long, value_name = "PROOF", value_parser = super::proof)]
+    proof: Option<Proof>,
     /// The moment in Italy, YYYY-MM-DDTHH:MM; now if not given.
     #[arg(long, value_parser = super::moment)]
     at: Option<Moment>,
@@ -56,6 +59,9 @@ pub(super) fn run(args: &Args, out: &mut impl Write) -> Result<(), Failure> {
     if args.card_region.is_none() && args.action != Action::Verify {
         return Err(Failure::config("--card-region and --card-state: every action but verify needs them"));
     }
+    if args.proof.is_some() && args.action != Action::Revoke {
+        return Err(Failure::config("--proof: only a revocation names one"));
+    }
     let calls = policy
         .caller_named(&args.front_end)
         .ok_or_else(|| Failure::config(format!("callers.toml has no caller \"{}\"", args.front_end)))?;
@@ -69,6 +75,7 @@ pub(super) fn run(args: &Args, out: &mut impl Write) -> Result<(), Failure> {
                 operator,
                 front_end: &args.front_end,
                 card: card.map(|(region, state)| CardFacts { region, state }),
+                proof: args.proof.unwrap_or(Proof::None),
                 at,
             });
             (Some(decision), "no rule allows it")

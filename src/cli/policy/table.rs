@@ -12,7 +12,7 @@ use toml::Spanned;
 use crate::{
     cli::{Failure, toml_file},
     domain::team::Region,
-    policy::{Action, CardFacts, Decision, Policy, Profile, Question},
+    policy::{Action, CardFacts, Decision, Policy, Profile, Proof, Question},
 };
 
 pub(super) const HELP: &str = "\
@@ -49,6 +49,7 @@ struct Row {
     at: String,
     card_region: Option<String>,
     card_state: Option<String>,
+    proof: Option<String>,
     allowed: bool,
     rules: Vec<String>,
 }
@@ -61,6 +62,7 @@ pub(super) struct Expected {
     profile: Profile,
     row: Row,
     card: Option<(Region, String)>,
+    proof: Proof,
     at: crate::domain::date::Moment,
 }
 
@@ -72,6 +74,7 @@ impl Expected {
             operator: &self.profile,
             front_end: &self.row.front_end,
             card: self.card.as_ref().map(|(region, state)| CardFacts { region: *region, state }),
+            proof: self.proof,
             at: self.at,
         })
     }
@@ -117,11 +120,16 @@ fn check(row: Row, line: usize, policy: &Policy) -> Result<Expected, String> {
             return Err("card_region and card_state: every action but verify has both".into());
         }
     };
+    let proof = match &row.proof {
+        None => Proof::None,
+        Some(text) if action == Action::Revoke => super::proof(text)?,
+        Some(_) => return Err("proof: only a revocation names one".into()),
+    };
     if let Some(rule) = row.rules.iter().find(|id| !policy.rules().any(|rule| rule.id == **id)) {
         return Err(format!("there is no rule \"{rule}\""));
     }
     let profile = Profile { office: row.office.clone(), roles: row.roles.clone(), regions };
-    Ok(Expected { line, action, profile, card, at: super::moment(&row.at)?, row })
+    Ok(Expected { line, action, profile, card, proof, at: super::moment(&row.at)?, row })
 }
 
 pub(super) fn run(args: &Args, out: &mut impl Write) -> Result<(), Failure> {

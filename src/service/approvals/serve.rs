@@ -1,0 +1,57 @@
+//! An approval serves one request: found good before its intent, gone in the commit of its effect.
+
+use super::{
+    super::{Call, Error, Service, error::What, look_up::FoundCard, records::Perishable},
+    approval_key, place_key,
+};
+use crate::{
+    domain::{
+        approval::Asked,
+        audit::{Event, Kind, Outcome},
+        id::ApprovalId,
+    },
+    policy::Act,
+    store::{Expect, Op, Space},
+};
+
+/// What an operation adds to the commit of its effect.
+pub(in crate::service) struct Used {
+    /// Removes the approval, guarded by what was read, and the place that it takes.
+    pub(in crate::service) ops: Vec<Op>,
+    /// Commitment to the operator who has approved it.
+    pub(in crate::service) approver: String,
+}
+
+impl Service {
+    /// Whether the approval serves what is asked for now: the very same, by the same operator through the same front end.
+    pub(in crate::service) async fn approved<A: Act>(
+        &self,
+        call: &Call<A>,
+        kind: Kind,
+        (found, id): (&FoundCard, &ApprovalId),
+        asked: &Asked,
+    ) -> Result<Used, Error> {
+        let Some((approval, expect)) = self.approval_record(id)? else {
+            let event = self.event(call, kind, Outcome::Refused);
+            let event = Event { card: Some(*found.id().bytes()), ..event };
+            self.record(event.with("reason", "approval_not_found")).await?;
+            return Err(Error::NotFound(What::Approval));
+        };
+        let operator = call.operator_name().ok_or(Error::OperatorMissing)?;
+        let policy = call.permit.policy().digest();
+        let who = (operator.as_str(), &**call.permit.caller());
+        match approval.serves(asked, who, policy, self.clock.now_ms()) {
+            Err(refused) => Err(self.not_approved(call, kind, (found, id), refused).await?),
+            Ok(by) => {
+                let (key, place) = (approval_key(id), place_key(&approval.by.operator, approval.place));
+                let ops = vec![
+                    Op::Delete { space: Space::Approval, key: key.clone(), expect },
+                    Perishable::Approval.expires_no_more(&key, approval.until_ms),
+                    Op::Delete { space: Space::Approval, key: place.clone(), expect: Expect::Any },
+                    Perishable::Approval.expires_no_more(&place, approval.until_ms),
+                ];
+                Ok(Used { ops, approver: by.operator.clone() })
+            }
+        }
+    }
+}
