@@ -34,7 +34,7 @@ use crate::{
 use super::setback::{Setback, of_hsm};
 use commit::{Committed, commitments};
 use memory::{Counters, Decision, Memory};
-use quiet::{Quiet, Vain};
+use quiet::{Quiet, Span, Unwritten, Vain};
 use window::Window;
 
 pub use kept::KEPT_OF_AUTHORITY;
@@ -113,15 +113,16 @@ impl Judge {
         if let Err(setback) = self.reconcile().await {
             tracing::error!(%setback, "use of keys without an admission is not in the log yet");
         }
-        let due = self.quiet().due(self.clock.uptime());
-        self.tell_unwritten(due).await;
+        let now = self.clock.uptime();
+        self.tell_unwritten(|quiet| &mut quiet.leases, |span| span.due(now)).await;
+        self.tell_unwritten(|quiet| &mut quiet.authority, |span| span.due(now)).await;
         self.checkpoint().await;
     }
 
     /// The end: nothing more is leased by this process.
     pub async fn finish(&self) {
-        let rest = self.quiet().rest();
-        self.tell_unwritten(rest).await;
+        self.tell_unwritten(|quiet| &mut quiet.leases, Span::rest).await;
+        self.tell_unwritten(|quiet| &mut quiet.authority, Span::rest).await;
         self.checkpoint().await;
     }
 
@@ -227,8 +228,8 @@ impl Judge {
             }
             Decision::Over { limit, full } => {
                 written = self.writes(Vain::Waiting);
-                if written {
-                    let span = full.span;
+                let span = full.span;
+                if self.quiet().alarms((limit, span), self.clock.uptime()) {
                     tracing::error!(delivery = %lease.delivery, limit, span, "ALARM: a limit of the courier is reached");
                 }
                 detail.push(("reason", format!("limit_{limit}_{}", full.span)));
@@ -305,14 +306,18 @@ impl Judge {
     }
 
     /// One event for all that was not written.
-    async fn tell_unwritten(&self, unwritten: Option<quiet::Unwritten>) {
-        let Some(unwritten) = unwritten else { return };
+    async fn tell_unwritten(
+        &self,
+        of: impl Fn(&mut Quiet) -> &mut Span,
+        what: impl FnOnce(&Span) -> Option<Unwritten>,
+    ) {
+        let Some(unwritten) = what(of(&mut self.quiet())) else { return };
         let (refused, waiting) = (unwritten.refused, unwritten.waiting);
         tracing::error!(refused, waiting, "ALARM: more leases came to nothing than are written one by one");
         let mut event = self.own_event(Kind::LeasesUnwritten, Ending::Refused);
         event.detail = vec![("refused", refused.to_string()), ("waiting", waiting.to_string())];
         match self.commit(Unit { ops: Vec::new(), events: vec![event] }).await {
-            Ok(()) => self.quiet().told(unwritten),
+            Ok(()) => of(&mut self.quiet()).told(unwritten),
             Err(setback) => tracing::error!(%setback, "how many is not written down"),
         }
     }

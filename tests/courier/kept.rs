@@ -20,7 +20,7 @@ fn kept(w: &World<RecordingGateway>) -> Option<String> {
 }
 
 /// Reasons of the events that say so.
-fn refusals(w: &World<RecordingGateway>) -> Vec<String> {
+pub(crate) fn refusals(w: &World<RecordingGateway>) -> Vec<String> {
     let found = w.memory.scan(Space::Event, &[], &[], usize::MAX).unwrap();
     let events = found.iter().map(|entry| logged_event(&entry.record.value).unwrap().1.to_vec());
     let events = events.map(|event| serde_json::from_slice::<serde_json::Value>(&event).unwrap());
@@ -30,7 +30,7 @@ fn refusals(w: &World<RecordingGateway>) -> Vec<String> {
 }
 
 /// The authority shows this and has a delivery: whether the courier takes it.
-async fn takes(w: &World<RecordingGateway>, shows: String) -> bool {
+pub(crate) async fn takes(w: &World<RecordingGateway>, shows: String) -> bool {
     w.script.shows(shows);
     w.script.lease(Ok(vec![w.lease(1, A)]));
     match w.courier.lease(9).await {

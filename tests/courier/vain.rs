@@ -1,6 +1,6 @@
 //! An authority that leases what comes to nothing: the courier's disk does not fill, and the courier does not run hot.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use sigillo::{
     api::courier::Lease,
@@ -12,7 +12,10 @@ use sigillo::{
     store::{Reader, Space, logged_event},
 };
 
-use crate::fakes::{CARD, RecordingGateway, World, world_under};
+use crate::{
+    fakes::{CARD, RecordingGateway, World, shown, world_under},
+    kept::{refusals, takes},
+};
 
 const HOUR: u64 = 3_600_000;
 const A: &str = "mario@esempio.it";
@@ -101,6 +104,58 @@ async fn a_wait_asked_for_again_and_again_is_written_so_often_and_no_more() {
     }
     // The one that began the wait, and queued a notice, is none of them.
     assert_eq!(count(&log(&w).0, "lease.waiting"), 1 + MOST);
+}
+
+/// Asks in vain until nothing more is written one by one.
+async fn burn(w: &World<RecordingGateway>) {
+    for n in 0..u16::try_from(MOST).unwrap() {
+        let unknown = Lease { template: "IT-999/1".to_owned(), ..invented(w, n, A) };
+        assert_eq!(w.deliver(&unknown).await, Outcome::Retry);
+    }
+}
+
+#[tokio::test]
+async fn a_limit_that_is_reached_is_an_alarm_whatever_was_asked_in_vain_before() {
+    let said = tempfile::NamedTempFile::new().unwrap();
+    let log = tracing_subscriber::fmt().with_writer(Arc::new(said.reopen().unwrap())).finish();
+    let _log = tracing::subscriber::set_default(log);
+    let alarms = || {
+        let said = std::fs::read_to_string(said.path()).unwrap();
+        said.matches("ALARM: a limit of the courier is reached").count()
+    };
+    let w = world_under(&[("hour = 1000\nday = 8000", "hour = 6\nday = 12")]);
+    for n in 0..6 {
+        assert_eq!(w.deliver(&invented(&w, n, &format!("m{n}@esempio.it"))).await, Outcome::Sent);
+    }
+    burn(&w).await;
+    for (passed_ms, raised) in [(0, 1), (59_999, 1), (1, 2)] {
+        w.script.clock.pass(passed_ms);
+        for n in 900..905 {
+            assert_eq!(w.deliver(&invented(&w, n, A)).await, Outcome::Waiting);
+        }
+        assert_eq!(alarms(), raised, "after {passed_ms} ms");
+    }
+    assert_eq!(count(&self::log(&w).0, "lease.waiting"), 0, "the hour's events are used up");
+}
+
+#[tokio::test]
+async fn an_authority_that_forks_is_an_event_whatever_was_asked_in_vain_before() {
+    const MOST_OF_AUTHORITY: usize = 20;
+    let w = world_under(&[]);
+    assert!(takes(&w, shown(7, 7, 0)).await);
+    burn(&w).await;
+    for _ in 0..MOST_OF_AUTHORITY + 5 {
+        assert!(!takes(&w, shown(7, 8, 0)).await);
+    }
+    assert_eq!(refusals(&w), vec!["gone_back".to_owned(); MOST_OF_AUTHORITY]);
+    w.courier.upkeep().await;
+    assert_eq!(log(&w).1, [], "the hour is not over");
+    w.script.clock.pass(HOUR);
+    w.courier.upkeep().await;
+    w.courier.upkeep().await;
+    assert_eq!(log(&w).1, [("5".to_owned(), "0".to_owned())]);
+    assert!(!takes(&w, shown(7, 8, 0)).await);
+    assert_eq!(refusals(&w).len(), MOST_OF_AUTHORITY + 1, "another hour");
 }
 
 #[tokio::test]

@@ -70,7 +70,7 @@ impl Judge {
         why: &(dyn std::error::Error + Sync),
     ) -> Result<(), Setback> {
         tracing::error!(reason, "ALARM: nothing is taken from this authority: {why}");
-        if self.writes(Vain::Refused) {
+        if self.writes(Vain::Authority) {
             let mut event = self.own_event(Kind::AuthorityRefused, Outcome::Refused);
             event.detail =
                 vec![("reason", reason.to_owned()), ("why", why.to_string().chars().take(400).collect())];
