@@ -1,7 +1,8 @@
 //! Port: a witness, which keeps the newest checkpoint away from store and token (I13).
 //!
 //! It keeps one text and gives it back. It judges nothing: whether a text is a checkpoint, and of whom, is for whoever reads
-//! it. It must never keep an older text after a newer one of the same process.
+//! it. One that an answer has come from keeps no older text after a newer one. A call without an answer may be carried out
+//! late where the witness is behind a network: who calls reads the next one back.
 
 mod file;
 mod url;

@@ -12,7 +12,10 @@ use super::{
     Error, Service,
     marks::{MOST_BEHIND, MOST_FAILING},
 };
-use crate::{domain::checkpoint::Checkpoint, witness::Witness};
+use crate::{
+    domain::checkpoint::Checkpoint,
+    witness::{Fault, Witness},
+};
 
 /// For so long a start waits for a witness.
 const START: Duration = Duration::from_secs(10);
@@ -33,8 +36,6 @@ pub(super) struct Witnesses {
 struct Offer {
     seq: u64,
     text: String,
-    /// When it was signed.
-    at: Duration,
 }
 
 struct Kept {
@@ -52,6 +53,10 @@ struct State {
     text: String,
     /// Time of the first checkpoint that it has not taken since the last one that it has.
     waiting: Option<Duration>,
+    /// Time of the first checkpoint after the one that it is being told of.
+    later: Option<Duration>,
+    /// It may have a call of `keep` before it that nobody has had an answer to, and carry that out late.
+    doubtful: bool,
 }
 
 /// How far a witness is behind.
@@ -67,6 +72,16 @@ pub struct Behind {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Has it keep a text. After a call that nobody has had an answer to, what it keeps then is read once: where that call
+/// was carried out late, the text is given again.
+async fn keep(witness: &dyn Witness, text: &str, doubtful: bool) -> Result<(), Fault> {
+    witness.keep(text.to_owned()).await?;
+    if doubtful && witness.read().await?.as_deref() != Some(text) {
+        witness.keep(text.to_owned()).await?;
+    }
+    Ok(())
 }
 
 impl Witnesses {
@@ -97,30 +112,42 @@ impl Witnesses {
             return;
         }
         let mut newest = lock(&self.newest);
-        if newest.as_ref().is_some_and(|known| known.seq > seq) {
+        if newest.as_ref().is_some_and(|known| known.seq > seq || known.text == text) {
             return;
         }
-        *newest = Some(Offer { seq, text: text.to_owned(), at });
+        *newest = Some(Offer { seq, text: text.to_owned() });
         for kept in &self.all {
-            lock(&kept.state).waiting.get_or_insert(at);
+            let mut state = lock(&kept.state);
+            state.waiting.get_or_insert(at);
+            state.later.get_or_insert(at);
         }
     }
 
     /// Tells a witness of the newest, if it does not have it. `Ok` means that it has what was the newest.
     async fn tell(&self, kept: &Kept) -> Result<(), Error> {
         let _turn = kept.turn.lock().await;
-        let Some(offer) = lock(&self.newest).clone() else { return Ok(()) };
-        if lock(&kept.state).text == offer.text {
-            return Ok(());
-        }
-        let told = kept.witness.keep(offer.text.clone()).await;
+        let Some((offer, doubtful)) = self.next_for(kept) else { return Ok(()) };
+        let told = keep(&*kept.witness, &offer.text, doubtful).await;
         told.map_err(|fault| Error::Witness(format!("the witness ({}): {fault}", kept.witness.name())))?;
+        let mut state = lock(&kept.state);
+        let waiting = state.later.take();
+        *state = State { seq: offer.seq, text: offer.text, waiting, later: None, doubtful: false };
+        drop(state);
+        Ok(())
+    }
+
+    /// What a witness is to be told now, and whether an earlier call may still come after it. From here on this one is
+    /// doubtful too, until there is an answer: also where nobody waits for one any more.
+    fn next_for(&self, kept: &Kept) -> Option<(Offer, bool)> {
         // In this order everywhere.
         let newest = lock(&self.newest);
-        let later = newest.as_ref().filter(|newest| newest.text != offer.text).map(|newest| newest.at);
-        *lock(&kept.state) = State { seq: offer.seq, text: offer.text, waiting: later };
-        drop(newest);
-        Ok(())
+        let offer = newest.clone()?;
+        let mut state = lock(&kept.state);
+        if state.text == offer.text {
+            return None;
+        }
+        state.later = None;
+        Some((offer, std::mem::replace(&mut state.doubtful, true)))
     }
 
     fn behind(&self, kept: &Kept, seq: u64, now: Duration) -> Behind {

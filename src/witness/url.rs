@@ -1,6 +1,6 @@
 //! A witness behind an HTTPS address: `GET` gives the newest text, `PUT` puts another in its place.
 //!
-//! One call at a time. `404` says that it never kept anything; whatever else is not 2xx is a fault.
+//! One call at a time. One that timed out may be carried out after the next, unless the server compares. `404` says that it never kept anything; whatever else is not 2xx is a fault.
 
 use std::{net::IpAddr, path::PathBuf, str::FromStr, sync::Arc};
 

@@ -22,14 +22,17 @@ struct Notary {
     /// Every text that it was given, in order.
     given: Mutex<Vec<String>>,
     refuses: Mutex<bool>,
+    /// It gives no answer to the next call of `keep`, and carries it out after the one that follows.
+    is_late: Mutex<bool>,
+    late: Mutex<Option<String>>,
     /// Places for calls of `keep`; without one it hangs.
     open: Semaphore,
 }
 
 impl Notary {
     fn new() -> Arc<Self> {
-        let (kept, given, refuses) = Default::default();
-        Arc::new(Self { kept, given, refuses, open: Semaphore::new(Semaphore::MAX_PERMITS) })
+        let (kept, given, refuses, is_late, late) = Default::default();
+        Arc::new(Self { kept, given, refuses, is_late, late, open: Semaphore::new(Semaphore::MAX_PERMITS) })
     }
 
     fn kept(&self) -> String {
@@ -59,7 +62,12 @@ impl Witness for Notary {
             drop(self.open.acquire().await.unwrap());
             self.given.lock().unwrap().push(text.clone());
             self.answer(())?;
-            *self.kept.lock().unwrap() = Some(text);
+            if std::mem::take(&mut *self.is_late.lock().unwrap()) {
+                *self.late.lock().unwrap() = Some(text);
+                return Err(Fault("no answer in time".into()));
+            }
+            let late = self.late.lock().unwrap().take();
+            *self.kept.lock().unwrap() = Some(late.unwrap_or(text));
             Ok(())
         })
     }
@@ -267,6 +275,59 @@ async fn a_witness_that_hangs_does_not_hold_up_the_token_and_hears_the_newest_on
     w.service.tell_witnesses().await.unwrap();
     w.service.tell_witnesses().await.unwrap();
     assert_eq!(*notary.given.lock().unwrap(), [first, last]);
+}
+
+/// It takes what it is told, but each takes its time: what it has waited for counts from the first that it does not have.
+#[tokio::test]
+async fn a_witness_that_is_slow_has_ten_seconds_and_no_more() {
+    let notary = Notary::new();
+    let w = world(&notary).await;
+    let who = w.citizen(LAZIO).await;
+    mark(&w.service).await;
+    notary.open.forget_permits(Semaphore::MAX_PERMITS);
+    w.service.checkpoint().await.unwrap();
+    let mut told = pin!(w.service.tell_witnesses());
+    let ended = std::future::poll_fn(|cx| std::task::Poll::Ready(told.as_mut().poll(cx).is_ready())).await;
+    assert!(!ended, "it takes its time");
+    for passed_ms in [1_000, 8_500] {
+        w.advance_ms(passed_ms);
+        w.service.checkpoint().await.unwrap();
+    }
+    notary.open.add_permits(1);
+    told.await.unwrap();
+    notary.open.forget_permits(1);
+    assert_eq!(w.service.behind_witnesses().next().unwrap().waiting.as_millis(), 8_500);
+
+    let mut told = pin!(w.service.tell_witnesses());
+    let ended = std::future::poll_fn(|cx| std::task::Poll::Ready(told.as_mut().poll(cx).is_ready())).await;
+    assert!(!ended, "and again");
+    w.advance_ms(1_500);
+    w.desk.verify(&who.card, "00000000", "a").await.unwrap();
+    w.advance_ms(1);
+    let refused = w.desk.verify(&who.card, "00000000", "b").await.unwrap_err();
+    assert!(matches!(&refused, Error::Unavailable(what) if what.contains("notary")), "{refused}");
+    notary.open.add_permits(1);
+    told.await.unwrap();
+    assert_eq!(w.service.behind_witnesses().next().unwrap().waiting.as_millis(), 0);
+}
+
+#[tokio::test]
+async fn what_a_witness_carries_out_late_is_found_and_put_right() {
+    let notary = Notary::new();
+    let w = world(&notary).await;
+    mark(&w.service).await;
+    notary.given.lock().unwrap().clear();
+    *notary.is_late.lock().unwrap() = true;
+    let (older, _) = w.service.checkpoint().await.unwrap();
+    w.service.tell_witnesses().await.unwrap_err();
+    let newest = mark(&w.service).await;
+    assert_eq!(notary.kept(), newest, "not what came late");
+    for _ in 0..2 {
+        w.service.tell_witnesses().await.unwrap();
+    }
+    let after = mark(&w.service).await;
+    let given = [older, newest.clone(), newest, after];
+    assert_eq!(*notary.given.lock().unwrap(), given, "and an idle authority tells nothing more");
 }
 
 #[tokio::test]
