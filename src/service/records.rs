@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Second parts on their way to a citizen.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Delivery {
     pub format: u8,
@@ -35,7 +35,7 @@ pub(super) struct Delivery {
 }
 
 /// One code of a delivery.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DeliveredCode {
     pub code: CodeName,

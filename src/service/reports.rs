@@ -63,7 +63,8 @@ fn is_next(state: DeliveryState, lease: LeaseId, outcome: &Outcome) -> bool {
 }
 
 impl Service {
-    /// Takes the courier's report, from the present or last holder only. The same report again changes nothing.
+    /// Takes the courier's report, from the present or last holder only. The same report again
+    /// changes nothing, and is no event.
     pub async fn report(
         &self,
         call: &Call<act::Courier>,
@@ -87,11 +88,12 @@ impl Service {
         id: DeliveryId,
         outcome: &Outcome,
     ) -> Result<Option<&'static str>, Error> {
-        let (mut record, version) = self.find_delivery(&id)?.ok_or(Error::NotFound(What::Lease))?;
-        let due_ms = record.state.due_ms();
+        let (record, version) = self.find_delivery(&id)?.ok_or(Error::NotFound(What::Lease))?;
         if !is_next(record.state, lease, outcome) {
             return Err(Error::NotFound(What::Lease));
         }
+        let (before, mut record) = (record.clone(), record);
+        let due_ms = record.state.due_ms();
         let mut unit = Unit::default();
         let rules = call.permit.policy().parameters().delivery;
         match outcome {
@@ -144,6 +146,11 @@ impl Service {
         if record.state.due_ms().is_none() {
             record.contact = None; // I10: nothing more is to be sent
         }
+        if record == before && unit.ops.is_empty() {
+            // Nothing is written: whoever repeats a report must not hold other requests about the card up.
+            self.refuse_if_gone_back()?;
+            return Ok(Some(record.state.text()));
+        }
         unit.ops.push(records::put(Space::Delivery, id.bytes(), &record, Expect::Version(version))?);
         unit.events.push(self.delivery_event(call, Kind::DeliveryReported, &id, &record));
         Ok(self.commit(unit).await?.ok().map(|()| record.state.text()))
@@ -167,6 +174,9 @@ impl Service {
         };
         let found = self.card(&record.card)?;
         let card = found.card.set_second_tag(generation, tag)?;
+        if card == found.card {
+            return Ok(());
+        }
         unit.ops.push(Op::Put {
             space: Space::Card,
             key: record.card.bytes().to_vec(),

@@ -3,7 +3,7 @@
 use sigillo::{
     domain::{card::Refusal, id::DeliveryId},
     service::{DeliveryOutcome, Error, LeasedDelivery, What},
-    store::Space,
+    store::{Reader, Space},
 };
 
 use crate::{
@@ -138,6 +138,33 @@ async fn a_second_part_that_differs_is_refused() {
     let given = w.tell(&without, DeliveryOutcome::Prepared(Some((1, tag)))).await;
     assert!(matches!(given, Err(Error::Field { code: "tag_not_expected", .. })), "{given:?}");
     assert_eq!(w.tell(&without, DeliveryOutcome::Prepared(None)).await.unwrap(), "leased");
+}
+
+/// A courier that repeats itself holds up nobody who acts on the card meanwhile.
+#[tokio::test]
+async fn the_same_report_again_writes_nothing() {
+    let w = World::new().await;
+    let id = w.queued(LAZIO).await;
+    let lease = w.lease_one().await;
+    let bounced = || DeliveryOutcome::Failed("no such mailbox".into());
+    let written = || {
+        let records = |space: Space| w.memory.scan(space, &[], &[], usize::MAX).unwrap();
+        let all = [records(Space::Card), records(Space::Delivery), records(Space::Due)];
+        let versions = all.map(|all| all.into_iter().map(|entry| entry.record.version).collect::<Vec<_>>());
+        (versions, w.events().len())
+    };
+    let reports: [(&dyn Fn() -> DeliveryOutcome, &str); 3] =
+        [(&|| prepared(&lease), "leased"), (&|| DeliveryOutcome::Sent, "sent"), (&bounced, "failed")];
+    for (report, state) in reports {
+        let before = written();
+        assert_eq!(w.tell(&lease, report()).await.unwrap(), state);
+        let once = written();
+        assert_ne!(once, before, "{state}");
+        assert_eq!(w.tell(&lease, report()).await.unwrap(), state);
+        assert_eq!(written(), once, "{state}");
+    }
+    assert_eq!(w.log_of("delivery.reported").len(), 3);
+    assert_eq!(w.seen(id).await, ("failed", 1));
 }
 
 #[tokio::test]
