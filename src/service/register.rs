@@ -129,6 +129,7 @@ impl Service {
             outcomes.push(LineOutcome::Unchanged);
             match self.unit_for(call, line, &new)? {
                 Ok(unit) => {
+                    self.refuse_if_gone_back()?;
                     let store = self.store.clone();
                     running.spawn(async move { (index, store.submit(unit).await) });
                 }

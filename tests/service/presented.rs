@@ -1,5 +1,7 @@
 //! The courier's copy of the newest checkpoint: a log that does not hold it went back, and serves no more (I13).
 
+use std::{future::poll_fn, pin::pin, task::Poll};
+
 use sigillo::{
     domain::{
         audit::Head,
@@ -8,7 +10,7 @@ use sigillo::{
     },
     hsm::{Role, soft::SoftHsm},
     service::{Error, Verdict},
-    store::memory::Memory,
+    store::{Space, memory::Memory},
 };
 
 use crate::{
@@ -105,6 +107,35 @@ async fn store_and_token_put_back_together_are_found_by_the_couriers_next_lease(
         let refused = w.try_restart().await.unwrap_err();
         assert!(matches!(refused, Error::GoneBack(GoneBack::Older { .. })), "{refused}");
     }
+}
+
+/// Lines whose commitments the token makes while the courier's checkpoint is found to be a newer one.
+#[tokio::test]
+async fn lines_on_their_way_are_not_registered_in_a_log_that_went_back() {
+    let mut w = World::new().await;
+    let before = Snapshot::of(&w);
+    w.citizen(LAZIO).await;
+    w.service.checkpoint().await.unwrap();
+    let kept = given(&w, None).await;
+    before.bring_back(&mut w).await;
+
+    let new = [line(&w.produced(LAZIO))];
+    w.token.hold();
+    let mut registering = pin!(w.bureau.register(&new));
+    let mut leasing = pin!(w.post.lease_with(1, Some(&kept)));
+    while w.log_of("store.gone_back").is_empty() {
+        let ended = poll_fn(|cx| {
+            Poll::Ready(registering.as_mut().poll(cx).is_ready() || leasing.as_mut().poll(cx).is_ready())
+        });
+        assert!(!ended.await, "the token does not answer");
+        tokio::task::yield_now().await;
+    }
+    w.token.release();
+    let (registered, leased) = tokio::join!(registering, leasing);
+    for refused in [registered.map(drop), leased.map(drop)] {
+        assert!(matches!(refused, Err(Error::GoneBack(_))), "{refused:?}");
+    }
+    assert_eq!(w.all(Space::Card).len(), 0);
 }
 
 #[tokio::test]
