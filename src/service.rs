@@ -196,7 +196,11 @@ impl Service {
     pub async fn refused(&self, request: RequestId, refused: RefusedRequest) -> Result<(), Error> {
         let RefusedRequest { caller, certificate, operator, operation, reason, rule } = refused;
         let name = match operator {
-            Some(operator) => Some(self.name_of(operator).await?),
+            // Whatever the token does, a refusal is an event (I8).
+            Some(operator) => Some(self.name_of(operator).await.unwrap_or_else(|error| {
+                tracing::error!("the operator of a refused request is not named: {error}");
+                "unknown".to_owned()
+            })),
             None => None,
         };
         let mut detail = vec![

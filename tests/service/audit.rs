@@ -257,3 +257,22 @@ async fn every_event_names_who_asked_and_under_which_policy() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_refusal_is_evidence_while_the_token_is_down() {
+    let w = World::new().await;
+    w.token.set_down(true);
+    let refused = RefusedRequest {
+        caller: Some("desk".into()),
+        certificate: [0xab; 32],
+        operator: Some(Operator::new(OPERATOR.parse().unwrap())),
+        operation: "revocations",
+        reason: "operator_not_allowed",
+        rule: Some("no_nights".into()),
+    };
+    w.service.refused(RequestId::new([3; 16]), refused).await.unwrap();
+    let events = w.events();
+    let event = events.last().unwrap();
+    assert_eq!((&event["kind"], &event["operator"]), (&"request.refused".into(), &"unknown".into()));
+    assert_eq!((&event["rule"], &event["caller"]), (&"no_nights".into(), &"desk".into()));
+}
