@@ -9,6 +9,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rustix::{
+    fs::{CWD, Mode, OFlags, openat},
+    io::Errno,
+};
+
 use crate::secret::SecretBytes;
 
 /// A file that cannot be used, and why.
@@ -27,6 +32,9 @@ pub enum FileReason {
     /// The operating system refused.
     #[error("{0}")]
     Io(#[from] io::Error),
+    /// It is a symbolic link where none is followed.
+    #[error("a symbolic link, which is not followed")]
+    Link,
     /// A private file has a mode that lets others in (the mode is given).
     #[error("mode {0:04o} lets others in: it must be 0400, 0440 or 0600")]
     Mode(u32),
@@ -43,7 +51,18 @@ pub enum FileReason {
 /// # Errors
 /// [`FileError`] when it is missing, not a regular file, or longer.
 pub fn read_public(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
-    open(path, limit).and_then(|(file, length, _)| read(file, length, limit)).map_err(|r| fault(path, r))
+    let opened = open(path, limit, OFlags::empty());
+    opened.and_then(|(file, length, _)| read(file, length, limit)).map_err(|r| fault(path, r))
+}
+
+/// As [`read_public`], of a file in a directory that others may write: its own name must be no symbolic link. The
+/// directories on the way may be reached by links.
+///
+/// # Errors
+/// [`FileError`] as for [`read_public`], and when the name is a symbolic link.
+pub fn read_no_link(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
+    let opened = open(path, limit, OFlags::NOFOLLOW);
+    opened.and_then(|(file, length, _)| read(file, length, limit)).map_err(|r| fault(path, r))
 }
 
 /// Reads a file that holds a secret, of at most `limit` bytes; its mode must be 0400, 0440 or 0600.
@@ -51,7 +70,7 @@ pub fn read_public(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
 /// # Errors
 /// [`FileError`] as for [`read_public`], and when others could read it.
 pub fn read_private(path: &Path, limit: u64) -> Result<SecretBytes, FileError> {
-    let bytes = open(path, limit).and_then(|(file, length, mode)| {
+    let bytes = open(path, limit, OFlags::empty()).and_then(|(file, length, mode)| {
         if !matches!(mode, 0o400 | 0o440 | 0o600) {
             return Err(FileReason::Mode(mode));
         }
@@ -74,9 +93,14 @@ pub fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileError> 
     write().map_err(|error| fault(path, error.into()))
 }
 
-/// The open file, its length and its permission bits.
-fn open(path: &Path, limit: u64) -> Result<(File, u64, u32), FileReason> {
-    let file = File::open(path)?;
+/// The open file, its length and its permission bits. A pipe that nobody writes to does not make it wait.
+fn open(path: &Path, limit: u64, further: OFlags) -> Result<(File, u64, u32), FileReason> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY | further;
+    let file = match openat(CWD, path, flags, Mode::empty()) {
+        Ok(file) => File::from(file),
+        Err(Errno::LOOP) if further.contains(OFlags::NOFOLLOW) => return Err(FileReason::Link),
+        Err(error) => return Err(FileReason::Io(error.into())),
+    };
     let about = file.metadata()?;
     if !about.is_file() {
         return Err(FileReason::NotAFile);
@@ -140,5 +164,21 @@ mod tests {
         assert!(matches!(read_public(&path, 3).unwrap_err().reason, FileReason::TooLong(3)));
         assert!(matches!(write_new(&path, b"", 0o600).unwrap_err().reason, FileReason::Io(_)));
         assert_eq!(read_public(&path, 4).unwrap(), b"four");
+    }
+
+    #[test]
+    fn a_link_is_not_followed_where_none_may_be_and_a_pipe_keeps_nobody_waiting() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, link, pipe) = (dir.path().join("file"), dir.path().join("link"), dir.path().join("pipe"));
+        write_new(&file, b"four", 0o600).unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        rustix::fs::mkfifoat(CWD, &pipe, Mode::RWXU).unwrap();
+        assert_eq!(read_no_link(&file, 4).unwrap(), b"four");
+        assert!(matches!(read_no_link(&link, 4).unwrap_err().reason, FileReason::Link));
+        assert_eq!(read_public(&link, 4).unwrap(), b"four");
+        for read in [read_public, read_no_link] {
+            assert!(matches!(read(&pipe, 4).unwrap_err().reason, FileReason::NotAFile));
+        }
+        assert!(matches!(read_private(&pipe, 4).unwrap_err().reason, FileReason::NotAFile));
     }
 }

@@ -1,5 +1,6 @@
 //! A witness that is a file, best on another disk or machine than the store: a write that is cut short leaves the file as
-//! it was.
+//! it was. Who owns that disk may put anything in place of the file or beside it: no symbolic link is followed, no pipe
+//! waited for.
 //!
 //! A file system may hang for ever. Each call has a thread of its own, which nobody waits for at the end of the process.
 
@@ -63,7 +64,7 @@ impl Witness for FileWitness {
 
 fn read(path: &Path) -> Result<Option<String>, Fault> {
     let limit = u64::try_from(TEXT_MAX).unwrap_or(u64::MAX);
-    match files::read_public(path, limit) {
+    match files::read_no_link(path, limit) {
         Ok(bytes) => match String::from_utf8(bytes) {
             Ok(text) => Ok(Some(text)),
             Err(_) => Err(Fault(format!("{}: it is not text", path.display()))),
@@ -73,9 +74,11 @@ fn read(path: &Path) -> Result<Option<String>, Fault> {
             FileReason::Io(error) if error.kind() == ErrorKind::NotFound && directory(path).is_dir() => {
                 Ok(None)
             }
-            FileReason::Io(_) | FileReason::Mode(_) | FileReason::NotAFile | FileReason::TooLong(_) => {
-                Err(Fault(e.to_string()))
-            }
+            FileReason::Io(_)
+            | FileReason::Link
+            | FileReason::Mode(_)
+            | FileReason::NotAFile
+            | FileReason::TooLong(_) => Err(Fault(e.to_string())),
         },
     }
 }
@@ -84,7 +87,12 @@ fn write(path: &Path, text: &str) -> io::Result<()> {
     let mut name = path.file_name().ok_or(ErrorKind::InvalidInput)?.to_owned();
     name.push(".new");
     let new = path.with_file_name(name);
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(&new)?;
+    // Left by a write that was cut short, or put there by somebody: it is removed, never opened.
+    match fs::remove_file(&new) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).open(&new)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     fs::rename(&new, path)?;
@@ -166,5 +174,34 @@ mod tests {
         let late = witness.keep("older".into()).await.unwrap_err();
         assert!(late.0.contains("newer"), "{late}");
         assert_eq!(witness.read().await, Ok(None));
+    }
+
+    #[tokio::test]
+    async fn what_somebody_plants_on_its_disk_is_neither_followed_nor_waited_for() {
+        let (dir, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let target = elsewhere.path().join("store");
+        fs::write(&target, "the store").unwrap();
+        let link = |at: &Path| std::os::unix::fs::symlink(&target, at).unwrap();
+        let pipe = |at: &Path| {
+            rustix::fs::mkfifoat(rustix::fs::CWD, at, rustix::fs::Mode::RWXU).unwrap();
+        };
+        let kinds: [(&dyn Fn(&Path), &str); 2] = [(&link, "a symbolic link"), (&pipe, "not a regular file")];
+        for (plant, reason) in kinds {
+            let path = dir.path().join("checkpoint");
+            let witness = FileWitness::new(path.clone());
+            plant(&path);
+            let fault = witness.read().await.unwrap_err();
+            assert!(fault.0.contains(reason), "{fault}");
+            plant(&dir.path().join("checkpoint.new"));
+            witness.keep("text".into()).await.unwrap();
+            assert_eq!(fs::read_to_string(&target).unwrap(), "the store");
+            assert!(fs::symlink_metadata(&path).unwrap().is_file(), "replaced, not written through");
+            assert_eq!(witness.read().await, Ok(Some("text".to_owned())));
+            fs::remove_file(&path).unwrap();
+        }
+        // What cannot be removed is refused.
+        fs::create_dir(dir.path().join("checkpoint.new")).unwrap();
+        let fault = FileWitness::new(dir.path().join("checkpoint")).keep("text".into()).await.unwrap_err();
+        assert!(fault.0.contains("checkpoint"), "{fault}");
     }
 }
