@@ -1,7 +1,7 @@
 //! `[witness]` of `serve.toml`: where the newest checkpoint is kept too.
 
 use std::{
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
     sync::Arc,
 };
 
@@ -32,6 +32,29 @@ pub(in crate::cli) struct Witness {
     url: Option<(UrlAddress, UrlFiles)>,
 }
 
+/// Whether the file lies in the store, however the two are spelled and whatever links lead to them. Neither needs to
+/// exist.
+fn is_in(file: &Path, store: &Path) -> bool {
+    let parent = real(file.parent().unwrap_or(file));
+    file.file_name().map_or(parent.clone(), |name| parent.join(name)).starts_with(real(store))
+}
+
+/// The path without links and `..`, as far as it exists.
+fn real(path: &Path) -> PathBuf {
+    if let Ok(real) = path.canonicalize() {
+        return real;
+    }
+    match (path.parent(), path.components().next_back()) {
+        (Some(parent), Some(Component::Normal(name))) => real(parent).join(name),
+        (Some(parent), Some(Component::ParentDir)) => {
+            let parent = real(parent);
+            parent.parent().map_or_else(|| parent.clone(), Path::to_owned)
+        }
+        (Some(_), Some(Component::CurDir | Component::Prefix(_) | Component::RootDir) | None)
+        | (None, Some(_) | None) => path.to_owned(),
+    }
+}
+
 impl Witness {
     /// Checks what the file says; `at` makes a path absolute.
     pub(super) fn read(
@@ -41,7 +64,7 @@ impl Witness {
     ) -> Result<Self, String> {
         let RawWitness { file, url, server_ca, certificate, key } = raw;
         let file = file.map(at);
-        if file.as_ref().is_some_and(|file| file.starts_with(store)) {
+        if file.as_ref().is_some_and(|file| is_in(file, store)) {
             return Err(
                 "witness.file: it is in the store, and whoever puts the store back puts it back too".into()
             );
@@ -92,6 +115,36 @@ impl Witness {
             connect: address.iter().map(|address| address.port()).collect(),
             resolve: address.is_some_and(|address| address.is_named()),
             ..Profile::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_witness_in_the_store_is_known_by_where_it_lies() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |path: &str| dir.path().join(path);
+        std::fs::create_dir_all(at("data/store/inner")).unwrap();
+        std::fs::create_dir(at("witness")).unwrap();
+        std::os::unix::fs::symlink(at("data"), at("link")).unwrap();
+        std::os::unix::fs::symlink(at("data/store/inner"), at("witness/in")).unwrap();
+        for (file, store, inside) in [
+            ("data/store/file", "data/store", true),
+            ("witness/../data/store/file", "data/store", true),
+            ("link/store/file", "data/store", true),
+            ("data/store/file", "link/store", true),
+            ("witness/in/file", "data/store", true),
+            ("link/new/file", "data/new", true),
+            ("data/gone/../new/file", "link/new", true),
+            ("data/store", "data/store", true),
+            ("witness/file", "data/store", false),
+            ("data/store/../file", "data/store", false),
+            ("data/stores/file", "data/store", false),
+        ] {
+            assert_eq!(is_in(&at(file), &at(store)), inside, "{file} in {store}");
         }
     }
 }
