@@ -12,6 +12,8 @@
 mod broken;
 #[path = "policy/commands.rs"]
 mod commands;
+#[path = "policy/hostile.rs"]
+mod hostile;
 #[path = "policy/rules.rs"]
 mod rules;
 

@@ -191,10 +191,12 @@ async fn serve_with(
         let (service, stopped) = (Arc::clone(&service), stopped.clone());
         tokio::spawn(async move { service.upkeep(until(stopped)).await })
     };
+    let again = Arc::new(watch::Again::default());
     let lists = {
-        let (operators, service) = (Arc::clone(&operators), Arc::clone(&service));
-        tokio::spawn(watch::lists(operators, service, until(stopped.clone())))
+        let (service, again) = (Arc::clone(&service), Arc::clone(&again));
+        tokio::spawn(watch::lists(operators, service, again, until(stopped.clone())))
     };
+    let policies = tokio::spawn(watch::policy(Arc::clone(&service), Arc::clone(&again)));
     let inform = {
         let (service, stopped) = (Arc::clone(&service), stopped.clone());
         tokio::spawn(async move { service.inform_witnesses(until(stopped)).await })
@@ -206,13 +208,14 @@ async fn serve_with(
     let api = tokio::spawn(listener.serve(app, until(stopped)));
 
     let failure = tokio::select! {
-        () = signals.told_to_stop(&tls, &operators, &service) => None,
+        () = signals.told_to_stop(&tls, &again) => None,
         () = store.stopped() => store.failure().map(Failure::failed),
         () = hsm.given_up() => Some(Failure::hung()),
         gone_back = service.gone_back() => Some(Failure::gone_back(&gone_back)),
     };
     tracing::info!("draining");
     stop.send_replace(true);
+    policies.abort();
     for task in [upkeep, inform, gauges, lists] {
         task.await.map_err(Failure::failed)?;
     }
@@ -247,7 +250,7 @@ impl Signals {
 
     /// Waits for SIGTERM or SIGINT. SIGHUP loads certificates, revocation lists and the policy set again; bad ones are
     /// refused and those in force stay.
-    async fn told_to_stop(&mut self, tls: &ServerTls, operators: &Arc<Validator>, service: &Service) {
+    async fn told_to_stop(&mut self, tls: &ServerTls, again: &watch::Again) {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return,
@@ -257,20 +260,11 @@ impl Signals {
                         Ok(()) => tracing::info!("certificates and revocation lists loaded again"),
                         Err(e) => tracing::error!("certificates and revocation lists stay as they were: {e}"),
                     }
-                    reload_policy(service).await;
-                    watch::refresh(operators, service).await;
+                    again.lists.notify_one();
+                    again.policy.notify_one();
                 }
             }
         }
-    }
-}
-
-/// Loads the policy set again because a signal says so.
-async fn reload_policy(service: &Service) {
-    match service.reload_policy(None).await {
-        Ok(set) if set.changed => tracing::info!(set.policy, set.sequence, "another policy set is in force"),
-        Ok(set) => tracing::info!(set.policy, set.sequence, "the policy set is the one in force"),
-        Err(e) => tracing::error!("the policy set stays as it was: {e}"),
     }
 }
 

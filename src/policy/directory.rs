@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{BadPolicy, MARKER, Policy, load};
+use super::{BadPolicy, MARKER, Policy, files, load};
 
 /// The directory of a policy set.
 #[derive(Clone, Debug)]
@@ -19,7 +19,7 @@ impl Directory {
 
     /// The files of the set in a directory, by their path in it, whatever they hold.
     pub fn names(directory: &Path) -> Result<Vec<PathBuf>, BadPolicy> {
-        let names = load::names(directory)?.into_iter();
+        let names = files::names(directory)?.into_iter();
         Ok(names.filter(|name| name != MARKER).map(PathBuf::from).collect())
     }
 

@@ -1,11 +1,6 @@
 //! Reading a policy directory: everything or nothing, with file, line and reason.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use aws_lc_rs::digest::{Context, SHA256};
 use serde::de::DeserializeOwned;
@@ -14,6 +9,7 @@ use super::{
     Policy,
     callers::RawCallers,
     decide::{Kept, Types},
+    files::{BadPolicy, File, bad, read},
     officers::RawOfficers,
     operators::RawOperators,
     parameters::RawParameters,
@@ -25,76 +21,8 @@ use crate::domain::{
     template::{RawTemplate, Template, TemplateId},
 };
 
-/// Why a policy set was refused.
-#[derive(Debug, thiserror::Error)]
-#[error("policy {}{}: {reason}", file.display(), line.map(|n| format!(", line {n}")).unwrap_or_default())]
-pub struct BadPolicy {
-    /// The file or directory at fault.
-    pub file: PathBuf,
-    /// Its line, from 1, where one is at fault.
-    pub line: Option<usize>,
-    /// What is wrong with it.
-    pub reason: String,
-}
-
-fn bad(file: &Path, reason: impl Into<String>) -> BadPolicy {
-    BadPolicy { file: file.into(), line: None, reason: reason.into() }
-}
-
 /// Where signatures lie.
 const SIGNATURES: &str = "signatures/";
-
-/// A file of a set.
-pub(super) struct File {
-    pub(super) path: PathBuf,
-    pub(super) text: String,
-}
-
-impl File {
-    /// The line, from 1, that holds the byte at `offset`.
-    pub(super) fn line_at(&self, offset: usize) -> usize {
-        self.text.bytes().take(offset).filter(|b| *b == b'\n').count().saturating_add(1)
-    }
-}
-
-/// Lies in a directory while its set is being replaced.
-pub const MARKER: &str = ".activating";
-
-/// The names of a set's files: everything in the directory but the courier's own.
-pub(super) fn names(directory: &Path) -> Result<Vec<String>, BadPolicy> {
-    let mut found = Vec::new();
-    let mut open = vec![(directory.to_owned(), String::new())];
-    while let Some((at, prefix)) = open.pop() {
-        let entries = fs::read_dir(&at).map_err(|e| bad(&at, e.to_string()))?;
-        for entry in entries {
-            let path = entry.map_err(|e| bad(&at, e.to_string()))?.path();
-            let Some(name) = path.file_name().and_then(|n| n.to_str()) else {
-                return Err(bad(&path, "the name is not UTF-8"));
-            };
-            let name = format!("{prefix}{name}");
-            if !path.is_dir() {
-                found.push(name);
-            } else if name != "courier" {
-                open.push((path, format!("{name}/")));
-            }
-        }
-    }
-    Ok(found)
-}
-
-/// The files of a set by name.
-fn read(directory: &Path) -> Result<BTreeMap<String, File>, BadPolicy> {
-    let mut found = BTreeMap::new();
-    for name in names(directory)? {
-        let path = directory.join(&name);
-        if name == MARKER {
-            return Err(bad(directory, "an activation broke off: run `sigillo policy activate` again"));
-        }
-        let text = fs::read_to_string(&path).map_err(|e| bad(&path, e.to_string()))?;
-        found.insert(name, File { path, text });
-    }
-    Ok(found)
-}
 
 /// SHA-256 of a set, 64 hexadecimal digits: over size, name and bytes of each file in the order of names.
 fn digest_of(files: &BTreeMap<String, File>) -> String {

@@ -3,6 +3,7 @@
 //! A rule that could never decide is refused as far as its structure shows it (`rules/shadow.rs`). One set per action
 //! is built at load, so that a decision looks at no rule of another action.
 
+mod nesting;
 mod shadow;
 
 use std::{
@@ -18,7 +19,7 @@ use miette::Diagnostic;
 
 use super::{
     Action, Caller,
-    load::{BadPolicy, File},
+    files::{BadPolicy, File},
     operators::{Operators, Profile},
 };
 
@@ -27,6 +28,9 @@ const SCHEMA: &str = include_str!("../../policies/rules/schema.cedarschema");
 const SCHEMA_FILE: &str = "rules/schema.cedarschema";
 /// Most rules of a set: a decision looks at all of its action.
 const MOST: usize = 1000;
+
+/// Stack on which rules are read, in bytes: a build with debug assertions needs some 6 MiB for the deepest ones.
+const STACK: usize = 32 << 20;
 
 /// Actions that an operator asks for; the others are decided by `callers.toml` alone.
 pub const OPERATORS_ACTIONS: [Action; 7] = [
@@ -112,6 +116,9 @@ fn schema(files: &BTreeMap<String, File>) -> Result<Schema, BadPolicy> {
 
 /// The rules of one file, in its order.
 fn rules_of(name: &str, file: &File) -> Result<Vec<Rule>, BadPolicy> {
+    if let Some((at, why)) = nesting::too_deep(&file.text) {
+        return Err(bad(file, Some(file.line_at(at)), why));
+    }
     let set: PolicySet = file.text.parse().map_err(|e: cedar_policy::ParseErrors| said(file, &e, None))?;
     if let Some(template) = set.templates().next() {
         let line = template.to_cedar().lines().next().and_then(|first| file.text.find(first));
@@ -186,8 +193,23 @@ impl Rule {
 }
 
 impl Rules {
-    /// Reads and checks every rule.
+    /// Reads and checks every rule, on a thread with a stack that the deepest expressions let through do not use up.
     pub(super) fn load(
+        files: &BTreeMap<String, File>,
+        operators: &Operators,
+        operators_file: &File,
+        callers: &[Caller],
+    ) -> Result<Self, BadPolicy> {
+        let failed = |reason: String| BadPolicy { file: "rules".into(), line: None, reason };
+        std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new().name("policy-rules".into()).stack_size(STACK);
+            let read = || Self::read(files, operators, operators_file, callers);
+            let thread = thread.spawn_scoped(scope, read).map_err(|e| failed(format!("no thread: {e}")))?;
+            thread.join().map_err(|_| failed("their reading broke off".into()))?
+        })
+    }
+
+    fn read(
         files: &BTreeMap<String, File>,
         operators: &Operators,
         operators_file: &File,

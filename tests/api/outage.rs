@@ -178,3 +178,20 @@ async fn a_hangup_loads_certificates_again() {
     reloaded("loaded again", 2).await;
     assert_eq!(card.look_up(&home.api("desk")).await["state"], "registered");
 }
+
+/// A pipe among the policy files holds up neither the reload nor what else a signal asks for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pipe_in_the_policy_directory_is_refused_and_signals_are_heard() {
+    let mut home = Installation::serving().await;
+    let pipe = home.path("authority/policies/pipe.md");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RWXU).unwrap();
+    let serve = home.serve.as_mut().unwrap();
+    for times in 1..=2 {
+        serve.hang_up();
+        for said in ["certificates and revocation lists loaded again", "pipe.md: not a regular file"] {
+            eventually(said, async || (serve.said().matches(said).count() == times).then_some(())).await;
+        }
+    }
+    serve.terminate();
+    assert_eq!(serve.wait().await, Some(0));
+}

@@ -119,7 +119,7 @@ type Files = BTreeMap<PathBuf, Vec<u8>>;
 fn read(directory: &Path) -> Result<Files, Failure> {
     let mut found = BTreeMap::new();
     for name in Directory::names(directory).map_err(Failure::config)? {
-        let bytes = files::read_public(&directory.join(&name), 1 << 30).map_err(Failure::failed)?;
+        let bytes = files::read_no_link(&directory.join(&name), 1 << 30).map_err(Failure::failed)?;
         found.insert(name, bytes);
     }
     Ok(found)

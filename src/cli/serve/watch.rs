@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::sync::watch::Receiver;
+use tokio::sync::{Notify, watch::Receiver};
 
 use crate::{
     auth::cns::{Refusal, Validator},
@@ -19,19 +19,50 @@ const EVERY: Duration = Duration::from_millis(500);
 /// How often the files of the lists are looked at.
 const LISTS: Duration = Duration::from_secs(30);
 
+/// What a signal asks for, each in a task of its own: none waits for another, and the end for none.
+#[derive(Debug, Default)]
+pub(super) struct Again {
+    /// The revocation lists of operators' cards.
+    pub(super) lists: Notify,
+    /// The policy set.
+    pub(super) policy: Notify,
+}
+
 /// Reads the revocation lists that changed, until `stop`.
-pub(super) async fn lists(operators: Arc<Validator>, service: Arc<Service>, stop: impl Future<Output = ()>) {
+pub(super) async fn lists(
+    operators: Arc<Validator>,
+    service: Arc<Service>,
+    again: Arc<Again>,
+    stop: impl Future<Output = ()>,
+) {
     let mut stop = std::pin::pin!(stop);
     loop {
         tokio::select! {
             () = &mut stop => return,
             () = tokio::time::sleep(LISTS) => refresh(&operators, &service).await,
+            () = again.lists.notified() => refresh(&operators, &service).await,
+        }
+    }
+}
+
+/// Loads the policy set each time that a signal asks for it; ended by being aborted.
+pub(super) async fn policy(service: Arc<Service>, again: Arc<Again>) {
+    loop {
+        again.policy.notified().await;
+        match service.reload_policy(None).await {
+            Ok(set) if set.changed => {
+                tracing::info!(set.policy, set.sequence, "another policy set is in force");
+                // Its authorities may be others.
+                again.lists.notify_one();
+            }
+            Ok(set) => tracing::info!(set.policy, set.sequence, "the policy set is the one in force"),
+            Err(e) => tracing::error!("the policy set stays as it was: {e}"),
         }
     }
 }
 
 /// Reads the revocation lists that changed, in a thread that may wait for the disk.
-pub(super) async fn refresh(operators: &Arc<Validator>, service: &Service) {
+async fn refresh(operators: &Arc<Validator>, service: &Service) {
     let (operators, policy) = (Arc::clone(operators), service.policy());
     match tokio::task::spawn_blocking(move || operators.refresh(policy.trust())).await {
         Ok(faults) => told(&faults),
