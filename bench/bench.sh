@@ -2,7 +2,7 @@
 # Starts an installation, puts load on it, ends it. Usage: bench.sh SIGILLO DEMO BENCH
 set -eu
 log=$(mktemp)
-"$2" demo --sigillo "$1" --keep-running >"$log" 2>&1 &
+"$2" demo --sigillo "$1" --keep-running --for-load >"$log" 2>&1 &
 pid=$!
 trap 'kill -INT $pid 2>/dev/null; wait $pid 2>/dev/null; rm -f "$log"' EXIT
 tries=0

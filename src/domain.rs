@@ -13,6 +13,7 @@ pub mod fictional;
 pub mod going_back;
 pub mod id;
 pub mod in_force;
+pub mod limits;
 mod luhn;
 pub mod officers;
 pub mod operations;

@@ -48,6 +48,7 @@ table! {
     HSM_RECOVERIES: "sigillo_hsm_recoveries_total" [] "Times that a lost HSM came back in this process.";
     HSM_STATE: "sigillo_hsm_state" ["state"] "1 for the state the HSM is in, 0 for the others.";
     HSM_UNACCOUNTED: "sigillo_hsm_operations_unaccounted" ["key"] "Operations with a key of codes that no intent accounts for; anything but 0 is an alarm.";
+    OVER_LIMITS: "sigillo_over_limits_total" ["scope", "use"] "Requests refused by a limit of an operator, an office or a front end; anything but 0 is an alarm.";
     REQUESTS: "sigillo_requests_total" ["route", "class"] "Requests answered, by route and class of status.";
     REQUEST_SECONDS: "sigillo_request_seconds" ["route"] "Time from a request's headers to its answer.";
     STORE_COMMITS: "sigillo_store_commits_total" ["result"] "Commits, by result.";
@@ -101,6 +102,7 @@ pub struct Metrics {
     hsm_recoveries: IntCounter,
     hsm_state: IntGaugeVec,
     hsm_unaccounted: IntGaugeVec,
+    over_limits: IntCounterVec,
     requests: IntCounterVec,
     request_seconds: HistogramVec,
     store_commits: IntCounterVec,
@@ -130,6 +132,7 @@ impl Metrics {
             hsm_recoveries: add(&registry, IntCounter::with_opts(options(HSM_RECOVERIES))?)?,
             hsm_state: gauges(&registry, HSM_STATE)?,
             hsm_unaccounted: gauges(&registry, HSM_UNACCOUNTED)?,
+            over_limits: counters(&registry, OVER_LIMITS)?,
             requests: counters(&registry, REQUESTS)?,
             request_seconds: durations(&registry, REQUEST_SECONDS)?,
             store_commits: counters(&registry, STORE_COMMITS)?,
@@ -205,6 +208,12 @@ impl Metrics {
     /// The HSM has done this many operations with the key of this role since the start.
     pub fn hsm_operations(&self, key: &'static str, total: u64) {
         let counter = self.hsm_operations.with_label_values(&[key]);
+        counter.inc_by(total.saturating_sub(counter.get()));
+    }
+
+    /// So many requests were refused by this limit since the start.
+    pub fn over_limits(&self, scope: &'static str, of: &'static str, total: u64) {
+        let counter = self.over_limits.with_label_values(&[scope, of]);
         counter.inc_by(total.saturating_sub(counter.get()));
     }
 

@@ -17,6 +17,7 @@ mod frozen;
 mod hand_out;
 mod idempotency;
 mod leases;
+mod limits;
 mod look_up;
 mod marks;
 mod operator;
@@ -77,6 +78,7 @@ pub struct Service {
     hsm: Hsm,
     log: String,
     marks: marks::Marks,
+    over_limits: limits::Refusals,
     policy: RwLock<Arc<Policy>>,
     presented: presented::Presented,
     running: running::Running,
@@ -167,6 +169,7 @@ impl Service {
             hsm,
             log,
             marks: marks::Marks::new(audit_key),
+            over_limits: limits::Refusals::default(),
             policy: RwLock::new(policy),
             presented: presented::Presented::default(),
             running: running::Running::default(),

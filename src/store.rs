@@ -24,6 +24,7 @@ use std::sync::Arc;
 
 use crate::domain::{
     audit::{Event, Head},
+    limits::{Budget, Use},
     tries::Ticket,
 };
 
@@ -33,6 +34,9 @@ use crate::domain::{
 pub enum Space {
     /// `a` and approval id -> approval; `o`, operator's name and a number -> empty: a place that an open one takes.
     Approval = b'a',
+    /// `o` and an operator's name, `w` and an office, `f` and a front end -> [`crate::domain::limits::Used`]; `a`, such a key, use
+    /// and window -> number of the window whose alarm was raised last.
+    Budget = b'b',
     /// Card id -> card record.
     Card = b'c',
     /// Card id -> id of its latest delivery.
@@ -77,8 +81,9 @@ pub enum Space {
 
 impl Space {
     /// Every space, in the order of its bytes.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Approval,
+        Self::Budget,
         Self::Card,
         Self::Delivery,
         Self::Event,
@@ -113,6 +118,17 @@ pub enum Expect {
 /// One change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Op {
+    /// Charges a budget on [`Space::Budget`], which begins empty; refuses the unit if it has none left.
+    Charge {
+        /// Which.
+        key: Vec<u8>,
+        /// When, milliseconds since 1970 UTC.
+        at_ms: u64,
+        /// Of what: one each.
+        uses: &'static [Use],
+        /// How much there is.
+        budget: Budget,
+    },
     /// Removes a record.
     Delete {
         /// Where.
@@ -139,6 +155,16 @@ pub enum Op {
         value: Vec<u8>,
         /// Refuses the unit unless met.
         expect: Expect,
+    },
+    /// Ends what was charged for a wrong guess on [`Space::Budget`]: gives it back, or does the same work without changing a
+    /// count. Refuses the unit if there is no such record.
+    Settle {
+        /// Which.
+        key: Vec<u8>,
+        /// When it was charged, milliseconds since 1970 UTC.
+        at_ms: u64,
+        /// Whether it was no wrong guess.
+        refund: bool,
     },
     /// Spends a try on [`Space::Tries`]. No try left does not refuse the unit: the answer is no ticket.
     /// Refuses the unit if there is no such record. At most one in a unit.

@@ -335,6 +335,13 @@ fn shipped() -> BTreeMap<String, String> {
         };
         for (key, value) in keys {
             match value.as_table() {
+                Some(uses) if section == "limits" => {
+                    for (of, most) in uses {
+                        let windows = ["per_minute", "per_hour", "per_day"].map(|name| written(&most[name]));
+                        all.insert(format!("{section}.{key}.{of}"), windows.join(", "));
+                    }
+                    None
+                }
                 None => all.insert(format!("{section}.{key}"), written(value)),
                 Some(inner) => {
                     let values: Vec<_> = inner.values().map(written).collect();

@@ -86,6 +86,9 @@ pub enum Kind {
     /// Courier: so many events of leases that came to nothing were not written, since there were too many of them.
     #[serde(rename = "leases.unwritten")]
     LeasesUnwritten,
+    /// A limit left nothing for the rest of its window; said once in a window.
+    #[serde(rename = "limit.reached")]
+    LimitReached,
     /// The log itself was read.
     #[serde(rename = "audit.read")]
     AuditRead,

@@ -209,6 +209,7 @@ impl Gap {
             | Kind::ApprovalSigned
             | Kind::CardLookedUp
             | Kind::DeliveryLookedUp
+            | Kind::LimitReached
             | Kind::RequestRefused
             | Kind::RequestReplayed
             | Kind::AuditRead

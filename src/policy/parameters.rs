@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::Deserialize;
 
+use super::limits::{Limits, RawLimits};
 use crate::domain::{card::Reason, contact::Channel, team::Region, template::TemplateId};
 
 /// The file as written. A missing key is an error: every number here is a security decision.
@@ -16,6 +17,7 @@ pub(super) struct RawParameters {
     delivery: RawDelivery,
     four_eyes: RawFourEyes,
     guess: RawGuess,
+    limits: RawLimits,
     reprint: RawReasons,
     revocation: RawReasons,
     templates: RawChoice,
@@ -124,6 +126,8 @@ pub struct Parameters {
     pub approvals: ApprovalRules,
     /// How second parts are delivered.
     pub delivery: DeliveryRules,
+    /// How often may be asked.
+    pub limits: Limits,
     /// Chance of a guess, in millions, above which `sigillo policy check` warns.
     pub warn_above_ppm: u32,
     /// How long an idempotency key is remembered, milliseconds.
@@ -221,6 +225,7 @@ impl RawParameters {
             delivery: d,
             four_eyes,
             guess,
+            limits,
             reprint,
             revocation,
             templates,
@@ -235,6 +240,7 @@ impl RawParameters {
         let open = within("four_eyes.open_per_operator", four_eyes.open_per_operator.into(), 1, 100)?;
         let warn_above = within("guess.warn_above_ppm", guess.warn_above_ppm.into(), 1, 1_000_000)?;
         Ok(Parameters {
+            limits: limits.validate()?,
             warn_above_ppm: u32::try_from(warn_above).unwrap_or(1),
             sequence: within("sequence", sequence, 1, u64::MAX)?,
             verification: VerificationRules {

@@ -110,6 +110,13 @@ pub(super) fn of(error: &Error, request: RequestId) -> Problem {
         Error::Refused(refusal) => {
             Problem::new(StatusCode::CONFLICT, refusal.code(), "The card does not allow it")
         }
+        Error::TooMany { limit, after } => Problem::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too_many_requests",
+            "A limit of the policy leaves no more of these requests for now",
+        )
+        .detail(limit.clone())
+        .retry_after(*after),
         Error::Unavailable(what) => {
             tracing::warn!(%request, what, "unavailable");
             Problem::unavailable().retry_after(Duration::from_secs(1))

@@ -41,6 +41,7 @@ impl Service {
     ) -> Result<Summary, Error> {
         check_channel(&call, &request.contact)?;
         self.know_operator(&mut call).await?;
+        self.charge_look_up(&call).await?;
         let found = self.identify(&call, &request.card).await?;
         let permit = self.on_card(&call, Kind::CardLookedUp, &found, Proof::None).await?;
         let decided = found.card.activate(self.clock.now_ms(), self.today()?, None);

@@ -86,6 +86,7 @@ impl Service {
         if let Some(before) = self.answered(&key)? {
             return self.opened_before(&call, before).await;
         }
+        self.charge_look_up(&call).await?;
         let found = self.seen(&call, Kind::ApprovalAsked, self.find(&number, None)).await?;
         self.on_card(&call, Kind::ApprovalAsked, &found, Proof::None).await?;
         if let Err(refused) = call.permit.once_approved(Action::Revoke, found.facts()) {

@@ -88,6 +88,14 @@ pub enum Error {
     /// A witness cannot be read or takes no checkpoint.
     #[error("{0}. Nothing was changed. See hsm-config/README.md, \"Witnesses\"")]
     Witness(String),
+    /// A limit of the operator, the office or the front end leaves nothing for the rest of its window.
+    #[error("too many requests: {limit}")]
+    TooMany {
+        /// Its name in the policy.
+        limit: String,
+        /// How long its window still is.
+        after: std::time::Duration,
+    },
     /// HSM or store gives no answer, now.
     #[error("unavailable: {0}")]
     Unavailable(String),

@@ -92,6 +92,7 @@ impl Service {
         if let Some(before) = self.answered(&key)? {
             return Ok(Asked::Before(self.hand_out_again(call, kind, before).await?));
         }
+        self.charge_look_up(call).await?;
         let found = self.seen(call, kind, self.find(&team, Some((&cf, data.expires_on)))).await?;
         let permit = self.on_card(call, kind, &found, Proof::None).await?;
         Ok(Asked::Now(Box::new((key, found, permit))))

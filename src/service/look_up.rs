@@ -71,6 +71,7 @@ impl Service {
     /// Shows a card. Every look-up is an event, found or not.
     pub async fn look_up(&self, mut call: Call<act::LookUp>, number: CardNumber) -> Result<CardView, Error> {
         self.know_operator(&mut call).await?;
+        self.charge_look_up(&call).await?;
         let found = match &number {
             CardNumber::Full(data) => self.identify(&call, data).await?,
             CardNumber::Team(team) => {

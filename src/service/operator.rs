@@ -79,8 +79,14 @@ impl Operator {
         self.known = Some(Known { holder: commitments::half(mac), key, name });
     }
 
+    /// The name in events and records, once the index key was asked.
+    pub(super) fn name(&self) -> Result<&[u8; 16], Error> {
+        let known = self.known.as_ref();
+        known.map(|known| &known.name).ok_or_else(unknown)
+    }
+
     fn known(&self) -> Result<Known, Error> {
-        self.known.ok_or_else(|| Error::Bug("an operator that nobody has asked the index key for".into()))
+        self.known.ok_or_else(unknown)
     }
 }
 
@@ -91,6 +97,10 @@ fn keyed(mac: &Secret<32>, label: &[u8], of: &[u8]) -> [u8; 16] {
     let mut out = [0; 16];
     out.iter_mut().zip(hash.finish().as_ref()).for_each(|(to, from)| *to = *from);
     out
+}
+
+fn unknown() -> Error {
+    Error::Bug("an operator that nobody has asked the index key for".into())
 }
 
 impl<A: Act> Call<A> {

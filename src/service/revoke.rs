@@ -70,6 +70,7 @@ impl Service {
         if let Some(before) = self.answered(&key)? {
             return self.replayed(&call, before).await;
         }
+        self.charge_look_up(&call).await?;
         let found = self.find(&team, None);
         let found = self.seen(&call, Kind::CardRevoked, found).await?;
         let named = match request.proof {

@@ -89,10 +89,12 @@ impl Service {
         let spent = self.event(&call, Kind::VerificationSpent, Outcome::Intent);
         let spent = Event { card: Some(*subject.id().bytes()), with_ticket: true, ..spent };
         let unit = Unit { ops: vec![Op::Spend { key: subject.counter().to_vec() }], events: vec![spent] };
-        let intended = match self.first(&key, unit).await? {
+        // Nothing is spent on a card where a limit refuses.
+        let charges = self.charges_of_guess(&call)?;
+        let intended = match self.first(&key, charges.before(&call, unit)).await? {
             Ok(First::Now(intended)) => intended,
             Ok(First::Before(answer)) => return self.replayed(&call, answer).await,
-            Err(guard) => return Err(Error::Bug(format!("no counter to spend on: {guard:?}"))),
+            Err(guard) => return Err(self.over_limit(&call, &charges, &guard).await?),
         };
 
         let presented = self.ask(&intended, subject.tags_of(&request.code)).await?;
@@ -118,6 +120,7 @@ impl Service {
         let [remember, forget] = key.answer(answer)?;
         let ops = vec![
             refund,
+            charges.settle(decision.verdict == Verdict::Accepted),
             records::put(Space::Verification, &id, &record, Expect::Absent)?,
             Perishable::Verification.expires(&id, record.until_ms),
             remember,

@@ -5,7 +5,10 @@
 use std::collections::BTreeMap;
 
 use super::{Error, Expect, Op, Outcome, Reader, Space, Unit, Versioned, record, record::Position};
-use crate::domain::tries::{Ticket, Tries};
+use crate::domain::{
+    limits::{Use, Used},
+    tries::{Ticket, Tries},
+};
 
 /// Stored key -> stored value, or nothing where it is removed.
 pub(super) type Writes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
@@ -85,6 +88,18 @@ impl<'a> Staged<'a> {
     /// Whether the operation found what it expects.
     fn apply(&mut self, op: &Op, ticket: &mut Option<Ticket>) -> Result<bool, Error> {
         match op {
+            Op::Charge { key, at_ms, uses, budget } => {
+                let used = self.used(key)?.unwrap_or_default();
+                let Ok(after) = used.charge(*at_ms, uses, budget) else { return Ok(false) };
+                self.put(Space::Budget, key, &after.encode());
+                Ok(true)
+            }
+            Op::Settle { key, at_ms, refund } => {
+                let Some(used) = self.used(key)? else { return Ok(false) };
+                let after = if *refund { used.refund(*at_ms, Use::WrongGuess) } else { used };
+                self.put(Space::Budget, key, &after.encode());
+                Ok(true)
+            }
             Op::Delete { space, key, expect } => {
                 let met = self.meets(*space, key, *expect)?;
                 if met {
@@ -115,6 +130,12 @@ impl<'a> Staged<'a> {
             Expect::Any => true,
             Expect::Version(version) => self.get(space, key)?.is_some_and(|found| found.version == version),
         })
+    }
+
+    fn used(&self, key: &[u8]) -> Result<Option<Used>, Error> {
+        let Some(found) = self.get(Space::Budget, key)? else { return Ok(None) };
+        let used = Used::decode(&found.value);
+        used.map(Some).ok_or_else(|| Error::Fatal("a record of a budget is damaged".into()))
     }
 
     /// Rewrites a record of tries; false if there is none.

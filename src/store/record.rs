@@ -133,6 +133,7 @@ pub(super) fn check(unit: &Unit) -> Result<(), Error> {
     }
     for op in &unit.ops {
         let (space, key, value) = match op {
+            Op::Charge { key, .. } | Op::Settle { key, .. } => (Space::Budget, key, None),
             Op::Delete { space, key, .. } => (*space, key, None),
             Op::Put { space, key, value, .. } => (*space, key, Some(value)),
             Op::Forgive { key, .. } | Op::Spend { key } | Op::Touch { key } => (Space::Tries, key, None),

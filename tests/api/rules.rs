@@ -195,3 +195,44 @@ async fn every_broken_set_is_refused_with_file_line_and_reason_while_requests_ru
     home.edit(PARAMETERS, "\nsequence = 1\n", "\nsequence = 2\n");
     assert_eq!(reload_now(&policy).await.ok()["changed"], json!(true), "a good one comes into force");
 }
+
+/// Above a limit everybody gets the same answer, and only that operator.
+#[tokio::test(flavor = "multi_thread")]
+async fn above_a_limit_the_answer_is_429_whatever_the_card_and_the_metric_and_the_log_say_so() {
+    let mut home = Installation::new();
+    let usual = "wrong_guesses = { per_minute = 1000000, per_hour = 1000000, per_day = 1000000 }";
+    home.edit(PARAMETERS, usual, "wrong_guesses = { per_minute = 3, per_hour = 3, per_day = 3 }");
+    home.edit(PARAMETERS, "\nsequence = 1\n", "\nsequence = 2\n");
+    home.start().await;
+    let (desk, card) = (home.api("desk"), home.cards(1).await.remove(0));
+    for _ in 0..3 {
+        assert_eq!(card.verify(&desk, "12345678").await.0, "rejected");
+    }
+    let mut refused = Vec::new();
+    for number in [&card.team_number, "80380000104389020511"] {
+        for code in ["12345678", "1"] {
+            let body = json!({ "team_number": number, "code": code, "purpose": "revocation" });
+            let answer = desk.change("/v1/verifications", &body).await;
+            answer.problem(429, "too_many_requests");
+            assert_eq!(answer.json()["detail"], "limits.operator.wrong_guesses.per_day");
+            let after: u64 = answer.headers["retry-after"].to_str().unwrap().parse().unwrap();
+            assert!((1..=86_400).contains(&after), "{after}");
+            refused.push(answer);
+        }
+    }
+    assert_eq!(card.look_up(&desk).await["state"], "registered", "what has a limit of its own goes on");
+    let log = Log::read(&home.api("auditor")).await;
+    let alarms: Vec<_> = log.of("limit.reached").collect();
+    let [alarm] = alarms[..] else { panic!("one alarm in its window") };
+    let told = ["scope", "use", "window", "limit", "caller"].map(|name| alarm.text(name));
+    assert_eq!(told, ["operator", "wrong_guesses", "per_day", "3", "desk"]);
+    assert_eq!(log.of("verification.spent").count(), 3, "no try was spent");
+    for answer in &refused {
+        let of_request = log.by(answer);
+        let event = of_request.iter().find(|event| event.text("kind") == "request.refused").unwrap();
+        assert_eq!(event.text("operator"), alarm.text("operator"));
+    }
+    let counted = r#"sigillo_over_limits_total{scope="operator",use="wrong_guesses"} 4"#;
+    eventually("the metric", async || home.internal("/metrics").await.1.contains(counted).then_some(()))
+        .await;
+}

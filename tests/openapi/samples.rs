@@ -38,7 +38,7 @@ pub(crate) const CARD_STATES: [State; 4] = [
     State::Held { activated_at_ms: None },
     State::Revoked { activated_at_ms: None, revoked_at_ms: 1, reason: Reason::Lost },
 ];
-pub(crate) const KINDS: [Kind; 38] = [
+pub(crate) const KINDS: [Kind; 39] = [
     Kind::ApprovalAsked,
     Kind::ApprovalShown,
     Kind::ApprovalSigned,
@@ -63,6 +63,7 @@ pub(crate) const KINDS: [Kind; 38] = [
     Kind::DeliveryLookedUp,
     Kind::DeliveryQueued,
     Kind::DeliveryReported,
+    Kind::LimitReached,
     Kind::OperationsUnaccounted,
     Kind::OperatorDeregistered,
     Kind::OperatorRegistered,
@@ -132,7 +133,8 @@ const fn _lists_are_complete(
         Kind::StoreBackedUp | Kind::StoreGoneBack | Kind::StoreRecovered => {}
         Kind::PolicyActivated | Kind::PolicyRefused | Kind::SessionShown => {}
         Kind::OperatorDeregistered | Kind::OperatorRegistered | Kind::OperatorRegistrationOpened => {}
-        Kind::OperationsUnaccounted
+        Kind::LimitReached
+        | Kind::OperationsUnaccounted
         | Kind::ServiceStarted
         | Kind::VerificationDecided
         | Kind::VerificationSpent => {}

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-const STATUSES: [(&str, u64); 10] = [
+const STATUSES: [(&str, u64); 11] = [
     ("BAD_REQUEST", 400),
     ("CONFLICT", 409),
     ("FORBIDDEN", 403),
@@ -12,6 +12,7 @@ const STATUSES: [(&str, u64); 10] = [
     ("PAYLOAD_TOO_LARGE", 413),
     ("REQUEST_TIMEOUT", 408),
     ("SERVICE_UNAVAILABLE", 503),
+    ("TOO_MANY_REQUESTS", 429),
     ("UNSUPPORTED_MEDIA_TYPE", 415),
 ];
 

@@ -166,8 +166,14 @@ async fn every_commit_of_every_operation() {
     for job in Job::ALL {
         let ready = Ready::new(job).await;
         ready.ask(job, "no fault").await.unwrap();
-        assert_eq!((ready.w.ledger.entered(), ready.effects(job)), (2, 1), "{job:?} has two commits");
-        for (nth, fault, then) in table {
+        // What finds a card is charged first, and that leaves nothing behind that a repetition would meet.
+        let charged = u64::from(job != Job::Verify);
+        let commits = usize::from(job != Job::Verify) + 2;
+        assert_eq!((ready.w.ledger.entered(), ready.effects(job)), (commits, 1), "{job:?}");
+        let faults = [Fault::Fatal, Fault::NotWritten, Fault::UnknownKept, Fault::UnknownLost];
+        let of_charge = faults.map(|fault| (1, fault, Then::AsNew)).into_iter();
+        let others = table.into_iter().map(|(nth, fault, then)| (nth + charged, fault, then));
+        for (nth, fault, then) in of_charge.filter(|_| charged > 0).chain(others) {
             for restart in [true, false] {
                 if restart || fault == Fault::NotWritten {
                     commit(job, (nth, fault), then, restart).await;

@@ -165,7 +165,7 @@ async fn a_renewed_card_lives_until_the_new_one_is_active() {
     w.ledger.clear();
     w.desk.activate(&new, "a").await.unwrap();
     let outcome = ["card.activated", "card.revoked", "delivery.cancelled", "delivery.queued"];
-    assert_eq!(kinds(&w), [&["card.activated"][..], &outcome[..]], "intent, then all of it");
+    assert_eq!(kinds(&w), [&[], &["card.activated"][..], &outcome[..]], "charge, intent, then all of it");
     assert_eq!(w.log_of("card.revoked"), ["done: renewed"]);
     assert_eq!(w.desk.verify(&old.card, &old.cip, "w").await.unwrap().outcome, Verdict::Rejected);
     w.desk.activate(&new, "a").await.unwrap();
@@ -224,7 +224,7 @@ async fn a_former_card_that_changes_meanwhile_ends_all_the_same() {
     let old = w.registered(LAZIO).await;
     let new = next(&w, &old);
     let mut activation = pin!(w.desk.activate(&old, "a"));
-    w.until_held(activation.as_mut()).await;
+    w.until_held_after_charge(activation.as_mut()).await;
     w.release().await;
     w.until_held(activation.as_mut()).await; // its outcome is at the gate
     let lines = [replaces(&new, &old)];
@@ -264,7 +264,7 @@ async fn a_renewed_card_whose_delivery_moves_on_meanwhile_ends_all_the_same() {
     let new = next(&w, &old);
     w.bureau.register(&[renews(&new, &old)]).await.unwrap();
     let mut activation = pin!(w.desk.activate(&new, "b"));
-    w.until_held(activation.as_mut()).await;
+    w.until_held_after_charge(activation.as_mut()).await;
     w.release().await; // the intent is written
     between(&w, activation.as_mut()).await;
     let paper = activation.await.unwrap();

@@ -187,7 +187,7 @@ async fn two_activations_at_once_leave_one() {
     let w = World::new().await;
     let card = w.registered(LAZIO).await;
     let mut late = pin!(w.desk.activate(&card, "late"));
-    w.until_held(late.as_mut()).await;
+    w.until_held_after_charge(late.as_mut()).await;
     w.release().await;
     let paper = printed(&w.desk.activate(&card, "early").await.unwrap());
     let lost = late.await;

@@ -25,6 +25,7 @@ mod going_back;
 mod guesses;
 mod idempotency;
 mod journey;
+mod limits;
 mod own_card;
 mod people;
 mod policies;

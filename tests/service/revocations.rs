@@ -118,7 +118,7 @@ async fn one_acceptance_at_once_revokes_once() {
     let who = w.citizen(LAZIO).await;
     let accepted = w.desk.verify(&who.card, &who.cip, "1").await.unwrap();
     let mut slow = pin!(w.desk.revoke(&who.card, accepted.verification, "slow"));
-    w.until_held(slow.as_mut()).await;
+    w.until_held_after_charge(slow.as_mut()).await;
     w.release().await;
     w.desk.revoke(&who.card, accepted.verification, "fast").await.unwrap();
     let lost = slow.await;
@@ -135,7 +135,7 @@ async fn two_acceptances_at_once_revoke_once() {
     let first = w.desk.verify(&who.card, &who.cip, "1").await.unwrap();
     let second = w.desk.verify(&who.card, &who.cip, "2").await.unwrap();
     let mut slow = pin!(w.desk.revoke_because(&who.card, first.verification, "slow", Reason::Stolen));
-    w.until_held(slow.as_mut()).await;
+    w.until_held_after_charge(slow.as_mut()).await;
     w.release().await;
     w.desk.revoke(&who.card, second.verification, "fast").await.unwrap();
     let lost = slow.await;

@@ -1,5 +1,8 @@
 //! A policy directory: the shipped one with a second counter, fewer decoys and templates that tests need.
 
+#[path = "../support/limits.rs"]
+mod limits;
+
 use std::{
     collections::BTreeMap,
     fs,
@@ -72,6 +75,8 @@ impl Rules {
             fs::copy(shipped.join(name), rules.path(name)).unwrap();
         }
         rules.append("operators.toml", &operators());
+        let parameters = fs::read_to_string(rules.path("authority.toml")).unwrap();
+        fs::write(rules.path("authority.toml"), limits::generous(&parameters)).unwrap();
         rules.edit("authority.toml", "decoys = 4096", "decoys = 32");
         rules.append("authority.toml", CHOICE);
         rules.append("callers.toml", OTHER_CALLER);

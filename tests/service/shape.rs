@@ -32,6 +32,8 @@ struct Shape {
 /// Forgiving and touching are one kind: the same record is read and written, by the same code.
 fn written(op: &Op) -> Written {
     match op {
+        Op::Charge { key, .. } => ("charge", Space::Budget, key.len(), 0),
+        Op::Settle { key, .. } => ("settle", Space::Budget, key.len(), 0),
         Op::Delete { space, key, .. } => ("delete", *space, key.len(), 0),
         Op::Forgive { key, .. } | Op::Touch { key } => ("count", Space::Tries, key.len(), 0),
         Op::Put { space, key, value, expect: Expect::Absent } => ("new", *space, key.len(), value.len()),

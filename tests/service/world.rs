@@ -257,6 +257,13 @@ impl World {
         }
     }
 
+    /// Polls `future` until its look-up is charged and a later commit of it waits at the gate.
+    pub(crate) async fn until_held_after_charge<F: Future>(&self, mut future: Pin<&mut F>) {
+        self.until_held(future.as_mut()).await;
+        self.release().await;
+        self.until_held(future).await;
+    }
+
     /// Opens the gate and waits until the commit at it is over.
     pub(crate) async fn release(&self) {
         self.memory.release();

@@ -1,7 +1,9 @@
 //! What every adapter promises.
 
+use std::sync::Arc;
+
 use sigillo::{
-    domain::audit::Head,
+    domain::{audit::Head, limits},
     store::{
         EVENT_TEXT_MAX, Error, Expect, KEY_MAX, Limits, Op, Outcome, Space, UNIT_MAX, Unit, VALUE_MAX,
         memory::Memory,
@@ -33,6 +35,7 @@ macro_rules! contract {
 }
 
 contract! {
+    a_budget_is_charged_exactly_and_settling_writes_alike
     a_unit_is_all_or_nothing
     chain_goes_on_after_reopening
     close_commits_what_is_queued
@@ -157,6 +160,39 @@ async fn forgiving_and_touching_write_alike(place: &impl Place) {
         assert_eq!(store.submit(ops([op])).await, Ok(Outcome::Refused { op: 0 }));
     }
     assert_eq!(store.get(Space::Tries, b"none"), Ok(None));
+}
+
+async fn a_budget_is_charged_exactly_and_settling_writes_alike(place: &impl Place) {
+    let most = |n| limits::Most { per_minute: n, per_hour: n, per_day: n };
+    let budget = limits::Budget { look_ups: most(9), verifications: most(9), wrong_guesses: Some(most(5)) };
+    let uses: &[limits::Use] = &[limits::Use::Verification, limits::Use::WrongGuess];
+    let charge = move || Op::Charge { key: b"who".to_vec(), at_ms: 1, uses, budget };
+    let settle = |refund| Op::Settle { key: b"who".to_vec(), at_ms: 1, refund };
+    {
+        let store = start(place);
+        assert_eq!(store.submit(ops([settle(false)])).await, Ok(Outcome::Refused { op: 0 }));
+        let store = Arc::new(store);
+        let mut tasks = JoinSet::new();
+        for _ in 0..32 {
+            let store = Arc::clone(&store);
+            tasks.spawn(async move { store.submit(ops([charge()])).await });
+        }
+        let outcomes = tasks.join_all().await;
+        let granted = outcomes.iter().filter(|o| matches!(o, Ok(Outcome::Applied { .. }))).count();
+        assert_eq!((granted, outcomes.len()), (5, 32));
+        let put = put(CARD, b"beside", b"1", Expect::Any);
+        assert_eq!(store.submit(ops([put, charge()])).await, Ok(Outcome::Refused { op: 1 }));
+        assert_eq!(store.get(CARD, b"beside"), Ok(None), "all or nothing");
+        for refund in [false, true] {
+            let before = version(&store, Space::Budget, b"who");
+            store.submit(ops([settle(refund)])).await.unwrap();
+            assert_eq!(version(&store, Space::Budget, b"who"), before + 1, "written either way");
+        }
+        store.close().await;
+    }
+    let store = start(place);
+    assert!(matches!(store.submit(ops([charge()])).await, Ok(Outcome::Applied { .. })), "the one given back");
+    assert_eq!(store.submit(ops([charge()])).await, Ok(Outcome::Refused { op: 0 }), "kept when opened again");
 }
 
 async fn guards_hold(place: &impl Place) {

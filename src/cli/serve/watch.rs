@@ -106,6 +106,9 @@ pub(super) async fn gauges(service: Arc<Service>, metrics: Arc<Metrics>, stop: i
         for (key, count) in [(MacKey::Print, unaccounted.print), (MacKey::Verify, unaccounted.verify)] {
             metrics.hsm_unaccounted(key.label(), count);
         }
+        for (scope, what, count) in service.over_limits() {
+            metrics.over_limits(scope.text(), what.text(), count);
+        }
         let stats = store.stats();
         metrics.unmarked(service.unmarked());
         for behind in service.behind_witnesses() {

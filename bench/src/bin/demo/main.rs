@@ -2,6 +2,8 @@
 #![expect(clippy::print_stdout, reason = "telling the story is what this program is for")]
 
 mod journey;
+#[path = "../../../../tests/support/limits.rs"]
+mod limits;
 mod mailbox;
 mod officers;
 mod phone;
@@ -43,6 +45,10 @@ struct Arguments {
     /// Only start it, say how to call it, and run until Ctrl-C.
     #[arg(long)]
     keep_running: bool,
+
+    /// Sets limits of requests that one operator does not meet, to put load on it.
+    #[arg(long, requires = "keep_running")]
+    for_load: bool,
 }
 
 /// Tells each step with its time.
@@ -85,7 +91,7 @@ fn main() -> ExitCode {
 }
 
 async fn play(arguments: &Arguments) -> Result<(), String> {
-    let Arguments { directory, sigillo, relay, cards, keep_running } = arguments;
+    let Arguments { directory, sigillo, relay, cards, keep_running, for_load } = arguments;
     let sigillo = &std::fs::canonicalize(sigillo).map_err(|e| format!("{}: {e}", sigillo.display()))?;
     let relay = &std::fs::canonicalize(relay).map_err(|e| format!("{}: {e}", relay.display()))?;
     let mut teller = Teller { clock: SystemClock::new(), step: 0 };
@@ -93,6 +99,11 @@ async fn play(arguments: &Arguments) -> Result<(), String> {
     println!("Sigillo: a demonstration with real parts on this machine. All cards are fictional.\n");
     let what = format!("Two SoftHSM tokens, their keys, a PKI, policies and {cards} cards are made");
     let mut here = teller.step(&what, async { Installation::make(sigillo, directory, *cards) }).await?;
+    if *for_load {
+        let file = here.directory().join("authority/policies/authority.toml");
+        let text = std::fs::read_to_string(&file).map_err(|e| e.to_string())?;
+        std::fs::write(&file, limits::generous(&text)).map_err(|e| e.to_string())?;
+    }
     teller
         .step("A mail relay starts (aiosmtpd, STARTTLS, password)", async { here.start_relay(relay) })
         .await?;
