@@ -30,7 +30,7 @@ const SCHEMA_FILE: &str = "rules/schema.cedarschema";
 const MOST: usize = 1000;
 
 /// Stack on which rules are read, in bytes: a build with debug assertions needs some 6 MiB for the deepest ones.
-const STACK: usize = 32 << 20;
+const STACK: usize = 16 << 20;
 
 /// Actions that an operator asks for; the others are decided by `callers.toml` alone.
 pub const OPERATORS_ACTIONS: [Action; 7] = [

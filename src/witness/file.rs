@@ -181,12 +181,14 @@ mod tests {
         let (dir, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let target = elsewhere.path().join("store");
         fs::write(&target, "the store").unwrap();
-        let link = |at: &Path| std::os::unix::fs::symlink(&target, at).unwrap();
-        let pipe = |at: &Path| {
-            rustix::fs::mkfifoat(rustix::fs::CWD, at, rustix::fs::Mode::RWXU).unwrap();
-        };
-        let kinds: [(&dyn Fn(&Path), &str); 2] = [(&link, "a symbolic link"), (&pipe, "not a regular file")];
-        for (plant, reason) in kinds {
+        for (is_pipe, reason) in [(false, "a symbolic link"), (true, "not a regular file")] {
+            let plant = |at: &Path| {
+                if is_pipe {
+                    rustix::fs::mkfifoat(rustix::fs::CWD, at, rustix::fs::Mode::RWXU).unwrap();
+                } else {
+                    std::os::unix::fs::symlink(&target, at).unwrap();
+                }
+            };
             let path = dir.path().join("checkpoint");
             let witness = FileWitness::new(path.clone());
             plant(&path);

@@ -36,7 +36,7 @@ pub(in crate::cli) struct Witness {
 /// exist.
 fn is_in(file: &Path, store: &Path) -> bool {
     let parent = real(file.parent().unwrap_or(file));
-    file.file_name().map_or(parent.clone(), |name| parent.join(name)).starts_with(real(store))
+    file.file_name().map_or_else(|| parent.clone(), |name| parent.join(name)).starts_with(real(store))
 }
 
 /// The path without links and `..`, as far as it exists.
