@@ -70,7 +70,13 @@ async fn what_was_never_sent_is_not_accounted_for() {
     soft.release();
     until("up again", || hsm.state() == State::Up).await;
     soft.fail_next([Error::Bug("the first of two".into())]);
-    assert!(ask(&["sent", "not sent"]).await.is_err());
+    // On a machine that is busy a deadline may pass before anything is sent: that counts for nothing, so once more.
+    for _ in 0..100 {
+        assert!(ask(&["sent", "not sent"]).await.is_err());
+        if hsm.counts()[0].1 == 2 {
+            break;
+        }
+    }
     hsm.close().await;
     assert!(ask(&["closed"]).await.is_err());
     // Sent: the one that was inside when its deadline passed, and the first of two.
