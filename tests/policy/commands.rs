@@ -115,6 +115,29 @@ fn diff_says_what_changes_key_by_key_and_rule_by_rule() {
     }
 }
 
+/// Whoever signs sees every file that counts, and what an office may do now beside what it might before.
+#[test]
+fn diff_leaves_out_no_file_and_asks_each_set_about_its_own_offices() {
+    let (old, new) = (copy(), copy());
+    for (set, tries) in [(&old, "in_a_row = 5"), (&new, "in_a_row = 50")] {
+        std::fs::create_dir(set.path().join("templates/region")).unwrap();
+        let text = std::fs::read_to_string(set.path().join("templates/default.toml")).unwrap();
+        let text = text.replacen("IT/1", "XX/1", 1);
+        assert!(text.contains("in_a_row = 5"), "{text}");
+        std::fs::write(set.path().join("templates/region/xx.toml"), text.replacen("in_a_row = 5", tries, 1))
+            .unwrap();
+    }
+    let (code, said, error) = sigillo(&["diff"], &[old.path(), new.path()]);
+    assert_eq!(code, 0, "{error}");
+    assert!(said.contains("+ templates/region/xx.toml") && said.contains("in_a_row: 50\n"), "{said}");
+
+    let (old, new) = (copy(), copy());
+    edit(old.path(), "operators.toml", "\"120\"", "\"042\"");
+    let (code, said, error) = sigillo(&["diff"], &[old.path(), new.path()]);
+    assert_eq!(code, 0, "{error}");
+    assert!(!said.contains("decisions: 0 changed"), "the office works for another region: {said}");
+}
+
 #[test]
 fn explain_says_why_there_is_no_decision() {
     let set = copy();
@@ -129,6 +152,9 @@ fn explain_says_why_there_is_no_decision() {
     assert_eq!((code, &said["allowed"]), (1, &false.into()));
     assert_eq!(said["reason"], "callers.toml does not give the front end this action");
     assert_eq!(ask("verify", "kiosk", &[]).0, 64);
+    edit(set.path(), "callers.toml", "forwards_operators = true", "forwards_operators = false");
+    let said = ask("verify", "desk", &[]).1;
+    assert!(said.contains("does not let the front end forward operators"), "{said}");
     assert_eq!(ask("revoke", "desk", &[]).0, 64, "without a card");
     assert_eq!(ask("unlock", "desk", &[]).0, 64);
     let card = ["--card-region", "120", "--card-state", "active"];

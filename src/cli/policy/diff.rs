@@ -7,7 +7,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{cli::Failure, policy::Policy};
+use crate::{
+    cli::Failure,
+    policy::{Directory, Policy},
+};
 
 pub(super) const HELP: &str = "\
 Examples:
@@ -53,21 +56,17 @@ fn flatten(prefix: &str, value: &toml::Value, into: &mut Texts) {
     }
 }
 
-/// Every key of every TOML file but the operators and the table.
+/// Every key of every TOML file of the set, wherever it lies, but the operators and the table.
 fn parameters(directory: &Path) -> Result<Texts, Failure> {
     let mut found = Texts::new();
-    let templates = directory.join("templates");
-    for at in [directory, &templates] {
-        for entry in fs::read_dir(at).map_err(Failure::config)? {
-            let path = entry.map_err(Failure::config)?.path();
-            let name = path.strip_prefix(directory).unwrap_or(&path).to_string_lossy().into_owned();
-            if name == "operators.toml" || !name.ends_with(".toml") {
-                continue;
-            }
-            let text = fs::read_to_string(&path).map_err(Failure::config)?;
-            let table: toml::Table = text.parse().map_err(Failure::config)?;
-            flatten(&name, &toml::Value::Table(table), &mut found);
+    for file in Directory::names(directory).map_err(Failure::config)? {
+        let name = file.to_string_lossy();
+        if matches!(&*name, "operators.toml" | super::table::FILE) || !name.ends_with(".toml") {
+            continue;
         }
+        let text = fs::read_to_string(directory.join(&file)).map_err(Failure::config)?;
+        let table: toml::Table = text.parse().map_err(Failure::config)?;
+        flatten(&name, &toml::Value::Table(table), &mut found);
     }
     Ok(found)
 }

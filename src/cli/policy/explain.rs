@@ -19,7 +19,14 @@ Examples:
   sigillo policy explain policies --operator RSSMRA80A01H501U --action revoke --front-end desk \\
     --card-region 120 --card-state active --proof approval --at 2027-03-01T09:30
 
+What the set alone cannot tell is not looked at: whether the operator's smart card is registered, how many requests there
+were before, and whose card it is.
+
 Exit codes: 0 allowed; 1 not allowed; 64 the set or an argument is refused.";
+
+/// What the set alone cannot tell.
+const CONDITIONS: &str =
+    "if the operator acts with the registered smart card, within the limits, and not on a card of their own";
 
 /// Arguments of `policy explain`.
 #[derive(Debug, clap::Args)]
@@ -68,6 +75,9 @@ pub(super) fn run(args: &Args, out: &mut impl Write) -> Result<(), Failure> {
     let card = args.card_region.zip(args.card_state.as_deref());
     let (decision, why) = match policy.operators().profile(&args.operator, at.date) {
         _ if !calls.may(args.action) => (None, "callers.toml does not give the front end this action"),
+        _ if !calls.forwards_operators() => {
+            (None, "callers.toml does not let the front end forward operators (forwards_operators)")
+        }
         None => (None, "operators.toml does not list the operator on this day"),
         Some(operator) => {
             let decision = policy.decide(&Question {
@@ -98,6 +108,9 @@ pub(super) fn run(args: &Args, out: &mut impl Write) -> Result<(), Failure> {
         if rules.is_empty() {
             super::line(out, why)?;
         }
+    }
+    if allowed && !args.json {
+        super::line(out, CONDITIONS)?;
     }
     if allowed { Ok(()) } else { Err(Failure::failed("not allowed")) }
 }

@@ -22,6 +22,9 @@ Examples:
 
 Exit codes: 0 every decision is as expected; 1 some are not; 64 the set or the table is refused.";
 
+/// The table's place in a set.
+pub(super) const FILE: &str = "rules/expected.toml";
+
 /// Arguments of `policy test`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -59,7 +62,6 @@ pub(super) struct Expected {
     /// Line of the table.
     pub(super) line: usize,
     action: Action,
-    profile: Profile,
     row: Row,
     card: Option<(Region, String)>,
     proof: Proof,
@@ -67,11 +69,15 @@ pub(super) struct Expected {
 }
 
 impl Expected {
-    /// What a set decides.
+    /// What a set decides, for its own office of that name; nobody is allowed anything in one that it does not have.
     pub(super) fn decide(&self, policy: &Policy) -> Decision {
+        let Some(regions) = policy.operators().regions_of(&self.row.office) else {
+            return Decision { allowed: false, rules: Vec::new() };
+        };
+        let (office, roles, regions) = (self.row.office.clone(), self.row.roles.clone(), regions.clone());
         policy.decide(&Question {
             action: self.action,
-            operator: &self.profile,
+            operator: &Profile { office, roles, regions },
             front_end: &self.row.front_end,
             card: self.card.as_ref().map(|(region, state)| CardFacts { region: *region, state }),
             proof: self.proof,
@@ -88,7 +94,7 @@ impl Expected {
 
 /// The table of a set, each row checked against the set's names.
 pub(super) fn read(directory: &Path, policy: &Policy) -> Result<Vec<Expected>, Failure> {
-    let file = directory.join("rules/expected.toml");
+    let file = directory.join(FILE);
     let table: Table = toml_file::read(&file).map_err(Failure::config)?;
     let text = std::fs::read_to_string(&file).map_err(Failure::config)?;
     let mut rows = Vec::with_capacity(table.decision.len());
@@ -103,8 +109,9 @@ pub(super) fn read(directory: &Path, policy: &Policy) -> Result<Vec<Expected>, F
 
 fn check(row: Row, line: usize, policy: &Policy) -> Result<Expected, String> {
     let action = super::action(&row.action)?;
-    let office = policy.operators().regions_of(&row.office);
-    let regions = office.ok_or_else(|| format!("there is no office \"{}\"", row.office))?.clone();
+    if policy.operators().regions_of(&row.office).is_none() {
+        return Err(format!("there is no office \"{}\"", row.office));
+    }
     if let Some(role) = row.roles.iter().find(|role| !policy.operators().has_role(role)) {
         return Err(format!("there is no role \"{role}\""));
     }
@@ -128,8 +135,7 @@ fn check(row: Row, line: usize, policy: &Policy) -> Result<Expected, String> {
     if let Some(rule) = row.rules.iter().find(|id| !policy.rules().any(|rule| rule.id == **id)) {
         return Err(format!("there is no rule \"{rule}\""));
     }
-    let profile = Profile { office: row.office.clone(), roles: row.roles.clone(), regions };
-    Ok(Expected { line, action, profile, card, proof, at: super::moment(&row.at)?, row })
+    Ok(Expected { line, action, card, proof, at: super::moment(&row.at)?, row })
 }
 
 pub(super) fn run(args: &Args, out: &mut impl Write) -> Result<(), Failure> {
