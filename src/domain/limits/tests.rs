@@ -123,9 +123,9 @@ proptest! {
             for window in Window::ALL {
                 let number = window.number(at_ms);
                 let verified = granted.entry((Use::Verification, window, number)).or_default();
-                *verified += 1;
+                *verified = verified.saturating_add(1);
                 let guessed = granted.entry((Use::WrongGuess, window, number)).or_default();
-                *guessed += u32::from(!right);
+                *guessed = guessed.saturating_add(u32::from(!right));
             }
         }
         if !backwards {
