@@ -137,9 +137,20 @@ pub enum BadEvidence {
          (--without-events)"
     )]
     OtherBranch,
+    /// It ends before the store's log does.
+    #[error(
+        "the evidence ends at event {end}, before the store's log, which ends at event {store}: take a newer export"
+    )]
+    BeforeStore {
+        /// Its last event.
+        end: u64,
+        /// The store's.
+        store: u64,
+    },
     /// It ends before the newest checkpoint that is known.
     #[error(
-        "the evidence ends at event {end}, the newest checkpoint known is of event {known}: something is missing"
+        "the evidence ends at event {end}, the newest checkpoint known is of event {known}: something is missing. \
+         `sigillo audit export-store` takes what is left of the store that was lost"
     )]
     TooShort {
         /// Its last event.
@@ -290,6 +301,9 @@ impl Gap {
         if let Some(bad) = self.bad {
             return Err(bad);
         }
+        if self.end < self.from.seq {
+            return Err(BadEvidence::BeforeStore { end: self.end, store: self.from.seq });
+        }
         if !self.met {
             return Err(BadEvidence::OtherBranch);
         }
@@ -377,6 +391,8 @@ mod tests {
         assert_eq!(cards, expected);
         assert_eq!(read(Head::EMPTY, 8).cards().unwrap().len(), 6);
         assert_eq!(read(head(1), 7).cards(), Err(BadEvidence::TooShort { end: 7, known: 8 }));
+        let late = Head { seq: 900, hash: [9; 32] };
+        assert_eq!(read(late, 8).cards(), Err(BadEvidence::BeforeStore { end: 8, store: 900 }));
         let other = Head { seq: 3, hash: [99; 32] };
         assert_eq!(read(other, 8).cards(), Err(BadEvidence::OtherBranch));
         let mut gap = Gap::after(head(1), Head { seq: 4, hash: [99; 32] });
