@@ -83,6 +83,8 @@ fn every_metric_is_in_the_table_and_says_no_more_than_it_may() {
     metrics.hsm_operations("verify", 9);
     metrics.hsm_unaccounted("verify", 0);
     metrics.witness("url", 3, Duration::from_secs(2));
+    metrics.over_limits("operator", "wrong_guess", 2);
+    metrics.over_limits("operator", "wrong_guess", 3);
     metrics.hsm_state(HsmState::Up);
     metrics.store(3, 17, 1, 4);
     metrics.store(5, 40, 1, 0);
@@ -124,6 +126,7 @@ fn every_metric_is_in_the_table_and_says_no_more_than_it_may() {
         "sigillo_store_commits_total{result=\"failed\"} 1",
         "sigillo_store_units_total 40",
         "sigillo_store_queue_length 0",
+        "sigillo_over_limits_total{scope=\"operator\",use=\"wrong_guess\"} 3",
         "sigillo_witness_behind_events{witness=\"url\"} 3",
         "sigillo_witness_waiting_seconds{witness=\"url\"} 2",
     ] {
