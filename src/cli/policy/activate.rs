@@ -26,8 +26,8 @@ use crate::{
 
 pub(super) const HELP: &str = "\
 Examples:
-  sigillo policy activate next --config serve.toml --url https://127.0.0.1:8443 --ca ca.pem --cert officer.pem \\
-    --key officer.key
+  sigillo policy activate next --config serve.toml --url https://127.0.0.1:8443 --ca ca.pem --cert policy.pem \\
+    --key policy.key
   sigillo policy activate next --config serve.toml && systemctl reload sigillo-serve
 
 The set in next/ is checked as `serve` would check it, its signatures against the officers of the set that is there now, and

@@ -107,7 +107,7 @@ pub enum OpenError {
         source: io::Error,
     },
     /// There is no store.
-    #[error("no store in {}: `sigillo init` makes one, once", dir.display())]
+    #[error("no store in {}: for a new installation `sigillo init` makes one, once; a store that was lost comes back with `sigillo restore`", dir.display())]
     Missing {
         /// Where it was looked for.
         dir: PathBuf,
