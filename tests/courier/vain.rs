@@ -128,6 +128,8 @@ async fn a_limit_that_is_reached_is_an_alarm_whatever_was_asked_in_vain_before()
         assert_eq!(w.deliver(&invented(&w, n, &format!("m{n}@esempio.it"))).await, Outcome::Sent);
     }
     burn(&w).await;
+    // Another test's thread, which has no subscriber, may have met the place of the alarm first and found nobody interested.
+    tracing::callsite::rebuild_interest_cache();
     for (passed_ms, raised) in [(0, 1), (59_999, 1), (1, 2)] {
         w.script.clock.pass(passed_ms);
         for n in 900..905 {
