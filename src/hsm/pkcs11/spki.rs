@@ -63,7 +63,8 @@ pub(super) fn rsa(modulus: &[u8], exponent: &[u8]) -> Option<Vec<u8>> {
 /// The 65 bytes of an uncompressed P-256 point, from `CKA_EC_POINT`: an OCTET STRING of it (PKCS#11 mechanisms v2.40, 2.3.3),
 /// or the bare point that some tokens give.
 pub(super) fn p256_point(attribute: &[u8]) -> Option<&[u8]> {
-    let point = attribute.strip_prefix(&[0x04, 0x41]).unwrap_or(attribute);
+    // By its length: a bare point may begin with the same two bytes.
+    let point = if attribute.len() == 67 { attribute.strip_prefix(&[0x04, 0x41])? } else { attribute };
     (point.len() == 65 && point.first() == Some(&0x04)).then_some(point)
 }
 
@@ -142,6 +143,9 @@ mod tests {
         assert_eq!(p256_point(&wrapped), Some(point));
         assert_eq!(p256_point(point), Some(point));
         assert_eq!(p256_point(&point[1..]), None);
+        // One bare point in 256 begins as a wrapped one does.
+        let alike = [&[0x04, 0x41][..], &[7; 63]].concat();
+        assert_eq!(p256_point(&alike), Some(&*alike));
         let der = p256(point).unwrap();
         let signed = pair.sign(&SystemRandom::new(), b"x").unwrap();
         UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, &der).verify(b"x", signed.as_ref()).unwrap();
