@@ -2,13 +2,17 @@
 //!
 //! A [`Peer`] is a fact about a certificate whose chain, revocation and proof of possession TLS has verified.
 //! What a peer may do is decided above, by its fingerprint; nothing here knows a name from a policy.
+//! A [`CardPeer`] is less: a certificate of an authority that the policy trusts, which each request has judged anew.
 
 pub mod cns;
+mod remote;
 
 use aws_lc_rs::digest;
 use x509_parser::{
     certificate::X509Certificate, extensions::ParsedExtension, prelude::FromDer, public_key::PublicKey,
 };
+
+pub use remote::{CardPeer, Remote};
 
 /// Smallest RSA modulus accepted, bits.
 pub const MIN_RSA_BITS: usize = 2048;

@@ -1,6 +1,6 @@
 //! The API's transport: connections, limits, bodies, problems. Routes are above, behind [`Handler`].
 //!
-//! A request reaches the handler only from a verified [`Peer`]; every answer has the same fixed headers.
+//! A request reaches the handler only from a verified [`Remote`]; every answer has the same fixed headers.
 
 mod answer;
 mod body;
@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use hyper::{Request, Response, body::Incoming};
 
-use crate::auth::Peer;
+use crate::auth::Remote;
 
 pub use answer::{Body, StreamEnded, StreamSender};
 pub use body::{BodyError, BodyLimits, MediaType, read};
@@ -36,7 +36,7 @@ pub trait Handler: Send + Sync + 'static {
     /// Answers one request. Bounding its own time is the handler's duty.
     fn handle(
         &self,
-        peer: Arc<Peer>,
+        remote: Arc<Remote>,
         request: Request<Incoming>,
     ) -> impl Future<Output = Response<Body>> + Send;
 }

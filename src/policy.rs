@@ -121,6 +121,11 @@ impl Policy {
         self.callers.iter().find(|caller| **caller.name() == *name)
     }
 
+    /// What operators are who connect with their own cards; nothing if none may.
+    pub fn direct_caller(&self) -> Option<&Caller> {
+        self.callers.iter().find(|caller| caller.is_direct())
+    }
+
     /// The caller with this client certificate (SHA-256 of its DER encoding).
     pub fn caller(&self, fingerprint: &[u8; 32]) -> Option<&Caller> {
         self.callers.iter().find(|caller| caller.is(fingerprint))

@@ -19,7 +19,7 @@ use serde::Serialize;
 use tokio::sync::Semaphore;
 
 use crate::{
-    auth::{Peer, cns::Validator},
+    auth::{Remote, cns::Validator},
     clock::Clock,
     domain::{date::CivilDate, id::RequestId, tax_code::TaxCode},
     http::{self, Body, Handler, Limits, Problem},
@@ -114,7 +114,7 @@ const BACKUPS: usize = 1;
 
 /// One request on its way.
 struct Arrived {
-    peer: Arc<Peer>,
+    remote: Arc<Remote>,
     id: RequestId,
     request: Request<Incoming>,
     /// Who acts, once a certificate was judged good: for the event of a refusal.
@@ -142,7 +142,7 @@ impl App {
         who: impl FnOnce(&Policy) -> Result<Option<Operator>, Problem>,
     ) -> Result<(Permit<A>, Option<Operator>), Problem> {
         let policy = self.service.policy();
-        let caller = policy.caller(&arrived.peer.fingerprint).ok_or_else(|| {
+        let caller = operator::caller(&policy, &arrived.remote).ok_or_else(|| {
             let title = "The policy does not know this certificate";
             Problem::new(StatusCode::FORBIDDEN, "unknown_caller", title)
         })?;
@@ -185,7 +185,7 @@ impl App {
         &self,
         route: Route,
         id: RequestId,
-        certificate: [u8; 32],
+        remote: &Remote,
         who: Option<TaxCode>,
         result: Result<Response<Body>, Problem>,
     ) -> Result<Response<Body>, Problem> {
@@ -193,9 +193,10 @@ impl App {
             Err(problem) if is_recorded_here(route, &problem) => problem,
             other => return other,
         };
+        let policy = self.service.policy();
         let refused = RefusedRequest {
-            caller: self.service.policy().caller(&certificate).map(|caller| caller.name().to_string()),
-            certificate,
+            caller: operator::caller(&policy, remote).map(|caller| caller.name().to_string()),
+            certificate: *remote.fingerprint(),
             operator: who.map(Operator::new),
             operation: route.name(),
             reason: problem.code(),
@@ -203,6 +204,7 @@ impl App {
         };
         let recorded = self.service.refused(id, refused).await;
         recorded.map_err(|e| problems::of(&e, id))?;
+        self.dismiss_stranger(remote);
         Err(problem)
     }
 
@@ -259,17 +261,17 @@ fn is_recorded_here(route: Route, problem: &Problem) -> bool {
 }
 
 impl Handler for App {
-    async fn handle(&self, peer: Arc<Peer>, request: Request<Incoming>) -> Response<Body> {
+    async fn handle(&self, remote: Arc<Remote>, request: Request<Incoming>) -> Response<Body> {
         let at = self.clock.uptime();
         let id = http::request_id(&request);
         let (name, result) = match find(request.method(), request.uri().path()) {
             Ok((route, path_id)) => {
-                let (path_id, certificate) = (path_id.to_owned(), peer.fingerprint);
+                let (path_id, whose) = (path_id.to_owned(), Arc::clone(&remote));
                 let who = Arc::new(OnceLock::new());
-                let arrived = Arrived { peer, id, request, who: Arc::clone(&who) };
+                let arrived = Arrived { remote, id, request, who: Arc::clone(&who) };
                 let result = self.route(route, &path_id, arrived).await;
                 let who = who.get().cloned();
-                (route.name(), self.recorded(route, id, certificate, who, result).await)
+                (route.name(), self.recorded(route, id, &whose, who, result).await)
             }
             Err(problem) => ("none", Err(problem)),
         };

@@ -2,6 +2,7 @@
 //!
 //! No session is ever resumed: a resumed session would skip the dates and the revocation lists.
 
+mod cards;
 mod client;
 mod server;
 mod verifier;
@@ -19,13 +20,27 @@ use rustls::{
 };
 
 use crate::{
+    auth::{AuthError, Remote},
     clock::Clock,
     files::{self, FileError},
 };
 
+pub use cards::CardTls;
 pub use client::{Protocols, TlsClientFiles, anonymous_config, client_config, client_config_with_key};
 pub use server::{ServerTls, TlsFiles};
 pub use verifier::HandshakeFailure;
+
+/// Whom a listener lets in, and as what.
+pub trait Entrance: Send + Sync {
+    /// The configuration for a new connection.
+    fn current(&self) -> Arc<rustls::ServerConfig>;
+
+    /// Who it is whom TLS let in with these certificates, the client's own first.
+    ///
+    /// # Errors
+    /// [`AuthError`]: nobody; the connection ends.
+    fn remote(&self, leaf: &[u8], chain: &[CertificateDer<'_>], now_ms: u64) -> Result<Remote, AuthError>;
+}
 
 /// Longest certificate, bundle or key file, bytes.
 const MAX_PEM: u64 = 1 << 20;

@@ -173,7 +173,7 @@ fn serve_names_what_it_refuses() {
 #[test]
 fn the_example_of_serve_shows_every_key_and_default() {
     let text = fs::read_to_string(root().join("hsm-config/serve.toml.example")).unwrap();
-    let table: Table = with_witness(&text).parse().unwrap();
+    let table: Table = uncommented(&text).parse().unwrap();
     let limits: Limits = table["limits"].clone().try_into().unwrap();
     assert_eq!(limits, Limits::default());
     let shown: BTreeSet<_> = table["limits"].as_table().unwrap().keys().cloned().collect();
@@ -186,6 +186,8 @@ fn the_example_of_serve_shows_every_key_and_default() {
     assert_eq!(keys, struct_fields(&source, "struct Raw {"));
     let store: BTreeSet<_> = table["store"].as_table().unwrap().keys().cloned().collect();
     assert_eq!(store, struct_fields(&source, "struct RawStore {"));
+    let direct: BTreeSet<_> = table["direct"].as_table().unwrap().keys().cloned().collect();
+    assert_eq!(direct, struct_fields(&source, "struct RawDirect {"));
     let operators: BTreeSet<_> = table["operators"].as_table().unwrap().keys().cloned().collect();
     assert_eq!(operators, struct_fields(&source, "struct RawOperators {"));
     let tls: BTreeSet<_> = table["tls"].as_table().unwrap().keys().cloned().collect();
@@ -204,10 +206,14 @@ fn the_example_of_serve_shows_every_key_and_default() {
 }
 
 /// The example with what it shows as comments in force.
-fn with_witness(text: &str) -> String {
-    let (before, rest) = text.split_once("# [witness]").unwrap();
-    let (witness, after) = rest.split_once("\n\n").unwrap();
-    format!("{before}[witness]{}\n\n{after}", witness.replace("\n# ", "\n"))
+fn uncommented(text: &str) -> String {
+    let mut whole = text.to_owned();
+    for section in ["[direct]", "[witness]"] {
+        let (before, rest) = whole.split_once(&format!("# {section}")).unwrap();
+        let (inner, after) = rest.split_once("\n\n").unwrap();
+        whole = format!("{before}{section}{}\n\n{after}", inner.replace("\n# ", "\n"));
+    }
+    whole
         .lines()
         .filter(|line| !line.trim_start().starts_with('#'))
         .fold(String::new(), |text, line| text + line + "\n")

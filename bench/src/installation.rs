@@ -15,6 +15,8 @@ use rustix::process::{Pid, Resource, Signal, getrlimit, kill_process};
 
 /// Addresses of an installation, on this machine alone.
 pub const API: &str = "127.0.0.1:8443";
+/// Where operators connect with their own cards.
+pub const DIRECT: &str = "127.0.0.1:8444";
 /// Liveness, readiness, metrics.
 pub const INTERNAL: &str = "127.0.0.1:9464";
 const SMTP_PORT: &str = "2525";
@@ -59,7 +61,7 @@ impl Installation {
             fs::remove_dir_all(directory).map_err(|e| format!("{}: {e}", directory.display()))?;
         }
         let mut init = Command::new(sigillo);
-        init.args(["init", "--listen", API, "--internal", INTERNAL, "--smtp"]);
+        init.args(["init", "--listen", API, "--direct", DIRECT, "--internal", INTERNAL, "--smtp"]);
         init.arg(&smtp)
             .args(["--sms", SMS, "--receipts", RECEIPTS])
             .args(["--cards", &cards.to_string(), "--demo"])

@@ -143,12 +143,7 @@ impl Validator {
         chain: &[Vec<u8>],
         now_ms: u64,
     ) -> Result<Arc<OperatorCertificate>, Refusal> {
-        if chain.len() > MAX_CHAIN {
-            return Err(Refusal::ChainTooLong);
-        }
-        if chain.iter().map(Vec::len).chain([leaf.len()]).any(|length| length > MAX_CERTIFICATE) {
-            return Err(Refusal::TooLarge);
-        }
+        bounded(leaf, chain)?;
         let fingerprint = sha256(leaf);
         let lists = self.lists.current();
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
@@ -171,6 +166,34 @@ impl Validator {
     pub fn remembered(&self) -> usize {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
+}
+
+/// Whether these certificates lead to an authority of the policy, by their signatures and for client authentication: what a
+/// connection needs. Whether the card is good is asked with each request ([`Validator::validate`]), so that its holder is
+/// told: hence the path at a moment of the card's own time.
+///
+/// # Errors
+/// [`Refusal`] of the path.
+pub fn leads_to_authority<C: AsRef<[u8]>>(
+    trust: &Trust,
+    leaf: &[u8],
+    chain: &[C],
+    now_ms: u64,
+) -> Result<(), Refusal> {
+    bounded(leaf, chain)?;
+    let Ok(([], certificate)) = X509Certificate::from_der(leaf) else { return Err(Refusal::Malformed) };
+    let (from_ms, to_ms) = path::validity(&certificate);
+    path::build(trust, leaf, chain, now_ms.min(to_ms).max(from_ms)).map(|_| ())
+}
+
+fn bounded<C: AsRef<[u8]>>(leaf: &[u8], chain: &[C]) -> Result<(), Refusal> {
+    if chain.len() > MAX_CHAIN {
+        return Err(Refusal::ChainTooLong);
+    }
+    if chain.iter().map(|der| der.as_ref().len()).chain([leaf.len()]).any(|length| length > MAX_CERTIFICATE) {
+        return Err(Refusal::TooLarge);
+    }
+    Ok(())
 }
 
 /// Everything, with the moment until which it holds.
@@ -202,7 +225,7 @@ fn check(
     Ok((valid, until_ms))
 }
 
-fn sha256(bytes: &[u8]) -> [u8; 32] {
+pub(super) fn sha256(bytes: &[u8]) -> [u8; 32] {
     let mut out = [0; 32];
     out.iter_mut().zip(digest::digest(&digest::SHA256, bytes).as_ref()).for_each(|(to, from)| *to = *from);
     out

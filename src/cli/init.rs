@@ -43,6 +43,10 @@ pub struct Args {
     #[arg(long, default_value = "127.0.0.1:8443", requires = "demo")]
     listen: SocketAddr,
 
+    /// Where its operators connect with their own cards.
+    #[arg(long, default_value = "127.0.0.1:8444", requires = "demo")]
+    direct: SocketAddr,
+
     /// Where its internal listener is.
     #[arg(long, default_value = "127.0.0.1:9464", requires = "demo")]
     internal: SocketAddr,

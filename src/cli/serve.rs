@@ -29,7 +29,7 @@ use crate::{
     seal::ContactSealer,
     service::{Parts, Service},
     store::{self, Store, durable},
-    tls::ServerTls,
+    tls::{CardTls, Entrance, ServerTls},
     witness::Witness,
 };
 
@@ -169,15 +169,27 @@ async fn serve_with(
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let metrics = Arc::new(Metrics::new().map_err(Failure::failed)?);
     let limits = config.limits.clone();
-    let (for_tls, for_metrics) = (Arc::clone(&tls), Arc::clone(&metrics));
-    let listener = Listener::bind(config.listen, for_tls, limits.clone(), Arc::clone(&clock), for_metrics)
-        .await
-        .map_err(Failure::failed)?;
+    let bind = |address, entrance: Arc<dyn Entrance>| {
+        Listener::bind(address, entrance, limits.clone(), Arc::clone(&clock), Arc::clone(&metrics))
+    };
+    let listener = bind(config.listen, Arc::<ServerTls>::clone(&tls)).await.map_err(Failure::failed)?;
+    let direct = match config.direct {
+        Some(address) => {
+            let trusting = Arc::clone(&service);
+            let cards = CardTls::new(Arc::clone(&tls), move || Arc::clone(trusting.policy().trust()));
+            Some(bind(address, Arc::new(cards)).await.map_err(Failure::failed)?)
+        }
+        None => None,
+    };
     let readiness = watch::readiness(hsm.clone(), store.clone(), stopped.clone());
     let internal = InternalListener::bind(&config.internal, Arc::clone(&metrics), readiness)
         .await
         .map_err(Failure::failed)?;
     let (api, inside) = (listener.local_addr(), internal.local_addr());
+    if let Some(direct) = &direct {
+        let known_as = service.policy().direct_caller().map(|caller| caller.name().to_string());
+        tracing::info!(direct = %direct.local_addr(), known_as, "operators may connect with their own cards");
+    }
     tracing::info!(%api, internal = %inside, policy = %service.policy().digest(), "serving");
 
     let app = Arc::new(App::new(
@@ -205,6 +217,7 @@ async fn serve_with(
     // The internal listener stays to the end, so that the drain can be watched.
     let (leave, left) = tokio::sync::watch::channel(false);
     let inside = tokio::spawn(internal.serve(until(left)));
+    let direct = direct.map(|direct| tokio::spawn(direct.serve(Arc::clone(&app), until(stopped.clone()))));
     let api = tokio::spawn(listener.serve(app, until(stopped)));
 
     let failure = tokio::select! {
@@ -219,9 +232,11 @@ async fn serve_with(
     for task in [upkeep, inform, gauges, lists] {
         task.await.map_err(Failure::failed)?;
     }
-    let drained = api.await.map_err(Failure::failed)?;
-    if drained.abandoned > 0 {
-        tracing::warn!(drained.abandoned, "connections did not end in time");
+    for listener in std::iter::once(api).chain(direct) {
+        let drained = listener.await.map_err(Failure::failed)?;
+        if drained.abandoned > 0 {
+            tracing::warn!(drained.abandoned, "connections did not end in time");
+        }
     }
     if failure.is_none() {
         service.checkpoint().await.map_err(Failure::failed)?;

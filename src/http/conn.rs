@@ -21,7 +21,7 @@ use super::{
     request_id,
     stage::{Stage, reached},
 };
-use crate::{auth::Peer, domain::id::RequestId};
+use crate::{auth::Remote, domain::id::RequestId};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -47,18 +47,25 @@ impl<H> Clone for Context<H> {
 
 /// Serves a connection to its end, at most until `age` and the time to drain have passed.
 pub(super) async fn serve<H: Handler>(context: Context<H>, connection: Established, age: Duration) {
-    let Established { io, peer, protocol } = connection;
+    let Established { io, remote, protocol } = connection;
     let io = TokioIo::new(io);
     let limits = context.limits.clone();
     let stage = context.stage.clone();
     let drain = Duration::from_millis(limits.drain_ms);
+    let whose = Arc::clone(&remote);
+    let over = async move {
+        tokio::select! {
+            () = whose.dismissed() => {}
+            () = tokio::time::sleep(age) => {}
+        }
+    };
     let service = service_fn(move |request| {
-        let answer = answer(context.handler.clone(), context.alive.clone(), Arc::clone(&peer), request);
+        let answer = answer(context.handler.clone(), context.alive.clone(), Arc::clone(&remote), request);
         async move { Ok::<_, Infallible>(answer.await) }
     });
     match protocol {
-        Protocol::Http1 => drive(http1(&limits).serve_connection(io, service), stage, age, drain).await,
-        Protocol::Http2 => drive(http2(&limits).serve_connection(io, service), stage, age, drain).await,
+        Protocol::Http1 => drive(http1(&limits).serve_connection(io, service), stage, over, drain).await,
+        Protocol::Http2 => drive(http2(&limits).serve_connection(io, service), stage, over, drain).await,
     }
 }
 
@@ -85,8 +92,13 @@ fn http2(limits: &Limits) -> http2::Builder<TokioExecutor> {
     builder
 }
 
-async fn drive<C>(connection: C, mut stage: watch::Receiver<Stage>, age: Duration, drain: Duration)
-where
+/// Until `over` is ready the connection takes requests.
+async fn drive<C>(
+    connection: C,
+    mut stage: watch::Receiver<Stage>,
+    over: impl Future<Output = ()>,
+    drain: Duration,
+) where
     C: GracefulConnection,
     C::Error: std::fmt::Display,
 {
@@ -94,7 +106,7 @@ where
     tokio::select! {
         ended = connection.as_mut() => return report(ended),
         () = reached(&mut stage, Stage::Drain) => {}
-        () = tokio::time::sleep(age) => {}
+        () = over => {}
     }
     connection.as_mut().graceful_shutdown();
     tokio::select! {
@@ -115,7 +127,7 @@ fn report<E: std::fmt::Display>(ended: Result<(), E>) {
 async fn answer<H: Handler>(
     handler: Arc<H>,
     alive: mpsc::Sender<Infallible>,
-    peer: Arc<Peer>,
+    remote: Arc<Remote>,
     mut request: Request<Incoming>,
 ) -> Response<Body> {
     let Some(id) = request_id::random() else {
@@ -125,7 +137,7 @@ async fn answer<H: Handler>(
     request.extensions_mut().insert(id);
     let head_only = request.method() == Method::HEAD;
     let task = tokio::spawn(async move {
-        let response = handler.handle(peer, request).await;
+        let response = handler.handle(remote, request).await;
         drop(alive);
         response
     });

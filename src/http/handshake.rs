@@ -11,9 +11,9 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use super::Limits;
 use crate::{
-    auth::Peer,
+    auth::Remote,
     clock::Clock,
-    tls::{HandshakeFailure, ServerTls},
+    tls::{Entrance, HandshakeFailure},
 };
 
 /// How long and how much a refused peer may go on before the socket is closed.
@@ -23,7 +23,7 @@ const LINGER_BYTES: u64 = 64 << 10;
 /// A connection whose peer is known.
 pub(super) struct Established {
     pub(super) io: TlsStream<Pin<Box<TimeoutStream<TcpStream>>>>,
-    pub(super) peer: Arc<Peer>,
+    pub(super) remote: Arc<Remote>,
     pub(super) protocol: Protocol,
 }
 
@@ -36,14 +36,14 @@ pub(super) enum Protocol {
 
 pub(super) async fn establish(
     stream: TcpStream,
-    tls: &ServerTls,
+    entrance: &dyn Entrance,
     clock: &dyn Clock,
     limits: &Limits,
 ) -> Result<Established, HandshakeFailure> {
     stream.set_nodelay(true).map_err(|_| HandshakeFailure::Io)?;
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(limits.stall()));
-    let accept = TlsAcceptor::from(tls.current()).accept(Box::pin(stream)).into_fallible();
+    let accept = TlsAcceptor::from(entrance.current()).accept(Box::pin(stream)).into_fallible();
     let accepted = tokio::time::timeout(Duration::from_millis(limits.handshake_ms), accept).await;
     let mut io = match accepted.map_err(|_| HandshakeFailure::Timeout)? {
         Ok(io) => io,
@@ -53,9 +53,9 @@ pub(super) async fn establish(
         }
     };
     let session = io.get_ref().1;
-    let certificate =
-        session.peer_certificates().and_then(<[_]>::first).ok_or(HandshakeFailure::NoCertificate)?;
-    let peer = Arc::new(Peer::from_certificate(certificate, clock.now_ms())?);
+    let certificates = session.peer_certificates().and_then(<[_]>::split_first);
+    let (leaf, chain) = certificates.ok_or(HandshakeFailure::NoCertificate)?;
+    let remote = Arc::new(entrance.remote(leaf, chain, clock.now_ms())?);
     let protocol = if session.alpn_protocol() == Some(b"h2") { Protocol::Http2 } else { Protocol::Http1 };
     if protocol == Protocol::Http2 {
         // Answers to pings keep it from running out; a peer that does not even begin has no pings. HTTP/1.1 gets
@@ -64,7 +64,7 @@ pub(super) async fn establish(
         let silence = limits.h2_ping_ms.saturating_add(limits.h2_ping_answer_ms);
         io.get_mut().0.as_mut().set_read_timeout_pinned(Some(Duration::from_millis(silence)));
     }
-    Ok(Established { io, peer, protocol })
+    Ok(Established { io, remote, protocol })
 }
 
 /// Lets the peer read the alert: closing a socket that holds unread bytes (a first request, say) would reset

@@ -14,7 +14,7 @@ use super::{
     limits::LimitError,
     stage::{Stage, reached},
 };
-use crate::{clock::Clock, metrics::Metrics, tls::ServerTls};
+use crate::{clock::Clock, metrics::Metrics, tls::Entrance};
 
 /// Pause after the system could not accept (out of file descriptors, say).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -48,11 +48,11 @@ pub struct Drained {
     pub abandoned: usize,
 }
 
-/// A bound socket with its TLS and limits.
+/// A bound socket with whom it lets in, and limits.
 pub struct Listener {
     socket: TcpListener,
     address: SocketAddr,
-    tls: Arc<ServerTls>,
+    entrance: Arc<dyn Entrance>,
     limits: Limits,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
@@ -71,14 +71,14 @@ impl Listener {
     /// [`ListenError`] for an address in use or a limit out of range.
     pub async fn bind(
         address: SocketAddr,
-        tls: Arc<ServerTls>,
+        entrance: Arc<dyn Entrance>,
         limits: Limits,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
     ) -> Result<Self, ListenError> {
         limits.check()?;
         let (socket, address) = bind(address).await?;
-        Ok(Self { socket, address, tls, limits, clock, metrics })
+        Ok(Self { socket, address, entrance, limits, clock, metrics })
     }
 
     /// The address bound, with its real port.
@@ -92,7 +92,7 @@ impl Listener {
         let (stage, follow) = watch::channel(Stage::Run);
         let (alive, mut ended) = mpsc::channel(1);
         let door = Door {
-            tls: self.tls,
+            entrance: self.entrance,
             clock: self.clock,
             metrics: self.metrics,
             handshakes: Arc::new(Semaphore::new(self.limits.max_handshakes)),
@@ -140,7 +140,7 @@ async fn gone(ended: &mut mpsc::Receiver<Infallible>, time: Duration) -> bool {
 
 /// Decides who gets a place.
 struct Door<H> {
-    tls: Arc<ServerTls>,
+    entrance: Arc<dyn Entrance>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     handshakes: Arc<Semaphore>,
@@ -161,7 +161,7 @@ impl<H: Handler> Door<H> {
             return;
         }
         let visitor = Visitor {
-            tls: Arc::clone(&self.tls),
+            entrance: Arc::clone(&self.entrance),
             clock: Arc::clone(&self.clock),
             metrics: Arc::clone(&self.metrics),
             connections: Arc::clone(&self.connections),
@@ -174,7 +174,7 @@ impl<H: Handler> Door<H> {
 
 /// One connection on its way in.
 struct Visitor<H> {
-    tls: Arc<ServerTls>,
+    entrance: Arc<dyn Entrance>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     connections: Arc<Semaphore>,
@@ -185,7 +185,7 @@ impl<H: Handler> Visitor<H> {
     async fn enter(self, stream: TcpStream, place: OwnedSemaphorePermit) {
         let mut stage = self.context.stage.clone();
         let established = tokio::select! {
-            established = establish(stream, &self.tls, &*self.clock, &self.context.limits) => established,
+            established = establish(stream, &*self.entrance, &*self.clock, &self.context.limits) => established,
             () = reached(&mut stage, Stage::Drain) => return,
         };
         let established = match established {
@@ -202,7 +202,7 @@ impl<H: Handler> Visitor<H> {
             return;
         };
         let _open = self.metrics.connection_opened();
-        let left = established.peer.not_after_ms.saturating_sub(self.clock.now_ms());
+        let left = established.remote.until_ms().saturating_sub(self.clock.now_ms());
         let age = Duration::from_millis(self.context.limits.connection_age_ms.min(left));
         conn::serve(self.context, established, age).await;
     }

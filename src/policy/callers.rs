@@ -1,4 +1,4 @@
-//! `callers.toml`: the client certificates that may call, and what for.
+//! `callers.toml`: the client certificates that may call, and what for; and what operators may who call with their own card.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -17,19 +17,30 @@ pub(super) struct RawCallers {
 #[serde(deny_unknown_fields)]
 struct RawCaller {
     name: String,
-    certificate_sha256: String,
+    certificate_sha256: Option<String>,
+    #[serde(default)]
+    direct: bool,
     actions: BTreeSet<Action>,
     #[serde(default)]
     forwards_operators: bool,
 }
 
-/// A client certificate that the policy knows.
+/// A client certificate that the policy knows; or all operators who connect with their own cards.
 #[derive(Debug)]
 pub struct Caller {
     name: Arc<str>,
-    fingerprint: [u8; 32],
+    known_by: KnownBy,
     actions: BTreeSet<Action>,
     forwards_operators: bool,
+}
+
+/// What makes a connection this caller's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum KnownBy {
+    /// SHA-256 of the client certificate's DER encoding.
+    Certificate([u8; 32]),
+    /// The card of an operator, without a front end between.
+    Card,
 }
 
 impl Caller {
@@ -43,8 +54,14 @@ impl Caller {
         self.forwards_operators
     }
 
+    /// Whether its connections are those of operators with their own cards: the certificate of the connection is the
+    /// operator's.
+    pub fn is_direct(&self) -> bool {
+        self.known_by == KnownBy::Card
+    }
+
     pub(super) fn is(&self, fingerprint: &[u8; 32]) -> bool {
-        self.fingerprint == *fingerprint
+        self.known_by == KnownBy::Certificate(*fingerprint)
     }
 
     /// Whether `callers.toml` lists this action for it.
@@ -62,8 +79,9 @@ impl RawCallers {
             if callers.iter().any(|other| other.name == caller.name) {
                 return Err(format!("two callers are named \"{}\"", caller.name));
             }
-            if let Some(other) = callers.iter().find(|other| other.fingerprint == caller.fingerprint) {
-                return Err(format!("\"{}\" and \"{}\" have the same certificate", other.name, caller.name));
+            if let Some(other) = callers.iter().find(|other| other.known_by == caller.known_by) {
+                let what = if caller.is_direct() { "are both direct" } else { "have the same certificate" };
+                return Err(format!("\"{}\" and \"{}\" {what}", other.name, caller.name));
             }
             callers.push(caller);
         }
@@ -76,7 +94,7 @@ impl RawCallers {
 
 impl RawCaller {
     fn validate(self) -> Result<Caller, String> {
-        let Self { name, certificate_sha256, actions, forwards_operators } = self;
+        let Self { name, certificate_sha256, direct, actions, forwards_operators } = self;
         let good = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
         if name.is_empty() || name.len() > 40 || !name.bytes().all(good) {
             return Err(format!("caller \"{name}\": a name is 1 to 40 of a-z, 0-9 and -"));
@@ -84,9 +102,34 @@ impl RawCaller {
         if name == "sigillo" {
             return Err("caller \"sigillo\": the name stands for the service itself in audit events".into());
         }
-        let mut fingerprint = [0; 32];
-        hex::decode_to_slice(&certificate_sha256, &mut fingerprint)
-            .map_err(|_| format!("caller \"{name}\": certificate_sha256 is 64 hexadecimal digits"))?;
+        let known_by = match (certificate_sha256, direct) {
+            (Some(text), false) => {
+                let mut fingerprint = [0; 32];
+                hex::decode_to_slice(&text, &mut fingerprint)
+                    .map_err(|_| format!("caller \"{name}\": certificate_sha256 is 64 hexadecimal digits"))?;
+                KnownBy::Certificate(fingerprint)
+            }
+            (None, true) => KnownBy::Card,
+            (Some(_), true) => {
+                return Err(format!(
+                    "caller \"{name}\": direct = true stands for operators' own cards, so it has no certificate_sha256"
+                ));
+            }
+            (None, false) => {
+                return Err(format!(
+                    "caller \"{name}\": certificate_sha256 is missing (direct = true: operators' own cards)"
+                ));
+            }
+        };
+        if direct && forwards_operators {
+            return Err(format!("caller \"{name}\": who is direct forwards nobody"));
+        }
+        if direct && let Some(action) = actions.iter().find(|action| !action.is_an_operators()) {
+            return Err(format!(
+                "caller \"{name}\": \"{}\" is not asked for by an operator, and who is direct is one",
+                action.text()
+            ));
+        }
         if actions.is_empty() {
             return Err(format!("caller \"{name}\": no actions"));
         }
@@ -97,7 +140,7 @@ impl RawCaller {
                 "caller \"{name}\": \"courier\" excludes \"activate\" and \"reprint\" (split knowledge)"
             ));
         }
-        Ok(Caller { name: name.into(), fingerprint, actions, forwards_operators })
+        Ok(Caller { name: name.into(), known_by, actions, forwards_operators })
     }
 }
 
@@ -116,6 +159,10 @@ mod tests {
         format!("[[caller]]\nname = \"{name}\"\ncertificate_sha256 = \"{print}\"\nactions = [{actions}]\n")
     }
 
+    fn direct(name: &str, actions: &str, more: &str) -> String {
+        format!("[[caller]]\nname = \"{name}\"\ndirect = true\nactions = [{actions}]\n{more}")
+    }
+
     #[test]
     fn contradictions_are_refused_with_their_reason() {
         let (a, b) = ("aa".repeat(32), "bb".repeat(32));
@@ -131,11 +178,17 @@ mod tests {
             (caller("sportello", &a, look) + &caller("altro", &a, look), "same certificate"),
             (caller("corriere", &a, "\"courier\", \"activate\""), "split knowledge"),
             (caller("sportello", &a, look) + "admin = true\n", "unknown field"),
+            (caller("diretto", &a, look) + "direct = true\n", "no certificate_sha256"),
+            (direct("uno", look, "") + &direct("due", look, ""), "\"uno\" and \"due\" are both direct"),
+            (direct("diretto", look, "forwards_operators = true\n"), "forwards nobody"),
+            (direct("diretto", "\"look_up\", \"read_audit\"", ""), "\"read_audit\" is not asked for"),
+            (direct("diretto", look, "").replace("direct = true\n", ""), "certificate_sha256 is missing"),
         ];
         for (text, reason) in cases {
             let said = refused(&text);
             assert!(said.contains(reason), "{said:?} should say {reason:?} for\n{text}");
         }
-        assert_eq!(refused(&(caller("sportello", &a, look) + &caller("corriere", &b, "\"courier\""))), "");
+        let whole = caller("sportello", &a, look) + &caller("corriere", &b, "\"courier\"");
+        assert_eq!(refused(&(whole + &direct("diretto", look, ""))), "");
     }
 }

@@ -1,11 +1,16 @@
-//! Who acts: the operator's certificate as a front end forwards it (RFC 9440), read strictly, judged by `auth::cns`.
+//! Who acts: the operator's certificate as a front end forwards it (RFC 9440), read strictly, or that of the connection, where
+//! the operator's own card is at its other end. Judged by `auth::cns`.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use hyper::{HeaderMap, StatusCode};
 
 use super::{App, Arrived};
 use crate::{
-    auth::cns::{MAX_CERTIFICATE, MAX_CHAIN, Refusal},
+    auth::{
+        Remote,
+        cns::{MAX_CERTIFICATE, MAX_CHAIN, Refusal},
+    },
+    domain::date::CivilDate,
     http::Problem,
     policy::{Caller, Policy},
     service::Operator,
@@ -18,12 +23,43 @@ const CHAIN: &str = "client-cert-chain";
 const MAX_ITEM: usize = (MAX_CERTIFICATE / 3 + 2) * 4 + 2;
 
 impl App {
-    /// The operator of a request, if its sender names one. Nothing is taken from a caller that the policy does not let
-    /// forward operators: see [`not_forged`].
+    /// The operator of a request: whose card is connected, or whom its sender names, if it names one. Nothing is taken from
+    /// a caller that the policy does not let forward operators: see [`not_forged`].
     pub(super) fn operator(&self, policy: &Policy, arrived: &Arrived) -> Result<Option<Operator>, Problem> {
-        let Some((leaf, chain)) = forwarded(arrived.request.headers())? else { return Ok(None) };
-        let valid = self.operators.validate(policy.trust(), &leaf, &chain, self.clock.now_ms());
-        valid.map(|valid| Some(Operator::from(valid))).map_err(refused)
+        let judge = |leaf: &[u8], chain: &[Vec<u8>]| {
+            let valid = self.operators.validate(policy.trust(), leaf, chain, self.clock.now_ms());
+            valid.map(|valid| Some(Operator::from(valid))).map_err(refused)
+        };
+        match &*arrived.remote {
+            Remote::Card(card) => judge(card.leaf(), card.chain()),
+            Remote::Caller(_) => match forwarded(arrived.request.headers())? {
+                Some((leaf, chain)) => judge(&leaf, &chain),
+                None => Ok(None),
+            },
+        }
+    }
+
+    /// After a refusal: ends the connection of a card whose holder is nobody here. Citizens' cards come from the same
+    /// authorities as operators', and each refusal is an event (I7): a login with the chip for each keeps one card from
+    /// filling the log.
+    pub(super) fn dismiss_stranger(&self, remote: &Remote) {
+        let Remote::Card(card) = remote else { return };
+        let (policy, now_ms) = (self.service.policy(), self.clock.now_ms());
+        let operator = self.operators.validate(policy.trust(), card.leaf(), card.chain(), now_ms).ok();
+        let listed = operator
+            .zip(CivilDate::moment_in_italy(now_ms))
+            .is_some_and(|(operator, at)| policy.operators().profile(operator.tax_code(), at.date).is_some());
+        if !listed {
+            card.dismiss();
+        }
+    }
+}
+
+/// What the policy knows the other end of a connection as. A card is never a front end, whatever its certificate.
+pub(super) fn caller<'p>(policy: &'p Policy, remote: &Remote) -> Option<&'p Caller> {
+    match remote {
+        Remote::Caller(peer) => policy.caller(&peer.fingerprint),
+        Remote::Card(_) => policy.direct_caller(),
     }
 }
 

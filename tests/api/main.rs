@@ -22,6 +22,7 @@ mod callers;
 mod confined;
 mod crash;
 mod deliveries;
+mod direct;
 mod going_back;
 mod guesses;
 mod hsm_loss;

@@ -2,13 +2,14 @@
 
 use hyper::Method;
 use serde_json::json;
-use sigillo::{
-    clock::{Clock, SystemClock},
-    domain::signed_text::Context,
-    pki::{Ca, Validity},
-};
+use sigillo::domain::signed_text::Context;
 
-use crate::fixture::{Api, Installation, api::json_with_operator, audit::Log, registered::OperatorCard};
+use crate::fixture::{
+    Api, Installation,
+    api::json_with_operator,
+    audit::Log,
+    registered::{OperatorCard, SecondCa},
+};
 
 const FOR: Context = Context::OperatorRegistration;
 const NAME: &str = "RSSMRA80A01H501U/6090000000000013.c2lnaWxsbyBkZW1vIGNhcmQgMDE=";
@@ -17,17 +18,8 @@ const END: &str = "/v1/operator-registrations/end";
 /// An installation whose cards a second authority issues too: to the same person.
 fn with_another_ca() -> (Installation, OperatorCard) {
     let home = Installation::new();
-    let now_ms = SystemClock::new().now_ms();
-    let validity = Validity { from_ms: now_ms - 3_600_000, to_ms: now_ms + 3_600_000 };
-    let ca = Ca::new("CA di prova", validity).unwrap();
-    let trust = home.path("authority/policies/trust.toml");
-    let text = std::fs::read_to_string(&trust).unwrap();
-    let table =
-        format!("\n[[ca]]\nname = \"prova\"\ncertificate = '''\n{}'''\ncrls = [\"prova.crl\"]\n", ca.pem());
-    std::fs::write(&trust, text + &table).unwrap();
-    home.edit("authority/policies/authority.toml", "\nsequence = 1\n", "\nsequence = 2\n");
-    std::fs::write(home.path("authority/crls/prova.crl"), ca.crl(1, &[], validity).unwrap()).unwrap();
-    let card = ca.card(NAME, validity).unwrap();
+    let ca = SecondCa::of(&home);
+    let card = ca.card(NAME);
     let card = OperatorCard::new(card.certificate_pem().as_bytes(), card.key_pem().as_bytes());
     (home, card)
 }

@@ -12,7 +12,7 @@ use hyper::{Request, Response, body::Incoming, header::CONTENT_TYPE};
 use serde_json::{Value, json};
 use sigillo::{
     api::courier::{Lease, LeasedCode, Leases, Reported},
-    auth::Peer,
+    auth::Remote,
     clock::{Clock, SystemClock},
     domain::{
         audit::Head,
@@ -59,7 +59,7 @@ struct Hostile {
 }
 
 impl Handler for Hostile {
-    async fn handle(&self, _: Arc<Peer>, request: Request<Incoming>) -> Response<Body> {
+    async fn handle(&self, _: Arc<Remote>, request: Request<Incoming>) -> Response<Body> {
         let path = request.uri().path().to_owned();
         let body: Value =
             serde_json::from_slice(&request.into_body().collect().await.unwrap().to_bytes()).unwrap();

@@ -13,7 +13,7 @@ use rustls::{ServerConnection, Stream};
 use sigillo::{
     auth::Peer,
     clock::{Clock, SystemClock},
-    tls::{ServerTls, TlsFiles},
+    tls::{Entrance, ServerTls, TlsFiles},
 };
 
 use super::stage::until;

@@ -11,7 +11,7 @@ use http_body_util::BodyExt;
 use hyper::{Request, Response, StatusCode, body::Incoming, header::CONTENT_TYPE};
 use sigillo::{
     api::courier::{Leases, Report, ReportStatus},
-    auth::Peer,
+    auth::Remote,
     clock::{Clock, SystemClock},
     courier::{Authority, AuthorityError, authority::HttpAuthority},
     domain::id::{DeliveryId, LeaseId},
@@ -28,7 +28,7 @@ struct Scripted {
 }
 
 impl Handler for Scripted {
-    async fn handle(&self, _: Arc<Peer>, request: Request<Incoming>) -> Response<Body> {
+    async fn handle(&self, _: Arc<Remote>, request: Request<Incoming>) -> Response<Body> {
         let line = format!("{} {}", request.method(), request.uri().path());
         let body = request.into_body().collect().await.unwrap().to_bytes();
         self.asked.lock().unwrap().push(format!("{line} {}", String::from_utf8_lossy(&body)));

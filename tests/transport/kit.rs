@@ -7,16 +7,17 @@ use std::{
     time::Duration,
 };
 
+use aws_lc_rs::digest::SHA256;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode, body::Incoming};
 use rustls::pki_types::ServerName;
 use sigillo::{
-    auth::Peer,
+    auth::Remote,
     client::{Client, ClientLimits},
     clock::{Clock, SystemClock},
     http::{Body, Drained, Handler, Limits, Listener, MediaType, Problem, read, request_id},
     metrics::Metrics,
     pki::{Ca, Issued, Profile, Purpose, Validity},
-    tls::{Protocols, ServerTls, TlsClientFiles, TlsFiles, client_config},
+    tls::{Entrance, Protocols, ServerTls, TlsClientFiles, TlsFiles, client_config},
 };
 use tokio::{
     io::AsyncReadExt,
@@ -109,11 +110,21 @@ impl World {
     }
 
     pub(crate) async fn serve_with(&self, limits: Limits, files: TlsFiles) -> Server {
-        let metrics = Arc::new(Metrics::new().unwrap());
         let tls = Arc::new(ServerTls::load(files, Arc::clone(&self.clock)).unwrap());
+        self.serve_at(limits, Arc::<ServerTls>::clone(&tls), tls).await
+    }
+
+    /// With this entrance, whose server certificate is that of `tls`.
+    pub(crate) async fn serve_at(
+        &self,
+        limits: Limits,
+        entrance: Arc<dyn Entrance>,
+        tls: Arc<ServerTls>,
+    ) -> Server {
+        let metrics = Arc::new(Metrics::new().unwrap());
         let listener = Listener::bind(
             "127.0.0.1:0".parse().unwrap(),
-            Arc::clone(&tls),
+            entrance,
             limits.clone(),
             Arc::clone(&self.clock),
             Arc::clone(&metrics),
@@ -227,16 +238,23 @@ pub(crate) async fn get(client: &Client, path: &str) -> (StatusCode, HeaderMap, 
 }
 
 impl Handler for App {
-    async fn handle(&self, peer: Arc<Peer>, request: Request<Incoming>) -> Response<Body> {
+    async fn handle(&self, remote: Arc<Remote>, request: Request<Incoming>) -> Response<Body> {
         let id = request_id(&request);
         self.calls.fetch_add(1, Ordering::SeqCst);
         match request.uri().path() {
             "/who" => {
                 let version = request.version();
-                Response::new(Body::full(format!(
-                    r#"{{"peer":"{}","version":"{version:?}"}}"#,
-                    peer.common_name
-                )))
+                let who = match &*remote {
+                    Remote::Caller(peer) => peer.common_name.clone(),
+                    Remote::Card(card) => hex::encode(aws_lc_rs::digest::digest(&SHA256, card.leaf())),
+                };
+                Response::new(Body::full(format!(r#"{{"peer":"{who}","version":"{version:?}"}}"#)))
+            }
+            "/dismiss" => {
+                if let Remote::Card(card) = &*remote {
+                    card.dismiss();
+                }
+                Response::new(Body::full("\"dismissed\""))
             }
             "/nothing" => Response::builder().status(204).body(Body::empty()).unwrap(),
             "/echo" => match read(request, MediaType::Json, self.limits.body()).await {

@@ -9,6 +9,7 @@
     reason = "a test may panic"
 )]
 
+mod cards;
 mod client;
 mod internal;
 mod kit;

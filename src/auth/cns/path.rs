@@ -62,15 +62,14 @@ pub(super) fn dates(certificate: &X509Certificate<'_>, now_ms: u64) -> Result<u6
 }
 
 /// Builds it.
-pub(super) fn build<'t>(
+pub(super) fn build<'t, C: AsRef<[u8]>>(
     trust: &'t Trust,
     leaf: &[u8],
-    chain: &[Vec<u8>],
+    chain: &[C],
     now_ms: u64,
 ) -> Result<Path<'t>, Refusal> {
     let leaf = CertificateDer::from(leaf);
-    let chain: Vec<CertificateDer<'_>> =
-        chain.iter().map(|der| CertificateDer::from(der.as_slice())).collect();
+    let chain: Vec<CertificateDer<'_>> = chain.iter().map(|der| CertificateDer::from(der.as_ref())).collect();
     let end = EndEntityCert::try_from(&leaf).map_err(refusal)?;
     let now = UnixTime::since_unix_epoch(std::time::Duration::from_millis(now_ms));
     let found = end

@@ -154,8 +154,8 @@ impl Demo<'_> {
     }
 
     fn configurations(&self, module: &Path) -> Result<(), Failure> {
-        let Args { listen, internal, smtp, sms, receipts, .. } = self.args;
-        self.write("authority/serve.toml", files::serve(*listen, *internal), 0o644)?;
+        let Args { listen, direct, internal, smtp, sms, receipts, .. } = self.args;
+        self.write("authority/serve.toml", files::serve(*listen, *direct, *internal), 0o644)?;
         self.write("courier/courier.toml", files::courier(*listen, *smtp, *sms, *receipts), 0o644)?;
         self.write("courier/smtp.password", secret()?, 0o600)?;
         let password = secret()?;
@@ -188,14 +188,15 @@ impl Demo<'_> {
             Validity { from_ms: now_ms.saturating_sub(days(1)), to_ms: now_ms.saturating_add(days(365)) };
         let make = |name: &str| Ca::new(name, validity).map_err(Failure::failed);
         let (servers, clients) = (make("Demo CA servers")?, make("Demo CA clients")?);
-        let server = |names: &[&str], address: std::net::SocketAddr| {
-            servers.server(names, &[address.ip()], validity).map_err(Failure::failed)
+        let server = |addresses: &[std::net::SocketAddr]| {
+            let addresses: Vec<_> = addresses.iter().map(std::net::SocketAddr::ip).collect();
+            servers.server(&["localhost"], &addresses, validity).map_err(Failure::failed)
         };
         let client = |name: &str| clients.client(name, validity).map_err(Failure::failed);
-        server(&["localhost"], self.args.listen)?
+        server(&[self.args.listen, self.args.direct])?
             .write(&self.at("authority/tls"), "server")
             .map_err(Failure::failed)?;
-        server(&["localhost"], self.args.smtp)?.write(&self.at("smtp"), "server").map_err(Failure::failed)?;
+        server(&[self.args.smtp])?.write(&self.at("smtp"), "server").map_err(Failure::failed)?;
         let officers = make("Demo CA officers")?;
         let officer =
             |n: &str| officers.client(&format!("Security officer {n}"), validity).map_err(Failure::failed);

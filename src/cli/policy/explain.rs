@@ -75,7 +75,7 @@ pub(super) fn run(args: &Args, out: &mut impl Write) -> Result<(), Failure> {
     let card = args.card_region.zip(args.card_state.as_deref());
     let (decision, why) = match policy.operators().profile(&args.operator, at.date) {
         _ if !calls.may(args.action) => (None, "callers.toml does not give the front end this action"),
-        _ if !calls.forwards_operators() => {
+        _ if !(calls.forwards_operators() || calls.is_direct()) => {
             (None, "callers.toml does not let the front end forward operators (forwards_operators)")
         }
         None => (None, "operators.toml does not list the operator on this day"),

@@ -27,6 +27,8 @@ use crate::{
 struct Raw {
     log: String,
     listen: SocketAddr,
+    #[serde(default)]
+    direct: Option<RawDirect>,
     policies: PathBuf,
     hsm: PathBuf,
     contact_key: PathBuf,
@@ -57,6 +59,12 @@ struct RawStore {
     reserve_mib: u64,
 }
 
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawDirect {
+    listen: SocketAddr,
+}
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawOperators {
@@ -76,6 +84,8 @@ const fn reserve_mib() -> u64 {
 pub(in crate::cli) struct Config {
     pub(in crate::cli) log: String,
     pub(in crate::cli) listen: SocketAddr,
+    /// Where operators connect with their own cards.
+    pub(super) direct: Option<SocketAddr>,
     policies: PathBuf,
     pub(in crate::cli) hsm: PathBuf,
     pub(in crate::cli) tls: TlsFiles,
@@ -97,6 +107,7 @@ impl Config {
         let Raw {
             log,
             listen,
+            direct,
             policies,
             hsm,
             contact_key,
@@ -128,6 +139,7 @@ impl Config {
         Ok(Self {
             log,
             listen,
+            direct: direct.map(|direct| direct.listen),
             policies: at(policies),
             hsm: at(hsm),
             tls: TlsFiles {
@@ -167,7 +179,10 @@ impl Config {
             read,
             list: sandbox::directories(&self.store.directory),
             write: vec![self.store.directory.clone()],
-            bind: vec![self.listen.port(), self.internal.listen.port()],
+            bind: [self.listen.port(), self.internal.listen.port()]
+                .into_iter()
+                .chain(self.direct.map(|direct| direct.port()))
+                .collect(),
             ..Profile::default()
         }
         .and(self.witness.profile())

@@ -93,7 +93,7 @@ pub(super) fn officers(certificates: &[String]) -> String {
 }
 
 /// `serve.toml`; hsm-config/serve.toml.example explains the keys.
-pub(super) fn serve(listen: SocketAddr, internal: SocketAddr) -> String {
+pub(super) fn serve(listen: SocketAddr, direct: SocketAddr, internal: SocketAddr) -> String {
     format!(
         r#"log = "demo"
 listen = "{listen}"
@@ -101,6 +101,9 @@ policies = "policies"
 unsigned_policies = true
 hsm = "hsm.toml"
 contact_key = "../courier/public/contact.pub.pem"
+
+[direct]
+listen = "{direct}"
 
 [store]
 directory = "store"
