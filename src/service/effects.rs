@@ -82,15 +82,17 @@ impl Service {
 
     /// As [`Service::conclude`], for an outcome that ends other records too, such as a delivery that the courier moves on
     /// meanwhile: it is made anew from them, so often. Not so where its first operation is refused, which is the request's
-    /// own record: two requests about one never both succeed.
+    /// own record: two requests about one never both succeed. Nor where there is no outcome any more, since another request
+    /// came first.
     pub(super) async fn conclude_anew(
         &self,
         after: Intended,
-        mut outcome: impl FnMut() -> Result<Unit, Error>,
+        mut outcome: impl FnMut() -> Result<Option<Unit>, Error>,
     ) -> Result<Result<(), Guard>, Error> {
         let mut refused = Guard(0);
         for _ in 0..TRIES {
-            match self.commit(outcome()?).await? {
+            let Some(unit) = outcome()? else { break };
+            match self.commit(unit).await? {
                 Ok(()) => {
                     drop(after);
                     return Ok(Ok(()));

@@ -149,7 +149,7 @@ impl Service {
                 })?;
             let (codes, control) = (codes.clone(), control.clone());
             unit.ops.extend(key.answer(Remembered { card: id, codes, delivery, control })?);
-            Ok(unit)
+            Ok(Some(unit))
         };
         match self.conclude_anew(intended, outcome).await? {
             Ok(()) => Ok(HandedOut { first_parts, delivery, control }),

@@ -7,6 +7,7 @@ use super::{
     effects::Guard,
     error::What,
     idempotency::First,
+    look_up::FoundCard,
     records::{self, Verified, verification_key},
 };
 use crate::{
@@ -111,24 +112,28 @@ impl Service {
             Ok(First::Before(before)) => return self.replayed(&call, before).await,
             Err(guard) => return Err(Error::Bug(format!("intent refused: {guard:?}"))),
         };
-        let mut unit = Unit::default();
-        self.revoke_into(&mut unit, &id, request.reason, |kind| {
-            let event = self.event(&call, kind, Outcome::Done);
-            match &approved {
-                Some((approval, approver)) if kind == Kind::CardRevoked => {
-                    event.with("approval", approval.to_string()).with("approver", approver.clone())
-                }
-                Some(_) | None => event,
-            }
-        })?;
-        if unit.ops.is_empty() {
-            // Another request revoked it since: this one did not, and its proof stays unused.
-            return Err(self.gave_way(&key, event(Outcome::Refused)).await?);
-        }
-        unit.ops.extend(proof);
         let answer = Revoked { at_ms: now_ms };
-        unit.ops.extend(key.answer(answer)?);
-        match self.conclude(intended, unit).await? {
+        let outcome = || {
+            let now = self.card(&id)?;
+            if now.facts() != found.facts() {
+                // Revoked by another request since, and the proof of this one stays unused; or not what the rules decided on.
+                return Ok(None);
+            }
+            // First the proof: two requests that use the same one never both succeed.
+            let mut unit = Unit { ops: proof.clone(), events: Vec::new() };
+            self.end_into(&mut unit, &now, request.reason, |kind| {
+                let event = self.event(&call, kind, Outcome::Done);
+                match &approved {
+                    Some((approval, approver)) if kind == Kind::CardRevoked => {
+                        event.with("approval", approval.to_string()).with("approver", approver.clone())
+                    }
+                    Some(_) | None => event,
+                }
+            })?;
+            unit.ops.extend(key.answer(answer)?);
+            Ok(Some(unit))
+        };
+        match self.conclude_anew(intended, outcome).await? {
             Ok(()) => Ok(answer),
             Err(Guard(_)) => Err(self.gave_way(&key, event(Outcome::Refused)).await?),
         }
@@ -164,7 +169,18 @@ impl Service {
         reason: Reason,
         event: impl Fn(Kind) -> Event,
     ) -> Result<(), Error> {
-        let found = self.card(id)?;
+        self.end_into(unit, &self.card(id)?, reason, event)
+    }
+
+    /// As [`Service::revoke_into`], for a card as it was found: its change is guarded by that.
+    fn end_into(
+        &self,
+        unit: &mut Unit,
+        found: &FoundCard,
+        reason: Reason,
+        event: impl Fn(Kind) -> Event,
+    ) -> Result<(), Error> {
+        let id = found.id();
         let Ok(card) = found.card.revoke(reason, self.clock.now_ms()) else { return Ok(()) };
         let value = card.encode();
         unit.ops.push(Op::Put {
@@ -175,7 +191,7 @@ impl Service {
         });
         let revoked = Event { card: Some(*id.bytes()), ..event(Kind::CardRevoked) };
         unit.events.push(revoked.with("reason", reason.text()));
-        if let Some(delivery) = self.latest_delivery(id)? {
+        if let Some(delivery) = self.latest_delivery(&id)? {
             let cancelled = || Event { card: Some(*id.bytes()), ..event(Kind::DeliveryCancelled) };
             self.cancel_into(unit, &delivery, cancelled)?;
         }

@@ -4,6 +4,7 @@ use std::{
     future::poll_fn,
     pin::{Pin, pin},
     task::Poll,
+    time::Duration,
 };
 
 use sigillo::{
@@ -49,14 +50,18 @@ async fn until_queued<F: Future>(w: &World, mut future: Pin<&mut F>) {
 
 /// Waits until the store has refused so many units, while nothing else is polled: none of them is tried again yet.
 async fn until_refused(w: &World, count: u64) {
-    while w.service.store().stats().refused < count {
-        tokio::task::yield_now().await;
-    }
+    let refused = async {
+        while w.service.store().stats().refused < count {
+            tokio::task::yield_now().await;
+        }
+    };
+    let far = Duration::from_secs(60);
+    tokio::time::timeout(far, refused).await.unwrap_or_else(|_| panic!("not tried again: {count} refusals"));
 }
 
 /// The courier leases, prepares and sends the one delivery that is due, each time between the look that `future` takes at it
 /// and its commit.
-async fn between<F: Future>(w: &World, mut future: Pin<&mut F>) {
+pub(crate) async fn between<F: Future>(w: &World, mut future: Pin<&mut F>) {
     let mut lease = pin!(w.post.lease(100));
     w.until_held(lease.as_mut()).await;
     w.release().await;

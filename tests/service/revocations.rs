@@ -7,12 +7,12 @@ use sigillo::{
         card::{Reason, Refusal},
         id::VerificationId,
     },
-    service::{Error, Verdict, What},
+    service::{Error, RevocationProof, Verdict, What},
     store::Space,
 };
 use tokio::task::JoinSet;
 
-use crate::{rules::LAZIO, world::World};
+use crate::{former::between, rules::LAZIO, world::World};
 
 /// As in the shipped policy.
 const ACCEPTED_FOR_MS: u64 = 300_000;
@@ -125,6 +125,54 @@ async fn one_acceptance_at_once_revokes_once() {
     assert!(matches!(lost, Err(Error::Conflict)), "{lost:?}");
     let outcomes = ["intent", "intent", "done: lost", "refused: changed_meanwhile"];
     assert_eq!(w.log_of("card.revoked"), outcomes);
+}
+
+/// The courier's steps, one of which changes the card too, are none that the counter is told of.
+#[tokio::test]
+async fn a_card_whose_delivery_moves_on_meanwhile_is_revoked_all_the_same() {
+    for by_approval in [false, true] {
+        let w = World::new().await;
+        let (card, proof);
+        if by_approval {
+            card = w.registered(LAZIO).await;
+            w.desk.activate(&card, "a").await.unwrap();
+            let asked = w.desk.ask(&card, "q").await.unwrap();
+            w.supervisor().await.approve(&asked, "s").await.unwrap();
+            proof = RevocationProof::Approval(asked.id);
+        } else {
+            let who = w.citizen(LAZIO).await;
+            w.desk.reprint(&who.card, "p").await.unwrap();
+            let accepted = w.desk.verify(&who.card, &who.cip, "v").await.unwrap();
+            (card, proof) = (who.card, RevocationProof::Verification(accepted.verification));
+        }
+        let mut revocation = pin!(w.desk.revoke_with(&card, proof, "r", Reason::Lost));
+        w.until_held_after_charge(revocation.as_mut()).await;
+        w.release().await; // the intent is written
+        between(&w, revocation.as_mut()).await;
+        revocation.await.unwrap();
+        assert_eq!(w.log_of("card.revoked"), ["intent", "done: lost"], "by approval: {by_approval}");
+        assert_eq!(w.desk.look_up(&card).await.unwrap().state, "revoked");
+        for proofs in [Space::Approval, Space::Verification] {
+            assert!(w.all(proofs).is_empty(), "used up");
+        }
+    }
+}
+
+/// A card that is not as the rules saw it when they let it be revoked is not revoked: the counter looks again.
+#[tokio::test]
+async fn a_card_that_became_active_meanwhile_is_not_revoked_on_what_was_decided_before() {
+    let w = World::new().await;
+    let card = w.registered(LAZIO).await;
+    let asked = w.desk.ask(&card, "q").await.unwrap();
+    w.supervisor().await.approve(&asked, "s").await.unwrap();
+    let mut revocation = pin!(w.desk.revoke_approved(&card, asked.id, "r"));
+    w.until_held_after_charge(revocation.as_mut()).await;
+    w.release().await;
+    w.desk.activate(&card, "a").await.unwrap();
+    let lost = revocation.await;
+    assert!(matches!(lost, Err(Error::Conflict)), "{lost:?}");
+    assert_eq!(w.log_of("card.revoked"), ["intent", "refused: changed_meanwhile"]);
+    w.desk.revoke_approved(&card, asked.id, "r2").await.unwrap();
 }
 
 /// The slower of two requests with an acceptance each finds the card revoked: it does not say that it did it.
