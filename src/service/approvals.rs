@@ -242,9 +242,8 @@ impl Service {
         (found, id): (&FoundCard, &ApprovalId),
         refused: NotApproved,
     ) -> Result<Error, Error> {
-        let event = self.event(call, kind, Outcome::Refused);
-        let event = Event { card: Some(*found.id().bytes()), ..event }.with("approval", id.to_string());
-        self.record(event.with("reason", refused.code())).await?;
+        let detail = Some(("approval", id.to_string()));
+        self.refused_on_card(call, kind, &found.id(), refused.code(), detail).await?;
         Ok(refused.into())
     }
 }

@@ -215,9 +215,7 @@ impl Service {
         match decided {
             Ok(value) => Ok(value),
             Err(refusal) => {
-                let event = self.event(call, kind, Outcome::Refused);
-                let event = Event { card: Some(*card.bytes()), ..event };
-                self.record(event.with("reason", refusal.code())).await?;
+                self.refused_on_card(call, kind, card, refusal.code(), None).await?;
                 Err(refusal.into())
             }
         }

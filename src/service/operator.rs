@@ -11,7 +11,8 @@ use crate::{
     auth::cns::OperatorCertificate,
     domain::{
         approval::Party,
-        audit::{Event, Kind, Outcome},
+        audit::{Kind, Outcome},
+        id::CardId,
         tax_code::TaxCode,
     },
     hsm::MacKey,
@@ -163,9 +164,8 @@ impl Service {
         proof: Proof,
     ) -> Result<CardPermit<A>, Error> {
         let operator = call.operator.as_ref().ok_or(Error::OperatorMissing)?.known()?;
-        let event = || Event { card: Some(*found.id().bytes()), ..self.event(call, kind, Outcome::Refused) };
         if operator.holder == found.card.registration().tax_code_mac {
-            self.record(event().with("reason", "own_card")).await?;
+            self.refused_on_card(call, kind, &found.id(), "own_card", None).await?;
             return Err(Error::OwnCard);
         }
         self.ruled(call, kind, found, proof).await
@@ -193,9 +193,24 @@ impl Service {
         found: &FoundCard,
         refused: &Refused,
     ) -> Result<Error, Error> {
-        let event = self.event(call, kind, Outcome::Refused);
-        let event = Event { card: Some(*found.id().bytes()), ..event };
-        self.record(event.with("reason", "not_allowed_on_card").with("rule", refused.rule())).await?;
-        Ok(Error::NotAllowedOnCard(refused.rule().to_owned()))
+        let rule = refused.rule().to_owned();
+        let detail = Some(("rule", rule.clone()));
+        self.refused_on_card(call, kind, &found.id(), "not_allowed_on_card", detail).await?;
+        Ok(Error::NotAllowedOnCard(rule))
+    }
+
+    /// Records that something on a card is refused.
+    pub(super) async fn refused_on_card<A: Act>(
+        &self,
+        call: &Call<A>,
+        kind: Kind,
+        card: &CardId,
+        reason: &str,
+        detail: Option<(&'static str, String)>,
+    ) -> Result<(), Error> {
+        let mut event = self.event(call, kind, Outcome::Refused).with("reason", reason);
+        event.card = Some(*card.bytes());
+        event.detail.extend(detail);
+        self.record(event).await
     }
 }

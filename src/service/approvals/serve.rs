@@ -5,11 +5,7 @@ use super::{
     approval_key, place_key,
 };
 use crate::{
-    domain::{
-        approval::Asked,
-        audit::{Event, Kind, Outcome},
-        id::ApprovalId,
-    },
+    domain::{approval::Asked, audit::Kind, id::ApprovalId},
     policy::Act,
     store::{Expect, Op, Space},
 };
@@ -32,9 +28,7 @@ impl Service {
         asked: &Asked,
     ) -> Result<Used, Error> {
         let Some((approval, expect)) = self.approval_record(id)? else {
-            let event = self.event(call, kind, Outcome::Refused);
-            let event = Event { card: Some(*found.id().bytes()), ..event };
-            self.record(event.with("reason", "approval_not_found")).await?;
+            self.refused_on_card(call, kind, &found.id(), "approval_not_found", None).await?;
             return Err(Error::NotFound(What::Approval));
         };
         let operator = call.operator_name().ok_or(Error::OperatorMissing)?;
