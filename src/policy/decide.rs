@@ -8,8 +8,8 @@ use std::{
 };
 
 use cedar_policy::{
-    Authorizer, Context, Decision as Cedar, Entities, Entity, EntityId, EntityTypeName, EntityUid, Request,
-    RestrictedExpression as Value,
+    AuthorizationError, Authorizer, Context, Decision as Cedar, Entities, Entity, EntityId, EntityTypeName,
+    EntityUid, Request, RestrictedExpression as Value,
 };
 
 use super::{Action, Policy, operators::Profile};
@@ -69,16 +69,47 @@ pub struct Decision {
     pub allowed: bool,
     /// Ids of the rules that decided, in order; none where nothing allows it.
     pub rules: Vec<String>,
+    /// What could not be evaluated, with the reason: nothing is allowed then, and no rule has decided.
+    pub failed: Option<String>,
 }
 
 impl Decision {
+    /// What `rules` decide.
+    pub const fn by(allowed: bool, rules: Vec<String>) -> Self {
+        Self { allowed, rules, failed: None }
+    }
+
     /// The rules as a refusal or an event names them.
     pub fn named(&self) -> String {
         if self.rules.is_empty() { "no rule".into() } else { self.rules.join(",") }
     }
 
-    const fn nothing_allows() -> Self {
-        Self { allowed: false, rules: Vec::new() }
+    /// Why it is not allowed, for people; nothing where it is.
+    pub fn why_not(&self) -> Option<String> {
+        match self {
+            Self { allowed: true, .. } => None,
+            Self { failed: Some(why), .. } => Some(why.clone()),
+            Self { rules, .. } if rules.is_empty() => Some("no rule allows it".into()),
+            Self { .. } => Some(format!("forbidden by {}", self.named())),
+        }
+    }
+
+    pub(super) const fn nothing_allows() -> Self {
+        Self::by(false, Vec::new())
+    }
+
+    fn failed(why: String) -> Self {
+        Self { failed: Some(why), ..Self::nothing_allows() }
+    }
+}
+
+/// What was decided and on whose word, for people.
+impl std::fmt::Display for Decision {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.why_not() {
+            None => write!(f, "allowed by {}", self.named()),
+            Some(why) => write!(f, "not allowed: {why}"),
+        }
     }
 }
 
@@ -202,7 +233,7 @@ impl Policy {
             Ok(asked) => asked,
             Err(e) => {
                 tracing::error!(e, "a question to the rules could not be put");
-                return Decision::nothing_allows();
+                return Decision::failed(format!("the question could not be put to the rules: {e}"));
             }
         };
         let response = Authorizer::new().is_authorized(&request, &of_action.set, &entities);
@@ -211,9 +242,11 @@ impl Policy {
         if let Some(e) = response.diagnostics().errors().next() {
             // A rule that fails, such as by an overflow, must not let through what it would have forbidden.
             tracing::warn!(%e, "a rule failed");
-            return Decision::nothing_allows();
+            let AuthorizationError::PolicyEvaluationError(failed) = e;
+            let (rule, why) = (failed.policy_id(), failed.inner());
+            return Decision::failed(format!("rule {rule} could not be evaluated: {why}"));
         }
-        Decision { allowed: response.decision() == Cedar::Allow, rules }
+        Decision::by(response.decision() == Cedar::Allow, rules)
     }
 
     /// [`Policy::decide`] for a verification, once a minute for each operator and front end.

@@ -217,7 +217,7 @@ impl Policy {
                     allowed(&self.decide_verification(who, front_end, &question))?;
                 }
                 Some(of_action) if !of_action.may_concern(profile) => {
-                    return Err(Refused::Rules(Decision { allowed: false, rules: Vec::new() }.named()));
+                    return Err(Refused::Rules(Decision::nothing_allows().named()));
                 }
                 // To register a card and to see what is allowed takes no rule: the list is enough.
                 Some(_) | None => {}

@@ -121,13 +121,15 @@ fn explain_names_the_rule_that_decides_a_request() {
     };
     let said = explain("030").ended(0).out;
     assert!(
-        said.starts_with("allowed\nby counter_acts_in_own_regions, rules/operators.cedar line "),
+        said.starts_with(
+            "allowed by counter_acts_in_own_regions\ncounter_acts_in_own_regions, rules/operators.cedar line "
+        ),
         "{said}"
     );
     let regions = fs::read_to_string(home.path(OPERATORS)).unwrap().replace("\"030\", ", "");
     fs::write(home.path(OPERATORS), regions).unwrap();
     let said = explain("030").ended(1).out;
-    assert_eq!(said, "not allowed\nno rule allows it\n");
+    assert_eq!(said, "not allowed: no rule allows it\n");
     for command in ["check", "test"] {
         home.sigillo(&["policy", command, "authority/policies"]).ended(0);
     }

@@ -28,7 +28,10 @@ fn the_shipped_table_holds_and_a_wrong_row_is_named_by_its_line() {
     let text = std::fs::read_to_string(set.path().join(EXPECTED)).unwrap();
     let row = text[..text.find("allowed = true\nrules = []").unwrap()].rfind("[[decision]]").unwrap();
     let line = text[..row].matches('\n').count() + 1;
-    assert!(said.starts_with(&format!("line {line}: expected allowed by no rule, is not allowed")), "{said}");
+    assert!(
+        said.starts_with(&format!("line {line}: expected \"allowed by no rule\", is \"not allowed: no rule")),
+        "{said}"
+    );
     for (from, to, reason) in [
         ("\"counter_operator\"", "\"boss\"", "there is no role \"boss\""),
         ("\"example-office\"", "\"moon\"", "there is no office \"moon\""),
@@ -146,7 +149,7 @@ fn explain_says_why_there_is_no_decision() {
         sigillo(&[&who[..], card].concat(), &[set.path()])
     };
     let (code, said, _) = ask("verify", "desk", &[]);
-    assert_eq!((code, &*said), (1, "not allowed\noperators.toml does not list the operator on this day\n"));
+    assert_eq!((code, &*said), (1, "not allowed: operators.toml does not list the operator on this day\n"));
     let (code, said, _) = ask("verify", "bureau", &["--json"]);
     let said: serde_json::Value = serde_json::from_str(&said).unwrap();
     assert_eq!((code, &said["allowed"]), (1, &false.into()));
@@ -165,3 +168,43 @@ fn explain_says_why_there_is_no_decision() {
     );
     assert_eq!(ask("revoke", "desk", &[&card[..], &["--proof", "paper"]].concat()).0, 64);
 }
+/// Forbidden, not evaluated and not allowed are three things to mend.
+#[test]
+fn explain_says_whether_a_rule_forbids_fails_or_none_allows() {
+    let set = copy();
+    let file = set.path().join("operators.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let who = "\n[[operator]]\ntax_code = \"RSSMRA80A01H501U\"\noffice = \"example-office\"\n\
+               roles = [\"counter_operator\"]\nvalid_from = \"2026-01-01\"\nvalid_to = \"2026-12-31\"\n";
+    std::fs::write(&file, text + who).unwrap();
+    let ask = |action: &str, more: &[&str]| {
+        let who = ["explain", "--operator", "RSSMRA80A01H501U", "--action", action, "--front-end", "desk"];
+        let card = ["--card-region", "120", "--card-state", "active", "--at", "2026-03-02T10:00"];
+        let card = if action == "verify" { &card[4..] } else { &card[..] };
+        sigillo(&[&who[..], card, more].concat(), &[set.path()])
+    };
+    let (code, said, _) = ask("revoke", &["--proof", "approval"]);
+    assert!(code == 0 && said.starts_with("allowed by counter_acts_in_own_regions\n"), "{said}");
+    let (code, said, _) = ask("revoke", &[]);
+    let forbidden = "not allowed: forbidden by no_revocation_without_cip_or_approval\n\
+                     no_revocation_without_cip_or_approval, rules/operators.cedar line ";
+    assert!(code == 1 && said.starts_with(forbidden), "{said}");
+    let (code, said, _) = ask("approve", &[]);
+    assert_eq!((code, &*said), (1, "not allowed: no rule allows it\n"));
+
+    edit(
+        set.path(),
+        "rules/operators.cedar",
+        "@id(\"counter_verifies\")",
+        "@id(\"often\")\nforbid (principal, action == \
+        Action::\"verify\", resource) when { context.date * 9223372036854775807 == 1 };\n\n@id(\"counter_verifies\")",
+    );
+    let (code, said, _) = ask("verify", &[]);
+    let failed = "not allowed: rule often could not be evaluated: integer overflow";
+    assert!(code == 1 && said.starts_with(failed), "{said}");
+    let said: serde_json::Value = serde_json::from_str(&ask("verify", &["--json"]).1).unwrap();
+    assert!(said["reason"].as_str().unwrap().starts_with(&failed["not allowed: ".len()..]), "{said}");
+    let (code, said, _) = sigillo(&["test"], &[set.path()]);
+    assert!(code == 1 && said.contains("is \"not allowed: rule often could not be evaluated"), "{said}");
+}
+

@@ -95,11 +95,7 @@ pub(super) fn run(args: &Args, out: &mut impl Write) -> Result<(), Failure> {
     let (old, new) = (super::load(&args.old)?, super::load(&args.new)?);
     let mut decisions = Vec::new();
     for row in super::table::read(&args.new, &new)? {
-        let text = |policy| {
-            let decision = row.decide(policy);
-            format!("{} by {}", if decision.allowed { "allowed" } else { "not allowed" }, decision.named())
-        };
-        let (was, is) = (text(&old), text(&new));
+        let (was, is) = (row.decide(&old).to_string(), row.decide(&new).to_string());
         if was != is {
             decisions.push((format!("expected.toml line {}", row.line), Some(was), Some(is)));
         }

@@ -73,40 +73,33 @@ pub(super) fn run(args: &Args, out: &mut impl Write) -> Result<(), Failure> {
         .caller_named(&args.front_end)
         .ok_or_else(|| Failure::config(format!("callers.toml has no caller \"{}\"", args.front_end)))?;
     let card = args.card_region.zip(args.card_state.as_deref());
-    let (decision, why) = match policy.operators().profile(&args.operator, at.date) {
-        _ if !calls.may(args.action) => (None, "callers.toml does not give the front end this action"),
+    // Before any rule is asked.
+    let unasked = |why: &str| Decision { failed: Some(why.to_owned()), ..Decision::by(false, Vec::new()) };
+    let decision = match policy.operators().profile(&args.operator, at.date) {
+        _ if !calls.may(args.action) => unasked("callers.toml does not give the front end this action"),
         _ if !(calls.forwards_operators() || calls.is_direct()) => {
-            (None, "callers.toml does not let the front end forward operators (forwards_operators)")
+            unasked("callers.toml does not let the front end forward operators (forwards_operators)")
         }
-        None => (None, "operators.toml does not list the operator on this day"),
-        Some(operator) => {
-            let decision = policy.decide(&Question {
-                action: args.action,
-                operator,
-                front_end: &args.front_end,
-                card: card.map(|(region, state)| CardFacts { region, state }),
-                proof: args.proof.unwrap_or(Proof::None),
-                at,
-            });
-            (Some(decision), "no rule allows it")
-        }
+        None => unasked("operators.toml does not list the operator on this day"),
+        Some(operator) => policy.decide(&Question {
+            action: args.action,
+            operator,
+            front_end: &args.front_end,
+            card: card.map(|(region, state)| CardFacts { region, state }),
+            proof: args.proof.unwrap_or(Proof::None),
+            at,
+        }),
     };
-    let allowed = decision.as_ref().is_some_and(|decision| decision.allowed);
-    let rules = decision.map(|decision: Decision| decision.rules).unwrap_or_default();
+    let (allowed, rules) = (decision.allowed, &decision.rules);
     if args.json {
-        let answer = serde_json::json!({
-            "allowed": allowed,
-            "rules": rules,
-            "reason": if rules.is_empty() { Some(why) } else { None },
-        });
-        super::line(out, answer)?;
+        super::line(
+            out,
+            serde_json::json!({ "allowed": allowed, "rules": rules, "reason": decision.why_not() }),
+        )?;
     } else {
-        super::line(out, if allowed { "allowed" } else { "not allowed" })?;
+        super::line(out, &decision)?;
         for rule in policy.rules().filter(|rule| rules.contains(&rule.id)) {
-            super::line(out, format_args!("by {}, {}:\n{}", rule.id, rule.place(), rule.text))?;
-        }
-        if rules.is_empty() {
-            super::line(out, why)?;
+            super::line(out, format_args!("{}, {}:\n{}", rule.id, rule.place(), rule.text))?;
         }
     }
     if allowed && !args.json {

@@ -72,7 +72,7 @@ impl Expected {
     /// What a set decides, for its own office of that name; nobody is allowed anything in one that it does not have.
     pub(super) fn decide(&self, policy: &Policy) -> Decision {
         let Some(regions) = policy.operators().regions_of(&self.row.office) else {
-            return Decision { allowed: false, rules: Vec::new() };
+            return Decision::by(false, Vec::new());
         };
         let (office, roles, regions) = (self.row.office.clone(), self.row.roles.clone(), regions.clone());
         policy.decide(&Question {
@@ -149,17 +149,17 @@ pub(super) fn run(args: &Args, out: &mut impl Write) -> Result<(), Failure> {
     if args.json {
         let list: Vec<_> = failed
             .iter()
-            .map(|(row, is)| serde_json::json!({"line": row.line, "allowed": is.allowed, "rules": is.rules}))
+            .map(|(row, is)| {
+                serde_json::json!({
+                    "line": row.line, "allowed": is.allowed, "rules": is.rules, "failed": is.failed,
+                })
+            })
             .collect();
         super::line(out, serde_json::json!({"decisions": rows.len(), "failed": list}))?;
     } else {
-        let word = |allowed| if allowed { "allowed" } else { "not allowed" };
         for (row, is) in &failed {
-            let expected = Decision { allowed: row.row.allowed, rules: row.row.rules.clone() };
-            let (line, was, by) = (row.line, word(expected.allowed), expected.named());
-            let text =
-                format!("line {line}: expected {was} by {by}, is {} by {}", word(is.allowed), is.named());
-            super::line(out, text)?;
+            let expected = Decision::by(row.row.allowed, row.row.rules.clone());
+            super::line(out, format_args!("line {}: expected \"{expected}\", is \"{is}\"", row.line))?;
         }
         super::line(out, format_args!("{} decisions, {} not as expected", rows.len(), failed.len()))?;
     }

@@ -43,9 +43,7 @@ pub(crate) async fn play(
     let what = "Why? `sigillo policy explain` names the rule, by the same function that decided";
     let said = teller.step(what, async { explain(&next, sigillo) }).await?;
     said.lines().for_each(|line| println!("    {line}"));
-    if !said.starts_with("not allowed\n")
-        || !said.contains(&format!("by {RULE}, rules/operators.cedar line "))
-    {
+    if !said.starts_with(&format!("not allowed: forbidden by {RULE}\n{RULE}, rules/operators.cedar line ")) {
         return Err("the rule is not named".into());
     }
     Ok(())
