@@ -117,6 +117,11 @@ impl Policy {
     }
 
     /// The caller with this name.
+    /// Every caller.
+    pub fn callers(&self) -> impl Iterator<Item = &Caller> {
+        self.callers.iter()
+    }
+
     pub fn caller_named(&self, name: &str) -> Option<&Caller> {
         self.callers.iter().find(|caller| **caller.name() == *name)
     }

@@ -115,6 +115,15 @@ impl Budget {
             Use::WrongGuess => self.wrong_guesses,
         }
     }
+
+    /// How many right guesses are expected in a window, at most, of who presents codes until nothing is left and is right with
+    /// the chance `p` (0 to 1) each time. Right ones are given back: with `w` wrong ones to spend, `w / (1 - p)` codes are
+    /// presented on average, and never more than the verifications.
+    pub fn right_guesses(&self, window: Window, p: f64) -> f64 {
+        let presented = f64::from(self.verifications.of(window));
+        let until_spent = self.wrong_guesses.map(|most| f64::from(most.of(window)) / (1.0 - p));
+        p * until_spent.map_or(presented, |n| n.min(presented))
+    }
 }
 
 /// A limit that leaves nothing.

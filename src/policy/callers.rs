@@ -64,6 +64,11 @@ impl Caller {
         self.known_by == KnownBy::Certificate(*fingerprint)
     }
 
+    /// What `callers.toml` lists for it.
+    pub fn actions(&self) -> impl Iterator<Item = Action> {
+        self.actions.iter().copied()
+    }
+
     /// Whether `callers.toml` lists this action for it.
     pub fn may(&self, action: Action) -> bool {
         self.actions.contains(&action)

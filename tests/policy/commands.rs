@@ -66,6 +66,20 @@ fn check_refuses_with_file_and_line_and_warns_of_codes_that_can_be_guessed() {
         figures["guesses"].as_array().unwrap().iter().find(|g| g["template"] == "IT/1" && g["code"] == "CIP");
     let cip = cip.unwrap();
     assert_eq!((&cip["tries"], &cip["paper"], &cip["neither"]), (&100.into(), &0.01.into(), &1e-6.into()));
+    // Card after card: 15 wrong guesses in an hour and 40 in a day, one of which is right in 10,000 with the paper.
+    let across = |window: &str, holder: &str| cip["across_cards"][window][holder].as_f64().unwrap();
+    let expected = [
+        ("per_hour", "paper", 15.0 / 9999.0),
+        ("per_day", "message", 40.0 / 9999.0),
+        ("per_day", "neither", 4e-7),
+    ];
+    for (window, holder, number) in expected {
+        let is = across(window, holder);
+        assert!((is / number - 1.0).abs() < 1e-6, "{window} {holder}: {is}");
+    }
+    let line =
+        "in a day, likewise:\n  IT-010/1   CIP  hour 1.5e-3  1.5e-3  1.5e-7  day 4.0e-3  4.0e-3  4.0e-7\n";
+    assert!(said.contains(line), "{said}");
     edit(set.path(), "authority.toml", "warn_above_ppm = 10000", "warn_above_ppm = 9999");
     let (code, said, _) = sigillo(&["check"], &[set.path()]);
     assert!(code == 0 && said.contains("WARNING"), "{said}");
@@ -75,6 +89,23 @@ fn check_refuses_with_file_and_line_and_warns_of_codes_that_can_be_guessed() {
         code == 64 && said.contains("operators.cedar, line ") && said.contains("Role::\"boss\""),
         "{said}"
     );
+}
+
+#[test]
+fn check_warns_of_a_caller_that_needs_operators_and_may_not_forward_any() {
+    let set = copy();
+    edit(set.path(), "callers.toml", "forwards_operators = true", "forwards_operators = false");
+    let (code, said, _) = sigillo(&["check"], &[set.path()]);
+    let warnings: Vec<_> = said.lines().filter(|line| line.starts_with("WARNING: callers.toml: ")).collect();
+    let [warning] = &warnings[..] else { panic!("{said}") };
+    assert!(
+        code == 0 && warning.contains("\"desk\" may ask for activate, approve, ask_approval, look_up, "),
+        "{said}"
+    );
+    assert!(!warning.contains("read_delivery"), "takes no operator: {said}");
+    let said = sigillo(&["check", "--json"], &[set.path()]).1;
+    let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(said["warnings"], serde_json::json!([warning["WARNING: ".len()..]]));
 }
 
 #[test]
