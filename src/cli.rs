@@ -15,7 +15,10 @@ pub mod serve;
 
 mod client;
 mod offline;
+mod out;
 mod toml_file;
+
+pub use out::{Out, unread};
 
 use crate::domain::going_back::GoneBack;
 

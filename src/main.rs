@@ -61,7 +61,7 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(help) => {
             let bad = help.use_stderr();
-            return match help.print() {
+            return match cli::unread(help.print(), ()) {
                 Ok(()) if !bad => ExitCode::SUCCESS,
                 Ok(()) => ExitCode::from(64),
                 Err(_) => ExitCode::FAILURE,
@@ -79,7 +79,7 @@ fn main() -> ExitCode {
         .with_ansi(io::stderr().is_terminal())
         .with_writer(io::stderr)
         .init();
-    let mut out = io::stdout().lock();
+    let mut out = cli::Out::new(io::stdout().lock());
     ended(match command {
         Command::Audit(command) => cli::audit::run(&command, &mut out),
         Command::Backup(args) => cli::backup::run(&args, &mut out),

@@ -108,6 +108,25 @@ fn check_warns_of_a_caller_that_needs_operators_and_may_not_forward_any() {
     assert_eq!(said["warnings"], serde_json::json!([warning["WARNING: ".len()..]]));
 }
 
+/// Whoever reads the first lines only is not told of it, and whether all went well is said all the same.
+#[test]
+fn a_reader_who_goes_away_is_no_error() {
+    let set = copy();
+    let unread = |arguments: &[&str]| {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sigillo"));
+        let done = command.args(arguments).stdout(writer).output().unwrap();
+        (done.status.code().unwrap(), String::from_utf8(done.stderr).unwrap())
+    };
+    let directory = set.path().to_str().unwrap();
+    assert_eq!(unread(&["policy", "check", directory]), (0, String::new()));
+    assert_eq!(unread(&["policy", "--help"]), (0, String::new()));
+    edit(set.path(), EXPECTED, "allowed = false\nrules = []", "allowed = true\nrules = []");
+    let wrong = "sigillo: decisions are not as expected\n".to_owned();
+    assert_eq!(unread(&["policy", "test", directory]), (1, wrong));
+}
+
 #[test]
 fn diff_says_what_changes_key_by_key_and_rule_by_rule() {
     let (old, new) = (copy(), copy());
