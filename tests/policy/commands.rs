@@ -161,7 +161,8 @@ fn diff_says_what_changes_key_by_key_and_rule_by_rule() {
         "rules: 3 changed\n- counter_acts_in_own_regions: ",
         "\n+ supervisor_looks: ",
         "\n- supervisor_looks_everywhere: ",
-        "operators: 1 changed\n+ RSSMRA80A01H501U: ",
+        "operators: 1 changed\n+ RSSMRA80A01H501U: office example-office; roles supervisor; regions 120; from 2026-01-01 to \
+         2026-12-31 inclusive\n",
         "decisions: 2 changed\n- expected.toml line ",
     ] {
         assert!(said.contains(line), "{line:?} in\n{said}");
@@ -191,33 +192,6 @@ fn diff_leaves_out_no_file_and_asks_each_set_about_its_own_offices() {
     assert!(!said.contains("decisions: 0 changed"), "the office works for another region: {said}");
 }
 
-#[test]
-fn explain_says_why_there_is_no_decision() {
-    let set = copy();
-    let ask = |action: &str, front_end: &str, card: &[&str]| {
-        let who = ["explain", "--operator", "RSSMRA80A01H501U", "--action", action, "--front-end", front_end];
-        sigillo(&[&who[..], card].concat(), &[set.path()])
-    };
-    let (code, said, _) = ask("verify", "desk", &[]);
-    assert_eq!((code, &*said), (1, "not allowed: operators.toml does not list the operator on this day\n"));
-    let (code, said, _) = ask("verify", "bureau", &["--json"]);
-    let said: serde_json::Value = serde_json::from_str(&said).unwrap();
-    assert_eq!((code, &said["allowed"]), (1, &false.into()));
-    assert_eq!(said["reason"], "callers.toml does not give the front end this action");
-    assert_eq!(ask("verify", "kiosk", &[]).0, 64);
-    edit(set.path(), "callers.toml", "forwards_operators = true", "forwards_operators = false");
-    let said = ask("verify", "desk", &[]).1;
-    assert!(said.contains("does not let the front end forward operators"), "{said}");
-    assert_eq!(ask("revoke", "desk", &[]).0, 64, "without a card");
-    assert_eq!(ask("unlock", "desk", &[]).0, 64);
-    let card = ["--card-region", "120", "--card-state", "active"];
-    assert_eq!(
-        ask("reprint", "desk", &[&card[..], &["--proof", "approval"]].concat()).0,
-        64,
-        "no revocation"
-    );
-    assert_eq!(ask("revoke", "desk", &[&card[..], &["--proof", "paper"]].concat()).0, 64);
-}
 /// Forbidden, not evaluated and not allowed are three things to mend.
 #[test]
 fn explain_says_whether_a_rule_forbids_fails_or_none_allows() {
@@ -258,3 +232,30 @@ fn explain_says_whether_a_rule_forbids_fails_or_none_allows() {
     assert!(code == 1 && said.contains("is \"not allowed: rule often could not be evaluated"), "{said}");
 }
 
+#[test]
+fn explain_says_why_there_is_no_decision() {
+    let set = copy();
+    let ask = |action: &str, front_end: &str, card: &[&str]| {
+        let who = ["explain", "--operator", "RSSMRA80A01H501U", "--action", action, "--front-end", front_end];
+        sigillo(&[&who[..], card].concat(), &[set.path()])
+    };
+    let (code, said, _) = ask("verify", "desk", &[]);
+    assert_eq!((code, &*said), (1, "not allowed: operators.toml does not list the operator on this day\n"));
+    let (code, said, _) = ask("verify", "bureau", &["--json"]);
+    let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((code, &said["allowed"]), (1, &false.into()));
+    assert_eq!(said["reason"], "callers.toml does not give the front end this action");
+    assert_eq!(ask("verify", "kiosk", &[]).0, 64);
+    edit(set.path(), "callers.toml", "forwards_operators = true", "forwards_operators = false");
+    let said = ask("verify", "desk", &[]).1;
+    assert!(said.contains("does not let the front end forward operators"), "{said}");
+    assert_eq!(ask("revoke", "desk", &[]).0, 64, "without a card");
+    assert_eq!(ask("unlock", "desk", &[]).0, 64);
+    let card = ["--card-region", "120", "--card-state", "active"];
+    assert_eq!(
+        ask("reprint", "desk", &[&card[..], &["--proof", "approval"]].concat()).0,
+        64,
+        "no revocation"
+    );
+    assert_eq!(ask("revoke", "desk", &[&card[..], &["--proof", "paper"]].concat()).0, 64);
+}

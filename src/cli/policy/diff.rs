@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     cli::Failure,
-    policy::{Directory, Policy},
+    policy::{Directory, Policy, Profile},
 };
 
 pub(super) const HELP: &str = "\
@@ -76,10 +76,17 @@ fn rules(policy: &Policy) -> Texts {
 }
 
 fn operators(policy: &Policy) -> Texts {
-    let text = |(code, profile, valid): (&crate::domain::tax_code::TaxCode, &crate::policy::Profile, _)| {
-        (code.as_str().to_owned(), format!("{profile:?} {valid:?}"))
-    };
-    policy.operators().iter().map(text).collect()
+    let all = policy.operators().iter();
+    let text = all.map(|(code, Profile { office, roles, regions }, valid)| {
+        let roles: Vec<_> = roles.iter().map(String::as_str).collect();
+        let regions: Vec<_> = regions.iter().map(ToString::to_string).collect();
+        let (roles, regions) = (roles.join(", "), regions.join(", "));
+        let (first, last) = (valid.start(), valid.end());
+        let said =
+            format!("office {office}; roles {roles}; regions {regions}; from {first} to {last} inclusive");
+        (code.as_str().to_owned(), said)
+    });
+    text.collect()
 }
 
 /// Key, what it was, what it is.
