@@ -129,6 +129,23 @@ impl Validator {
         self.lists.refresh(trust)
     }
 
+    /// As [`Validator::refresh`], in a thread that may wait for the disk, with what cannot be used in the log.
+    pub async fn refresh_aside(self: &Arc<Self>, trust: &Arc<Trust>) {
+        let (validator, trust) = (Arc::clone(self), Arc::clone(trust));
+        match tokio::task::spawn_blocking(move || validator.refresh(&trust)).await {
+            Ok(faults) => {
+                for (file, fault) in faults {
+                    tracing::error!(
+                        file,
+                        code = fault.code(),
+                        "revocation list of operators' cards: {fault}"
+                    );
+                }
+            }
+            Err(error) => tracing::error!(%error, "revocation lists of operators' cards were not read"),
+        }
+    }
+
     /// Who the holder of `leaf` is, at `now_ms`. `chain` may hold the authorities between `leaf` and the policy's.
     ///
     /// A certificate that was found good is remembered: never longer than it, an authority or a list is in date, and

@@ -151,7 +151,7 @@ async fn serve_with(
     mut signals: Signals,
 ) -> Result<(), Failure> {
     let Files { clock, operators, sealer, tls, witnesses } = files;
-    watch::told(&operators.refresh(policy.trust()));
+    operators.refresh_aside(policy.trust()).await;
     let parts = Parts {
         audit_key,
         clock: Arc::clone(&clock),

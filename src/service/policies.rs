@@ -134,6 +134,7 @@ impl Service {
         self.commit_in_force(&policy, &admission, event).await?;
         *self.policy.write().unwrap_or_else(PoisonError::into_inner) = policy;
         drop(nothing_registers);
+        tracing::info!(policy = digest, sequence, "another policy set is in force");
         // The next mark would say it within a second; until one has, an older copy of the store would not be known by it.
         if let Err(e) = self.checkpoint().await {
             tracing::error!("the policy set is in force; no checkpoint says so yet: {e}");

@@ -139,7 +139,10 @@ async fn sets_change_under_load_by_officers_alone_and_a_bad_one_changes_nothing(
         let serve = home.serve.as_ref().unwrap();
         serve.hang_up();
         eventually("set 3 is in force", async || {
-            serve.said().contains("another policy set is in force").then_some(())
+            let said = serve.said();
+            said.lines()
+                .any(|line| line.contains("another policy set is in force") && line.contains("sequence=3"))
+                .then_some(())
         })
         .await;
         stop.store(true, Ordering::Relaxed);

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::{Notify, watch::Receiver};
 
 use crate::{
-    auth::cns::{Refusal, Validator},
+    auth::cns::Validator,
     hsm::{self, Hsm, MacKey},
     http::internal::Readiness,
     metrics::{HsmState, Metrics},
@@ -39,9 +39,10 @@ pub(super) async fn lists(
     loop {
         tokio::select! {
             () = &mut stop => return,
-            () = tokio::time::sleep(LISTS) => refresh(&operators, &service).await,
-            () = again.lists.notified() => refresh(&operators, &service).await,
+            () = tokio::time::sleep(LISTS) => {}
+            () = again.lists.notified() => {}
         }
+        operators.refresh_aside(service.policy().trust()).await;
     }
 }
 
@@ -50,30 +51,11 @@ pub(super) async fn policy(service: Arc<Service>, again: Arc<Again>) {
     loop {
         again.policy.notified().await;
         match service.reload_policy(None).await {
-            Ok(set) if set.changed => {
-                tracing::info!(set.policy, set.sequence, "another policy set is in force");
-                // Its authorities may be others.
-                again.lists.notify_one();
-            }
+            // Its authorities may be others.
+            Ok(set) if set.changed => again.lists.notify_one(),
             Ok(set) => tracing::info!(set.policy, set.sequence, "the policy set is the one in force"),
             Err(e) => tracing::error!("the policy set stays as it was: {e}"),
         }
-    }
-}
-
-/// Reads the revocation lists that changed, in a thread that may wait for the disk.
-async fn refresh(operators: &Arc<Validator>, service: &Service) {
-    let (operators, policy) = (Arc::clone(operators), service.policy());
-    match tokio::task::spawn_blocking(move || operators.refresh(policy.trust())).await {
-        Ok(faults) => told(&faults),
-        Err(error) => tracing::error!(%error, "revocation lists of operators' cards were not read"),
-    }
-}
-
-/// Logs what cannot be used.
-pub(super) fn told(faults: &[(String, Refusal)]) {
-    for (file, fault) in faults {
-        tracing::error!(file, code = fault.code(), "revocation list of operators' cards: {fault}");
     }
 }
 
