@@ -36,7 +36,7 @@ use crate::{
     auth::cns::Trust,
     domain::{
         in_force::Candidate,
-        officers::{Officers, Signature},
+        officers::{FromFile, Officers},
         team::Region,
         template::{Template, TemplateId},
     },
@@ -52,7 +52,7 @@ pub struct Policy {
     operators: Operators,
     parameters: Parameters,
     rules: rules::Rules,
-    signatures: Vec<Signature>,
+    signatures: Vec<FromFile>,
     templates: BTreeMap<TemplateId, Template>,
     trust: Arc<Trust>,
     types: decide::Types,

@@ -118,7 +118,7 @@ fn a_key_for_an_rsa_certificate() {
     assert_eq!(audit.read(&file, &holder).unwrap(), entries);
     let signature = holder.sign(Purpose::Recovery, "x").unwrap();
     let officers = crate::domain::officers::Officers::new(vec![officer], 1).unwrap();
-    assert_eq!(officers.agree(Purpose::Recovery, "x", &[signature]).unwrap(), ["r"]);
+    assert_eq!(officers.agree(Purpose::Recovery, "x", &[("r.sig".into(), signature)]).unwrap(), ["r"]);
 }
 
 #[test]

@@ -196,7 +196,10 @@ fn apply(args: &Apply, out: &mut impl Write) -> Result<(), Failure> {
     let (order, text) = order(&args.order)?;
     let signatures = args.signature.iter().map(|path| {
         let signature = read(path)?.parse::<Signature>();
-        signature.map_err(|e| Failure::failed(format!("{}: {e}", path.display())))
+        match signature {
+            Ok(signature) => Ok((path.display().to_string(), signature)),
+            Err(e) => Err(Failure::failed(format!("{}: {e}", path.display()))),
+        }
     });
     let signatures = signatures.collect::<Result<Vec<_>, _>>()?;
     let installation = Installation::load(&args.over.config)?;

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 use aws_lc_rs::signature;
 
-use super::officers::{Disagreement, Officer, OfficerKey, Officers, Purpose, Signature};
+use super::officers::{Disagreement, FromFile, Officer, OfficerKey, Officers, Purpose};
 
 const FIRST: &str = "sigillo policy in force v1";
 
@@ -107,7 +107,7 @@ pub struct Candidate<'a> {
     /// Its own officers.
     pub officers: &'a Officers,
     /// The signatures that came with it.
-    pub signatures: &'a [Signature],
+    pub signatures: &'a [FromFile],
 }
 
 impl Candidate<'_> {

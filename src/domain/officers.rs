@@ -153,6 +153,9 @@ impl Signature {
     }
 }
 
+/// A signature, and the file that it came in.
+pub type FromFile = (String, Signature);
+
 const FIRST: &str = "sigillo signature v1";
 
 /// The text is not a signature.
@@ -229,11 +232,23 @@ pub enum Disagreement {
         needed: usize,
     },
     /// Not an officer of this policy set.
-    #[error("certificate {0} is not of an officer of the policy set")]
-    Stranger(String),
+    #[error("{file}: certificate {certificate} is not of an officer of the policy set that counts")]
+    Stranger {
+        /// Where the signature is.
+        file: String,
+        /// SHA-256 of the certificate that it names, hexadecimal.
+        certificate: String,
+    },
     /// The signature does not hold for this text.
-    #[error("the signature of \"{0}\" is not over this text, or not with the key of that certificate")]
-    Wrong(String),
+    #[error(
+        "{file}: the signature of \"{officer}\" is not over this text, or not with the key of that certificate"
+    )]
+    Wrong {
+        /// Where the signature is.
+        file: String,
+        /// Whose it would be.
+        officer: String,
+    },
 }
 
 impl Officers {
@@ -273,16 +288,18 @@ impl Officers {
         &self,
         purpose: Purpose,
         text: &str,
-        signatures: &[Signature],
+        signatures: &[FromFile],
     ) -> Result<Vec<&str>, Disagreement> {
         let bytes = signed_bytes(purpose, text);
         let mut signed = BTreeSet::new();
-        for signature in signatures {
+        for (file, signature) in signatures {
             let officer = self.list.iter().find(|officer| officer.fingerprint == signature.fingerprint);
-            let officer =
-                officer.ok_or_else(|| Disagreement::Stranger(hex::encode(signature.fingerprint)))?;
+            let Some(officer) = officer else {
+                let certificate = hex::encode(signature.fingerprint);
+                return Err(Disagreement::Stranger { file: file.clone(), certificate });
+            };
             if !signature.holds(&officer.key, &bytes) {
-                return Err(Disagreement::Wrong(officer.name.clone()));
+                return Err(Disagreement::Wrong { file: file.clone(), officer: officer.name.clone() });
             }
             signed.insert(officer.name());
         }
@@ -343,15 +360,19 @@ mod tests {
         let ((a, sign_a), (b, sign_b), (stranger, sign_s)) = (ec("a"), rsa("b"), ec("s"));
         let officers = Officers::new(vec![a.clone(), b], 2).unwrap();
         let bytes = signed_bytes(Purpose::Recovery, TEXT);
-        let agree = |signatures: &[Signature]| officers.agree(Purpose::Recovery, TEXT, signatures);
+        let agree = |signatures: &[Signature]| {
+            let files = (1..).map(|n| format!("{n}.sig")).zip(signatures.iter().cloned()).collect::<Vec<_>>();
+            officers.agree(Purpose::Recovery, TEXT, &files)
+        };
         for scheme in [Scheme::RsaPss, Scheme::RsaPkcs1] {
             assert_eq!(agree(&[sign_b(&bytes, scheme), sign_a(&bytes)]).unwrap(), ["a", "b"]);
         }
         let not_enough = Err(Disagreement::NotEnough { there: 1, needed: 2 });
         assert_eq!(agree(&[sign_a(&bytes), sign_a(&bytes)]), not_enough, "one officer twice is one officer");
         let of_stranger = agree(&[sign_a(&bytes), sign_s(&bytes)]);
-        assert_eq!(of_stranger, Err(Disagreement::Stranger(hex::encode(stranger.fingerprint()))));
-        let wrong = Err(Disagreement::Wrong("a".into()));
+        let certificate = hex::encode(stranger.fingerprint());
+        assert_eq!(of_stranger, Err(Disagreement::Stranger { file: "2.sig".into(), certificate }));
+        let wrong = Err(Disagreement::Wrong { file: "1.sig".into(), officer: "a".into() });
         // Without the prefix, over another text, or with another's key under one's own name.
         let b_signs = || sign_b(&bytes, Scheme::RsaPss);
         assert_eq!(agree(&[sign_a(TEXT.as_bytes()), b_signs()]), wrong);

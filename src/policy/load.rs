@@ -17,7 +17,7 @@ use super::{
     trust::RawTrust,
 };
 use crate::domain::{
-    officers::Signature,
+    officers::{FromFile, Signature},
     template::{RawTemplate, Template, TemplateId},
 };
 
@@ -36,15 +36,15 @@ fn digest_of(files: &BTreeMap<String, File>) -> String {
 }
 
 /// Takes the officers' signatures out: `signatures/NAME.sig`, one each.
-fn signatures(files: &mut BTreeMap<String, File>) -> Result<Vec<Signature>, BadPolicy> {
+fn signatures(files: &mut BTreeMap<String, File>) -> Result<Vec<FromFile>, BadPolicy> {
     let of_set = files.split_off(SIGNATURES);
     let mut signatures = Vec::new();
     for (name, file) in of_set {
         if !name.starts_with(SIGNATURES) {
             files.insert(name, file);
         } else if name.ends_with(".sig") {
-            let signature = file.text.parse::<Signature>();
-            signatures.push(signature.map_err(|e| bad(&file.path, e.to_string()))?);
+            let signature = file.text.parse::<Signature>().map_err(|e| bad(&file.path, e.to_string()))?;
+            signatures.push((name, signature));
         } else {
             return Err(bad(&file.path, "not a signature: their files end in .sig"));
         }

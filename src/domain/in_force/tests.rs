@@ -6,7 +6,7 @@ use aws_lc_rs::{
 use super::*;
 use crate::domain::{
     checkpoint,
-    officers::{Scheme, signed_bytes},
+    officers::{Scheme, Signature, signed_bytes},
 };
 
 struct Signer(Officer, EcdsaKeyPair);
@@ -55,7 +55,8 @@ impl Lab {
         in_force: bool,
         signing: Signing,
     ) -> Result<Admission, NotAdmitted> {
-        let candidate = Candidate { sequence, policy, officers: &self.next, signatures };
+        let signatures: Vec<_> = signatures.iter().map(|s| ("a.sig".to_owned(), s.clone())).collect();
+        let candidate = Candidate { sequence, policy, officers: &self.next, signatures: &signatures };
         admit(&candidate, mark, in_force.then_some(&self.in_force), signing)
     }
 }
@@ -75,10 +76,10 @@ fn the_officers_in_force_admit_the_next_set_and_nobody_else_does() {
     assert_eq!(ask((5, "d5"), &good[..1]), not_enough(1));
     let own = lab.new.sign(Purpose::PolicySet, &text);
     let stranger = ask((5, "d5"), &[own]);
-    assert!(matches!(stranger, Err(NotAdmitted::Unsigned(Disagreement::Stranger(_)))), "{stranger:?}");
+    assert!(matches!(stranger, Err(NotAdmitted::Unsigned(Disagreement::Stranger { .. }))), "{stranger:?}");
     let wrong = |signatures: Vec<Signature>| {
         let refused = ask((5, "d5"), &signatures);
-        assert!(matches!(refused, Err(NotAdmitted::Unsigned(Disagreement::Wrong(_)))), "{refused:?}");
+        assert!(matches!(refused, Err(NotAdmitted::Unsigned(Disagreement::Wrong { .. }))), "{refused:?}");
     };
     wrong(lab.of_old(6, "d5"));
     wrong(lab.of_old(5, "d6"));
