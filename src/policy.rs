@@ -16,6 +16,7 @@ mod operators;
 mod parameters;
 mod permit;
 mod rules;
+mod shipped;
 mod trust;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -116,12 +117,12 @@ impl Policy {
         self.templates.get(self.parameters.default_template()).expect("checked at load")
     }
 
-    /// The caller with this name.
     /// Every caller.
     pub fn callers(&self) -> impl Iterator<Item = &Caller> {
         self.callers.iter()
     }
 
+    /// The caller with this name.
     pub fn caller_named(&self, name: &str) -> Option<&Caller> {
         self.callers.iter().find(|caller| **caller.name() == *name)
     }

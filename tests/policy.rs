@@ -90,7 +90,15 @@ fn each_mistake_is_refused_with_its_file_and_reason() {
     let print = "1".repeat(64);
     for (file, from, to, line, reason) in [
         ("authority.toml", "tick_ms = 20", "tick = 20", true, "unknown field"),
-        ("authority.toml", "tick_ms = 20", "", true, "missing field `tick_ms`"),
+        ("authority.toml", "tick_ms = 20", "", true, "missing field `tick_ms`: add it"),
+        (
+            "authority.toml",
+            "open_per_operator = 5",
+            "",
+            true,
+            "missing field `open_per_operator`: add it, as decided by the security officer (policies/README.md); shipped \
+             is\nopen_per_operator = 5",
+        ),
         (
             "authority.toml",
             "tick_ms = 20",

@@ -14,6 +14,7 @@ use super::{
     operators::RawOperators,
     parameters::RawParameters,
     rules::Rules,
+    shipped::what_to_add,
     trust::RawTrust,
 };
 use crate::domain::{
@@ -63,7 +64,10 @@ fn parse<T: DeserializeOwned>(file: &File) -> Result<T, BadPolicy> {
     toml::from_str(&file.text).map_err(|e| BadPolicy {
         file: file.path.clone(),
         line: e.span().map(|s| file.line_at(s.start)),
-        reason: e.message().to_owned(),
+        reason: match what_to_add(&file.path, e.message()) {
+            Some(add) => format!("{}: {add}", e.message()),
+            None => e.message().to_owned(),
+        },
     })
 }
 
@@ -113,7 +117,11 @@ impl Policy {
     pub fn load_with_test_templates(directory: &Path) -> Result<Self, BadPolicy> {
         let mut files = read(directory)?;
         let signatures = signatures(&mut files)?;
-        let file = |name: &str| files.get(name).ok_or_else(|| bad(&directory.join(name), "missing"));
+        let file = |name: &str| {
+            files.get(name).ok_or_else(|| {
+                bad(&directory.join(name), "missing: every set has this file; the shipped one is an example")
+            })
+        };
         let templates = templates(&files)?;
         let at = file("authority.toml")?;
         let parameters = parse::<RawParameters>(at)?.validate().map_err(|e| bad(&at.path, e))?;

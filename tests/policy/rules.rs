@@ -71,7 +71,10 @@ fn another_schema_and_missing_files_are_refused() {
         let set = copy();
         fs::remove_file(set.path().join(file)).unwrap();
         let said = Policy::load(set.path()).unwrap_err();
-        assert_eq!((said.file, &*said.reason), (set.path().join(file), "missing"));
+        assert_eq!(
+            (said.file, &*said.reason),
+            (set.path().join(file), "missing: every set has this file; the shipped one is an example")
+        );
     }
     let set = copy();
     fs::write(set.path().join("rules/notes.txt"), "x").unwrap();
