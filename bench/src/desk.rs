@@ -56,11 +56,16 @@ impl std::fmt::Display for Refused {
 }
 
 impl Desk {
-    /// The caller `name` of a demonstration's `clients` directory.
+    /// The caller `name` of a demonstration's `clients` directory, with the operator of the files `operator`.
     ///
     /// # Errors
     /// A sentence, if its files cannot be used.
-    pub fn new(clients: &Path, name: &str, url: &str, protocols: Protocols) -> Result<Self, String> {
+    pub fn new(
+        clients: &Path,
+        (name, operator): (&str, &str),
+        url: &str,
+        protocols: Protocols,
+    ) -> Result<Self, String> {
         let files = TlsClientFiles {
             server_ca: clients.join("ca.pem"),
             certificate: clients.join(format!("{name}.pem")),
@@ -69,11 +74,12 @@ impl Desk {
         let limits = ClientLimits { protocols, concurrent: CONCURRENT, ..ClientLimits::default() };
         let client =
             Client::new(url, &files, limits, Arc::new(SystemClock::new())).map_err(|e| e.to_string())?;
-        let file = clients.join("operator.pem");
+        let file = |kind: &str| clients.join(format!("{operator}.{kind}"));
+        let (file, key) = (file("pem"), file("key"));
         let pem = std::fs::read_to_string(&file).map_err(|e| format!("{}: {e}", file.display()))?;
         let inner: String = pem.lines().filter(|line| !line.starts_with("-----")).collect();
         let operator = HeaderValue::from_str(&format!(":{inner}:")).map_err(|e| e.to_string())?;
-        let file = clients.join("operator.key");
+        let file = key;
         let pem = std::fs::read(&file).map_err(|e| format!("{}: {e}", file.display()))?;
         let card = pem::parse(&pem).map_err(|e| format!("{}: {e}", file.display()))?.into_contents();
         Ok(Self { client, operator, card: SecretBytes::new(card) })
@@ -86,14 +92,21 @@ impl Desk {
     pub async fn register_operator(&self, key: &str) -> Result<SignedRegistration, Refused> {
         let opened: OpenedRegistration =
             self.post("/v1/operator-registrations", &format!("{key}-open"), &OpenRegistration {}).await?;
-        let broken = |what: &str| Refused::Broken(what.to_owned());
-        let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, self.card.expose())
-            .map_err(|_| broken("operator.key is not a key on P-256"))?;
-        let bytes = signed_bytes(Context::OperatorRegistration, &opened.text);
-        let signed = pair.sign(&SystemRandom::new(), &bytes).map_err(|_| broken("the key does not sign"))?;
-        let body = SignRegistration { signature: STANDARD.encode(signed.as_ref()) };
+        let signature = self.sign(Context::OperatorRegistration, &opened.text).map_err(Refused::Broken)?;
+        let body = SignRegistration { signature };
         let path = format!("/v1/operator-registrations/{}/sign", opened.id);
         self.post(&path, &format!("{key}-sign"), &body).await
+    }
+
+    /// Base64 of the signature that the operator's card makes over a text of the authority.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub fn sign(&self, context: Context, text: &str) -> Result<String, String> {
+        let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, self.card.expose())
+            .map_err(|_| "the operator's key is not one on P-256")?;
+        let signed = pair.sign(&SystemRandom::new(), &signed_bytes(context, text));
+        Ok(STANDARD.encode(signed.map_err(|_| "the key does not sign")?.as_ref()))
     }
 
     /// Who the operator is.
@@ -101,9 +114,7 @@ impl Desk {
     /// # Errors
     /// [`Refused`]
     pub async fn session(&self) -> Result<Session, Refused> {
-        let mut headers = HeaderMap::new();
-        headers.insert("client-cert", self.operator.clone());
-        self.call(Method::GET, "/v1/session", headers, Vec::new()).await
+        self.get_as_operator("/v1/session").await
     }
 
     /// Posts a value, with an idempotency key.
@@ -125,12 +136,22 @@ impl Desk {
         self.call(Method::POST, path, headers, body).await
     }
 
-    /// Gets a value.
+    /// Gets a value that takes no operator.
     ///
     /// # Errors
     /// [`Refused`]
     pub async fn get<R: DeserializeOwned>(&self, path: &str) -> Result<R, Refused> {
         self.call(Method::GET, path, HeaderMap::new(), Vec::new()).await
+    }
+
+    /// Gets a value as the operator.
+    ///
+    /// # Errors
+    /// [`Refused`]
+    pub async fn get_as_operator<R: DeserializeOwned>(&self, path: &str) -> Result<R, Refused> {
+        let mut headers = HeaderMap::new();
+        headers.insert("client-cert", self.operator.clone());
+        self.call(Method::GET, path, headers, Vec::new()).await
     }
 
     async fn call<R: DeserializeOwned>(

@@ -60,7 +60,7 @@ impl Load {
         in_flight: usize,
         time: Duration,
     ) -> Result<Self, String> {
-        let desk = Arc::new(Desk::new(clients, "desk", url, protocols)?);
+        let desk = Arc::new(Desk::new(clients, ("desk", "operator"), url, protocols)?);
         Ok(Self { desk, clock: Arc::new(SystemClock::new()), in_flight: in_flight.max(1), time })
     }
 

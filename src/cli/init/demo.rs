@@ -220,10 +220,10 @@ impl Demo<'_> {
         ] {
             issued.write(&self.at(directory), name).map_err(Failure::failed)?;
         }
-        pki.cards
-            .card(files::OPERATOR, validity)
-            .and_then(|card| card.write(&self.at("clients"), "operator"))
-            .map_err(Failure::failed)?;
+        for (name, subject) in files::OPERATORS_CARDS {
+            let card = pki.cards.card(subject, validity).map_err(Failure::failed)?;
+            card.write(&self.at("clients"), name).map_err(Failure::failed)?;
+        }
         let list = pki.cards.crl(1, &[], validity).map_err(Failure::failed)?;
         self.write("authority/crls/demo.crl", list, 0o644)?;
         for (n, issued) in (1..).zip(&pki.officers) {

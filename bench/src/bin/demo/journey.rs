@@ -15,7 +15,7 @@ use sigillo_bench::{
     installation::{API, Installation, run},
 };
 
-use crate::{Teller, mailbox, officers, phone};
+use crate::{Teller, colleagues, mailbox, officers, phone};
 
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 const PATIENCE: u32 = 600;
@@ -25,7 +25,7 @@ pub(crate) async fn play(teller: &mut Teller, here: &mut Installation, sigillo: 
     let directory = here.directory().to_owned();
     let clients = directory.join("clients");
     let url = format!("https://{API}");
-    let desk = Desk::new(&clients, "desk", &url, Protocols::Any)?;
+    let desk = Desk::new(&clients, ("desk", "operator"), &url, Protocols::Any)?;
     let card = a_card(&directory, "010")?;
     let data = json!({
         "tax_code": card.tax_code, "team_number": card.team_number, "expires_on": card.expires_on,
@@ -122,7 +122,8 @@ pub(crate) async fn play(teller: &mut Teller, here: &mut Installation, sigillo: 
         expect(code, &said)?;
     }
 
-    by_sms(teller, &desk, &directory).await?;
+    let without_cip = by_sms(teller, &desk, &directory).await?;
+    colleagues::play(teller, &desk, &without_cip, &clients).await?;
     officers::play(teller, &desk, &a_card(&directory, "042")?, &directory, sigillo).await?;
 
     println!("\nAn auditor checks the log, with a copy and a public key and nothing else.\n");
@@ -149,7 +150,7 @@ pub(crate) async fn play(teller: &mut Teller, here: &mut Installation, sigillo: 
     here.still_running("courier")
 }
 
-async fn post<R: serde::de::DeserializeOwned>(
+pub(crate) async fn post<R: serde::de::DeserializeOwned>(
     desk: &Desk,
     path: &str,
     key: &str,
@@ -159,7 +160,7 @@ async fn post<R: serde::de::DeserializeOwned>(
 }
 
 /// The code of the refusal.
-async fn refused(desk: &Desk, path: &str, key: &str, body: &Value) -> Result<String, String> {
+pub(crate) async fn refused(desk: &Desk, path: &str, key: &str, body: &Value) -> Result<String, String> {
     match desk.post::<_, Value>(path, key, body).await {
         Err(Refused::Problem(problem)) => Ok(problem.code),
         Err(other) => Err(other.to_string()),
@@ -168,7 +169,7 @@ async fn refused(desk: &Desk, path: &str, key: &str, body: &Value) -> Result<Str
 }
 
 /// A citizen of Lombardia, whose card has no C.I.P., gets the second parts on the phone.
-async fn by_sms(teller: &mut Teller, desk: &Desk, directory: &Path) -> Result<(), String> {
+async fn by_sms(teller: &mut Teller, desk: &Desk, directory: &Path) -> Result<NewCard, String> {
     const NUMBER: &str = "+393331234567";
     println!("\nAnother citizen wants the second parts on the phone.\n");
     let card = a_card(directory, "030")?;
@@ -187,7 +188,8 @@ async fn by_sms(teller: &mut Teller, desk: &Desk, directory: &Path) -> Result<()
     let path = format!("/v1/deliveries/{id}");
     let seen = teller.step(what, ended(desk, &path)).await?;
     println!("    {} by {}, attempt {}", seen.state, seen.channel, seen.attempts);
-    expect("delivered", &seen.state)
+    expect("delivered", &seen.state)?;
+    Ok(card)
 }
 
 /// The delivery once the gateway has said what became of it.
@@ -226,6 +228,6 @@ fn set(object: &mut Value, key: &str, value: Value) {
     }
 }
 
-fn expect(wanted: &str, got: &str) -> Result<(), String> {
+pub(crate) fn expect(wanted: &str, got: &str) -> Result<(), String> {
     if wanted == got { Ok(()) } else { Err(format!("answered {got}, not {wanted}")) }
 }

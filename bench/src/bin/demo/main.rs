@@ -1,6 +1,7 @@
 //! The demonstration: one citizen's whole journey, with real parts, in plain words.
 #![expect(clippy::print_stdout, reason = "telling the story is what this program is for")]
 
+mod colleagues;
 mod journey;
 #[path = "../../../../tests/support/limits.rs"]
 mod limits;
@@ -131,11 +132,12 @@ async fn play(arguments: &Arguments) -> Result<(), String> {
     println!("    {said}");
 
     if *keep_running {
-        let desk = Desk::new(&clients, "desk", &format!("https://{API}"), Protocols::Any)?;
-        let what = "The operator's card is registered";
-        teller
-            .step(what, async { desk.register_operator("operator").await.map_err(|e| e.to_string()) })
-            .await?;
+        for who in ["operator", "supervisor"] {
+            let desk = Desk::new(&clients, ("desk", who), &format!("https://{API}"), Protocols::Any)?;
+            let what = format!("The {who}'s card is registered");
+            let registered = async { desk.register_operator(who).await.map_err(|e| e.to_string()) };
+            teller.step(&what, registered).await?;
+        }
         how_to_call(here.directory());
         tokio::signal::ctrl_c().await.map_err(|e| e.to_string())?;
     } else {
@@ -172,7 +174,8 @@ Activate it; with "preview": true nothing is done yet:
     -d '{{"tax_code": "...", "team_number": "...", "expires_on": "...",
          "contact": {{"channel": "email", "address": "citizen@example.it"}}}}'
 
-With "contact": {{"channel": "sms", "address": "+393331234567"}} the second parts go by SMS.
+With "contact": {{"channel": "sms", "address": "+393331234567"}} the second parts go by SMS. Who approves a revocation without
+the C.I.P. is {at}/clients/supervisor.pem; README.md has the steps.
 
 Everything else is in https://{API}/v1/openapi.json.
 "#

@@ -45,8 +45,11 @@ pub(super) fn callers(certificates: &[(&str, String)]) -> Result<String, Failure
     Ok(text)
 }
 
-/// Subject of the one operator's card: nobody's.
-pub(super) const OPERATOR: &str = "RSSMRA80A01H501U/6090000000000013.c2lnaWxsbyBkZW1vIGNhcmQgMDE=";
+/// The operators' cards: name of their files, and subject, which is nobody's.
+pub(super) const OPERATORS_CARDS: [(&str, &str); 2] = [
+    ("operator", "RSSMRA80A01H501U/6090000000000013.c2lnaWxsbyBkZW1vIGNhcmQgMDE="),
+    ("supervisor", "VRDLGU70D55F205P/6090000000000021.c2lnaWxsbyBkZW1vIGNhcmQgMDI="),
+];
 
 const TRUST: &str = include_str!("../../../../policies/trust.toml");
 
@@ -62,7 +65,8 @@ pub(super) fn trust(certificate: &str) -> Result<String, Failure> {
 
 const OPERATORS: &str = include_str!("../../../../policies/operators.toml");
 
-/// The shipped offices with one that works for every region, and a fictional operator there.
+/// The shipped offices with one that works for every region, and two fictional operators there: one at the counter, and one
+/// who approves.
 pub(super) fn operators(regions: &[String]) -> String {
     let regions = regions.join("\", \"");
     format!(
@@ -75,6 +79,13 @@ regions = [\"{regions}\"]
 tax_code = \"RSSMRA80A01H501U\"
 office = \"demo-office\"
 roles = [\"counter_operator\"]
+valid_from = \"2020-01-01\"
+valid_to = \"2099-12-31\"
+
+[[operator]]
+tax_code = \"VRDLGU70D55F205P\"
+office = \"demo-office\"
+roles = [\"supervisor\"]
 valid_from = \"2020-01-01\"
 valid_to = \"2099-12-31\"
 "
