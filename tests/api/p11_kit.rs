@@ -11,7 +11,7 @@ use sigillo::clock::{Clock as _, SystemClock};
 use tokio::task::JoinSet;
 
 use crate::{
-    fixture::{Activated, Api, Installation, audit::Log, demo::STARTS, eventually},
+    fixture::{Activated, Api, Installation, audit::Log, demo::STARTS, eventually, process::Process},
     hsm_loss::{
         Answers, DOWN, READY, guess, operations_are_accounted_for, tries_are_accounted_for, tries_left, until,
     },
@@ -67,6 +67,35 @@ async fn all_refused(desk: &Arc<Api>, active: &Activated, cip: &str) {
     for answer in all.join_all().await {
         answer.problem(503, "unavailable");
     }
+}
+
+/// A set that waits for the token's signature: meanwhile signals are heard, revocation lists read, and the end begins.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_that_waits_for_the_token_holds_up_neither_lists_nor_the_end() {
+    let mut home = Installation::new();
+    home.put_behind_p11_kit();
+    let patient = "\n[pool]\nworkers = 2\ndeadline_ms = 60000\nprobe_ms = 60000\n\n[environment]\n";
+    home.edit("authority/hsm.toml", "\n[environment]\n", patient);
+    home.start().await;
+    home.edit("authority/policies/authority.toml", "\nsequence = 1\n", "\nsequence = 2\n");
+    signal(&home, Signal::STOP);
+    let mut serve = home.serve.take().unwrap();
+    let seen = async |serve: &Process, said: &str, times: usize| {
+        eventually(said, async || (serve.said().matches(said).count() == times).then_some(())).await;
+        for over in ["another policy set is in force", "the policy set stays as it was"] {
+            assert!(!serve.said().contains(over), "first {over:?}, then {said:?}");
+        }
+    };
+    serve.hang_up();
+    seen(&serve, "certificates and revocation lists loaded again", 1).await;
+    std::fs::write(home.path("authority/crls/demo.crl"), "nonsense").unwrap();
+    serve.hang_up();
+    seen(&serve, "certificates and revocation lists loaded again", 2).await;
+    seen(&serve, "revocation list of operators' cards: ", 1).await;
+    serve.terminate();
+    seen(&serve, "draining", 1).await;
+    signal(&home, Signal::CONT);
+    assert_eq!(serve.wait().await, Some(0), "{}", serve.said());
 }
 
 async fn nap(ms: u64) {
