@@ -91,7 +91,7 @@ impl Guess {
 
 /// Callers whose every request for some action is refused, since it needs an operator.
 fn without_operators(policy: &Policy) -> Vec<String> {
-    let lacking = policy.callers().filter(|caller| !caller.forwards_operators());
+    let lacking = policy.callers().filter(|caller| !(caller.forwards_operators() || caller.is_direct()));
     let warning = |caller: &Caller| {
         let of_operators: Vec<_> =
             caller.actions().filter(|action| action.is_an_operators()).map(Action::text).collect();
