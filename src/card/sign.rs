@@ -3,7 +3,10 @@
 use aws_lc_rs::rand;
 
 use super::{CardError, Certificate, Session, padding};
-use crate::domain::officers::{Purpose, Scheme, Signature, signed_bytes};
+use crate::domain::{
+    officers::{Purpose, Scheme, Signature, signed_bytes},
+    signed_text::{self, Context, Legible},
+};
 
 /// The authentication key of a CNS.
 const KEY: u8 = 0x01;
@@ -21,6 +24,20 @@ impl Session {
         text: &str,
     ) -> Result<Signature, CardError> {
         self.sign_bytes(certificate, Scheme::RsaPss, &signed_bytes(purpose, text))
+    }
+
+    /// Signs a text for an authority, in its context: the bytes are made here ([`signed_text::signed_bytes`]), never taken
+    /// from anybody. Needs [`Session::unlock`] before. Blocks.
+    ///
+    /// # Errors
+    /// As for [`Session::sign`].
+    pub fn sign_text(
+        &mut self,
+        certificate: &Certificate,
+        context: Context,
+        text: Legible<'_>,
+    ) -> Result<Signature, CardError> {
+        self.sign_bytes(certificate, Scheme::RsaPss, &signed_text::signed_bytes(context, text.as_str()))
     }
 
     /// Signs bytes, over SHA-256.

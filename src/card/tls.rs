@@ -1,16 +1,19 @@
 //! The card as the key of a TLS client: TLS 1.3 with RSA-PSS, TLS 1.2 with either encoding.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustls::{
     SignatureAlgorithm, SignatureScheme,
     sign::{Signer, SigningKey},
 };
 
-use super::{Certificate, Session};
-use crate::domain::officers::Scheme;
+use super::{CardError, Certificate, Pin, Session};
+use crate::domain::{
+    officers::{Scheme, Signature},
+    signed_text::{Context, Legible},
+};
 
-/// A card that a PIN has opened. The handshake waits for the card.
+/// A card that signs handshakes and texts, once a PIN has opened it. Whoever asks waits for the card.
 #[derive(Clone, Debug)]
 pub struct CardKey {
     session: Arc<Mutex<Session>>,
@@ -19,10 +22,35 @@ pub struct CardKey {
 }
 
 impl CardKey {
-    /// Takes a session that [`Session::unlock`] has opened, and the certificate on the card.
+    /// Takes a session and the certificate on its card.
     pub fn new(session: Session, certificate: Certificate) -> Self {
         let (session, certificate) = (Arc::new(Mutex::new(session)), Arc::new(certificate));
         Self { session, certificate, scheme: Scheme::RsaPss }
+    }
+
+    /// The certificate on the card.
+    pub fn certificate(&self) -> &Certificate {
+        &self.certificate
+    }
+
+    /// As [`Session::unlock`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn unlock(&self, pin: &Pin) -> Result<(), CardError> {
+        self.session().unlock(pin)
+    }
+
+    /// As [`Session::sign_text`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn sign_text(&self, context: Context, text: Legible<'_>) -> Result<Signature, CardError> {
+        self.session().sign_text(&self.certificate, context, text)
+    }
+
+    fn session(&self) -> MutexGuard<'_, Session> {
+        self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -40,8 +68,7 @@ impl SigningKey for CardKey {
 
 impl Signer for CardKey {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rustls::Error> {
-        let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
-        let made = session.sign_bytes(&self.certificate, self.scheme, message);
+        let made = self.session().sign_bytes(&self.certificate, self.scheme, message);
         made.map(|signature| signature.bytes).map_err(|e| rustls::Error::General(e.to_string()))
     }
 

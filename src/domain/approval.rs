@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{card::Reason, id::CardId};
 
-pub use text::Facts;
+pub use text::{Facts, fits};
 
 /// What is to be done once it is approved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use super::{audit::time_text, tax_code::TaxCode};
+use super::{audit::time_text, signed_text::Unfit, tax_code::TaxCode};
 
 /// How long a text may be signed, milliseconds.
 pub const OPEN_FOR_MS: u64 = 300_000;
@@ -36,9 +36,71 @@ impl fmt::Display for Registration<'_> {
     }
 }
 
+/// Whether `text` is that of a registration of this operator and certificate, until this moment: it is written again, and
+/// only front end, policy set and nonce are taken from it.
+///
+/// # Errors
+/// [`Unfit`] names the first field that is not so, `text` where it is another text altogether.
+pub fn fits(text: &str, operator: &TaxCode, certificate: &[u8; 32], until_ms: u64) -> Result<(), Unfit> {
+    const FIELDS: [&str; 6] = ["operator", "certificate", "front-end", "policy", "nonce", "until"];
+    let said = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.filter(|value| !value.is_empty() && !value.contains(' '))
+    };
+    let front_end = said("front-end").ok_or(Unfit("front-end"))?;
+    let policy = said("policy").ok_or(Unfit("policy"))?;
+    let mut nonce = [0; 32];
+    let hexadecimal = said("nonce").map(|value| hex::decode_to_slice(value, &mut nonce));
+    hexadecimal.and_then(Result::ok).ok_or(Unfit("nonce"))?;
+    let meant =
+        Registration { operator, certificate, front_end, policy, nonce: &nonce, until_ms }.to_string();
+    if text == meant {
+        return Ok(());
+    }
+    let (said, meant) = (text.lines().skip(1), meant.lines().skip(1));
+    let mut fields = FIELDS.into_iter().zip(said.zip(meant));
+    let other = fields.find_map(|(name, (said, meant))| (said != meant).then_some(name));
+    Err(Unfit(other.unwrap_or("text")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_fits_one_operator_card_and_moment_and_no_other() {
+        let operator = "RSSMRA80A01H501U".parse().unwrap();
+        let other = "RSSMRA75C22H501I".parse().unwrap();
+        let (certificate, nonce, policy, until_ms) = ([0xab; 32], [1; 32], "c".repeat(64), 1_780_000_000_000);
+        let text = Registration {
+            operator: &operator,
+            certificate: &certificate,
+            front_end: "desk",
+            policy: &policy,
+            nonce: &nonce,
+            until_ms,
+        }
+        .to_string();
+        assert_eq!(fits(&text, &operator, &certificate, until_ms), Ok(()));
+        assert_eq!(fits(&text, &other, &certificate, until_ms), Err(Unfit("operator")));
+        assert_eq!(fits(&text, &operator, &[0; 32], until_ms), Err(Unfit("certificate")));
+        assert_eq!(fits(&text, &operator, &certificate, until_ms + 1), Err(Unfit("until")));
+        for (changed, field) in [
+            (text.replace("desk", ""), "front-end"),
+            (text.replace("desk", "desk and more"), "front-end"),
+            (text.replace("policy", "Policy"), "policy"),
+            (text.replace("0101", "0x01"), "nonce"),
+            (text.replace("0101", ""), "nonce"),
+            (text.replace("0101", "ABAB"), "nonce"),
+            (text.replace("front-end desk\n", "front-end desk\nand more\n"), "policy"),
+            (text.replace("v1", "v2"), "text"),
+            (format!("{text}and more\n"), "text"),
+            (text.trim_end().to_owned(), "text"),
+            ("Sigillo approval\n".to_owned(), "front-end"),
+        ] {
+            assert_eq!(fits(&changed, &operator, &certificate, until_ms), Err(Unfit(field)), "{changed}");
+        }
+    }
 
     #[test]
     fn the_text_is_as_documented() {

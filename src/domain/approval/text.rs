@@ -5,7 +5,34 @@
 use std::fmt::Write;
 
 use super::Asked;
-use crate::domain::{audit::time_text, id::ApprovalId, tax_code::TaxCode, team::TeamNumber};
+use crate::domain::{
+    audit::{time_ms, time_text},
+    card::Reason,
+    id::ApprovalId,
+    signed_text::Unfit,
+    tax_code::TaxCode,
+    team::TeamNumber,
+};
+
+const FIRST: &str = "Sigillo approval";
+
+/// The fields, in their order.
+const FIELDS: [&str; 11] = [
+    "id",
+    "action",
+    "card",
+    "reason",
+    "asked by",
+    "office",
+    "front end",
+    "policy set",
+    "asked at",
+    "valid until",
+    "nonce",
+];
+
+/// What may be asked for, as the text says it.
+const REVOKE: &str = "revoke a card without the C.I.P. of its holder";
 
 /// What the text says. Numbers are masked: the approving operator compares, and learns nothing more.
 #[derive(Debug)]
@@ -34,36 +61,69 @@ impl Facts<'_> {
     /// The text.
     pub fn text(&self) -> String {
         let (what, reason) = match self.asked {
-            Asked::Revoke { reason, .. } => ("revoke a card without the C.I.P. of its holder", reason.text()),
+            Asked::Revoke { reason, .. } => (REVOKE, reason.text()),
         };
         let (policy, number) = self.policy;
         let (from_ms, until_ms) = self.time_ms;
-        let mut out = "Sigillo approval\n".to_owned();
-        for (field, value) in [
-            ("id", self.id.to_string().as_str()),
-            ("action", what),
-            // Land, region and the last four digits.
-            ("card", &masked(self.team.as_str(), 10, 4)),
-            ("reason", reason),
-            // The letters of the names, or of a provisional one the last three digits.
-            (
-                "asked by",
-                &match self.operator.as_str() {
-                    code if code.len() == 16 => masked(code, 6, 0),
-                    code => masked(code, 0, 3),
-                },
-            ),
-            ("office", self.office),
-            ("front end", self.front_end),
-            ("policy set", &format!("{number}, {policy}")),
-            ("asked at", &time_text(from_ms)),
-            ("valid until", &time_text(until_ms)),
-            ("nonce", &hex::encode(self.nonce)),
-        ] {
+        // Land, region and the last four digits.
+        let card = masked(self.team.as_str(), 10, 4);
+        // The letters of the names, or of a provisional one the last three digits.
+        let asked_by = match self.operator.as_str() {
+            code if code.len() == 16 => masked(code, 6, 0),
+            code => masked(code, 0, 3),
+        };
+        let (id, nonce, policy) =
+            (self.id.to_string(), hex::encode(self.nonce), format!("{number}, {policy}"));
+        let (from, until) = (time_text(from_ms), time_text(until_ms));
+        let values: [&str; 11] = [
+            &id,
+            what,
+            &card,
+            reason,
+            &asked_by,
+            self.office,
+            self.front_end,
+            &policy,
+            &from,
+            &until,
+            &nonce,
+        ];
+        let mut out = format!("{FIRST}\n");
+        for (field, value) in FIELDS.into_iter().zip(values) {
             line(&mut out, field, value);
         }
         out
     }
+}
+
+/// Whether `text` is that of this approval, until this moment: every field in its place and none beside them.
+///
+/// # Errors
+/// [`Unfit`] names the first field that is not so, `text` where it is another text altogether.
+pub fn fits(text: &str, id: &ApprovalId, until_ms: u64) -> Result<(), Unfit> {
+    let mut lines = text.strip_suffix('\n').ok_or(Unfit("text"))?.split('\n');
+    if lines.next() != Some(FIRST) {
+        return Err(Unfit("text"));
+    }
+    let (id, until) = (id.to_string(), time_text(until_ms));
+    for field in FIELDS {
+        let value = lines.next().and_then(|line| line.strip_prefix(field)?.strip_prefix(": "));
+        let value = value.ok_or(Unfit(field))?;
+        let fits = match field {
+            "id" => value == id,
+            "action" => value == REVOKE,
+            "reason" => Reason::ALL.iter().any(|reason| reason.text() == value),
+            "asked at" => time_ms(value).is_some_and(|from_ms| from_ms < until_ms),
+            "valid until" => value == until,
+            "nonce" => value.parse::<ApprovalId>().is_ok(),
+            // What these say is for the person to judge.
+            _ => true,
+        };
+        if !fits {
+            return Err(Unfit(field));
+        }
+    }
+    if lines.next().is_none() { Ok(()) } else { Err(Unfit("text")) }
 }
 
 fn masked(value: &str, first: usize, last: usize) -> String {
@@ -90,7 +150,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::{card::Reason, id::CardId};
+    use crate::domain::id::CardId;
 
     const ASKED: Asked = Asked::Revoke { card: CardId::new([9; 16]), reason: Reason::Stolen };
 
@@ -125,6 +185,29 @@ mod tests {
             nonce: 02020202020202020202020202020202\n";
         assert_eq!(text("RSSMRA80A01H501U", "rome-1", "desk"), expected);
         assert!(text("12345678903", "rome-1", "desk").contains("\nasked by: ********903\n"));
+    }
+
+    #[test]
+    fn a_text_fits_one_approval_and_moment_and_no_other() {
+        let (id, other, until_ms) = (ApprovalId::new([1; 16]), ApprovalId::new([3; 16]), 1_780_000_900_000);
+        let text = text("RSSMRA80A01H501U", "rome-1", "desk");
+        assert_eq!(fits(&text, &id, until_ms), Ok(()));
+        assert_eq!(fits(&text, &other, until_ms), Err(Unfit("id")));
+        assert_eq!(fits(&text, &id, until_ms + 1), Err(Unfit("valid until")));
+        for (changed, field) in [
+            (text.replace("revoke a card", "activate a card"), "action"),
+            (text.replace("reason: stolen", "reason: none"), "reason"),
+            (text.replace("asked at: 2026", "asked at: 2027"), "asked at"),
+            (text.replace("nonce: 02", "nonce: zz"), "nonce"),
+            (text.replace("office: rome-1\n", ""), "office"),
+            (text.replace("office: rome-1", "office: rome-1\nand: more"), "front end"),
+            (format!("{text}and: more\n"), "text"),
+            (text.trim_end().to_owned(), "text"),
+            (text.replace("Sigillo approval", "sigillo operator registration v1"), "text"),
+            ("Sigillo approval\n".to_owned(), "id"),
+        ] {
+            assert_eq!(fits(&changed, &id, until_ms), Err(Unfit(field)), "{changed}");
+        }
     }
 
     proptest! {
