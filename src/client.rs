@@ -318,7 +318,8 @@ fn parse<R: DeserializeOwned>(answer: (StatusCode, HeaderMap, Bytes)) -> Result<
         .map_err(|error| ClientError::Form { line: error.line(), column: error.column() })
 }
 
-fn refused(status: StatusCode, body: &[u8]) -> ClientError {
+/// The error that an answer other than 2xx is.
+pub(crate) fn refused(status: StatusCode, body: &[u8]) -> ClientError {
     match serde_json::from_slice(body) {
         Ok(problem) => ClientError::Problem(Box::new(problem)),
         Err(_) => ClientError::Status(status),

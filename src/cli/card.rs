@@ -1,11 +1,15 @@
 //! `sigillo card`: smart cards at the counter, through the system's PC/SC service.
 
+pub mod approve;
 pub mod check;
 pub mod login;
 pub mod read;
+pub mod register;
 pub mod unblock;
 
+mod connection;
 mod pin;
+mod terminal;
 
 use std::{io::Write, time::Duration};
 
@@ -21,6 +25,19 @@ const DOES_NOT_FIT: u8 = 2;
 /// `sigillo card ...`
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
+    /// Sign what a colleague asks for, as the second pair of eyes (four eyes).
+    #[command(after_help = "\
+Examples:
+  sigillo card approve --url https://authority.example.it:8444 --ca server-ca.pem 5f0e9c1ab6d24f3c8e70a1b2c3d4e5f6
+  sigillo card approve --url https://authority.example.it:8444 --ca server-ca.pem --pin-file pin.txt --yes \\
+    5f0e9c1ab6d24f3c8e70a1b2c3d4e5f6
+
+The id is what the colleague's front end shows. The whole text is shown; the card signs it after a yes. A text that is not
+that of this approval, or that a terminal would not show as it is, is never signed. Nobody approves what they asked
+for. The answer is JSON on standard output.
+
+Exit codes: 0 signed; 1 failed, refused, or not agreed to; 64 bad options.")]
+    Approve(approve::Args),
     /// Prove that PIN and chip fit: the card signs a fresh challenge.
     #[command(after_help = "\
 Examples:
@@ -33,10 +50,12 @@ Exit codes: 0 the PIN is right and the key is that of the certificate; 1 failed,
     Check(check::Args),
     /// Log in to a server with the card as the client's key, and show its answer to a GET.
     #[command(after_help = "\
-Example:
-  sigillo card login --url https://authority.example.it:8443 --ca server-ca.pem
+Examples:
+  sigillo card login --url https://authority.example.it:8444 --ca server-ca.pem
+  sigillo card login --url https://authority.example.it:8444 --ca server-ca.pem --path /v1/openapi.json
 
-The card signs the handshake (TLS 1.3, or 1.2); the PIN goes to the card only.
+The card signs the handshake (TLS 1.3, or 1.2); the PIN goes to the card only. /v1/session says who the server sees,
+whether the card is registered, and what is allowed.
 
 Exit codes: 0 the server answered with success; 1 failed, or it answered otherwise; 64 bad options.")]
     Login(login::Args),
@@ -52,6 +71,18 @@ certificate's authority is trusted and it is not revoked is not looked at: the a
 Exit codes: 0 all fits; 1 no card, or it could not be read; 2 the card was read and something does not fit; 64 bad
 options.")]
     Read(read::Args),
+    /// Register the card as the one that its holder acts with (Registra CNS).
+    #[command(after_help = "\
+Examples:
+  sigillo card register --url https://authority.example.it:8444 --ca server-ca.pem
+  sigillo card register --url https://authority.example.it:8444 --ca server-ca.pem --pin-file pin.txt --wait 60
+
+For operators whom the policy lists. The card logs in and signs the authority's text, which is shown; a text that names
+another holder or card, or that a terminal would not show as it is, is never signed. Another card that was registered is
+refused from then on. One PIN for both; the answer is JSON on standard output.
+
+Exit codes: 0 registered; 1 failed or refused; 64 bad options.")]
+    Register(register::Args),
     /// Set a new PIN by the PUK.
     #[command(after_help = "\
 Examples:
@@ -70,9 +101,11 @@ Exit codes: 0 done; 1 failed, wrong PUK among others; 64 bad options.")]
 /// [`Failure`].
 pub fn run(command: &Command, out: &mut impl Write) -> Result<(), Failure> {
     match command {
+        Command::Approve(args) => approve::run(args, out),
         Command::Check(args) => check::run(args, out),
         Command::Login(args) => login::run(args, out),
         Command::Read(args) => read::run(args, out),
+        Command::Register(args) => register::run(args, out),
         Command::Unblock(args) => unblock::run(args, out),
     }
 }

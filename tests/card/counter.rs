@@ -2,22 +2,16 @@
 
 use std::{
     ffi::OsStr,
-    fs::{File, OpenOptions},
-    io::{Read, Write},
-    os::unix::fs::OpenOptionsExt,
     path::Path,
-    process::{Command, Output, Stdio},
+    process::{Output, Stdio},
 };
 
-use rustix::{
-    fs::OFlags,
-    pty::{OpenptFlags, openpt, ptsname, unlockpt},
-};
 use serde_json::Value;
 
 use super::{
     people::{Authority, Flaw, ID_CARTA, TAX_CODE},
     stage::{NAMES, READERS, Stage, command, sigillo, stderr, stdout, until},
+    terminal::at_terminal,
     vcard::{Card, OTHER_MAKER, STINCARD, padded},
 };
 
@@ -217,38 +211,10 @@ fn without_a_card_service_the_message_says_what_to_start() {
 fn a_pin_typed_at_the_terminal_is_not_shown() {
     let _stage = Stage::new();
     let _inserted = card().insert(READERS[0]);
-    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-    unlockpt(&terminal).unwrap();
-    let name = ptsname(&terminal, Vec::new()).unwrap();
-    let other_end = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .custom_flags(OFlags::NOCTTY.bits().cast_signed())
-        .open(name.to_str().unwrap())
-        .unwrap();
-    let child = Command::new("setsid")
-        .args(["--ctty", "--wait", env!("CARGO_BIN_EXE_sigillo"), "card", "check", "--wait", "30"])
-        .stdin(other_end)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut terminal = File::from(terminal);
-    let mut shown = Vec::new();
-    let mut byte = [0];
-    while !shown.ends_with(b"PIN: ") {
-        terminal.read_exact(&mut byte).unwrap();
-        shown.extend(byte);
-    }
     // A wrong key, taken back.
-    terminal.write_all(b"12346\x7f5\r").unwrap();
-    let output = child.wait_with_output().unwrap();
+    let (output, shown) = at_terminal(["check", "--wait", "30"], &[("PIN: ", "12346\x7f5\r")]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    // The last end is closed: what is left of the output, then an error.
-    while terminal.read(&mut byte).is_ok_and(|read| read == 1) {
-        shown.extend(byte);
-    }
-    assert_eq!(String::from_utf8_lossy(&shown), "PIN: \r\n");
+    assert_eq!(shown, "PIN: \r\n");
 }
 
 #[test]

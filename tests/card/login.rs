@@ -4,7 +4,7 @@ use std::process::{Child, Command, Stdio};
 
 use super::{
     people::{Authority, Flaw, TAX_CODE, server_files},
-    server::Server,
+    server::Naming,
     stage::{READERS, Stage, listening, sigillo, stderr, stdout, until},
     vcard::{OTHER_MAKER, STINCARD},
 };
@@ -23,10 +23,10 @@ fn the_card_logs_in_over_tls() {
         let authority = Authority::new();
         let card = authority.card(atr, Flaw::None);
         let _inserted = card.insert(READERS[0]);
-        let server = Server::start(stage.path(), &authority.pem());
+        let server = Naming::start(stage.path(), &authority.pem());
         let output = login(&stage, &server.url(), "12345");
         assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-        let (version, name) = server.first.join().unwrap().unwrap();
+        let (version, name) = server.next().unwrap();
         assert_eq!(version, "TLSv1_3");
         assert!(name.starts_with(TAX_CODE));
         assert!(stdout(&output).contains(&name));
@@ -41,11 +41,11 @@ fn a_card_that_leaves_in_the_handshake_logs_nobody_in() {
     let card = authority.card(STINCARD, Flaw::None);
     card.state.lock().unwrap().vanishes_at = Some(0x2A);
     let _inserted = card.insert(READERS[0]);
-    let server = Server::start(stage.path(), &authority.pem());
+    let server = Naming::start(stage.path(), &authority.pem());
     let output = login(&stage, &server.url(), "12345");
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("was removed or reset"), "{}", stderr(&output));
-    assert!(server.first.join().unwrap().is_err());
+    assert!(server.next().is_err());
 }
 
 #[test]
@@ -53,10 +53,10 @@ fn a_card_of_an_unknown_authority_is_refused() {
     let stage = Stage::new();
     let card = Authority::new().card(STINCARD, Flaw::None);
     let _inserted = card.insert(READERS[0]);
-    let server = Server::start(stage.path(), &Authority::new().pem());
+    let server = Naming::start(stage.path(), &Authority::new().pem());
     let output = login(&stage, &server.url(), "12345");
     assert_eq!(output.status.code(), Some(1));
-    assert!(server.first.join().unwrap().is_err());
+    assert!(server.next().is_err());
 }
 
 #[test]

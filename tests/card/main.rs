@@ -10,8 +10,11 @@
 mod counter;
 mod login;
 mod opensc;
+mod operator;
 mod people;
 mod rsa;
 mod server;
 mod stage;
+mod standin;
+mod terminal;
 mod vcard;

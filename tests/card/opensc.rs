@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     people::{Authority, Flaw, ID_CARTA, TAX_CODE},
-    server::Server,
+    server::Naming,
     stage::{READERS, Stage, sigillo, stderr, stdout, until},
     vcard::{Card, OTHER_MAKER, STINCARD},
 };
@@ -78,7 +78,7 @@ fn curl_logs_in_with_opensc_and_the_card() {
     let authority = Authority::new();
     let card = authority.card(STINCARD, Flaw::None);
     let _inserted = ready(&card);
-    let server = Server::start(stage.path(), &authority.pem());
+    let server = Naming::start(stage.path(), &authority.pem());
     let object = format!("pkcs11:serial={ID_CARTA};id=%01;type=");
     let output = ran(Command::new("curl")
         .env("PKCS11_MODULE_PATH", module())
@@ -88,7 +88,7 @@ fn curl_logs_in_with_opensc_and_the_card() {
         .args(["--key", &format!("{object}private?pin-value=12345")])
         .args(["--cert", &format!("{object}cert")])
         .arg(format!("{}/", server.url())));
-    let (version, name) = server.first.join().unwrap().unwrap();
+    let (version, name) = server.next().unwrap();
     assert_eq!(version, "TLSv1_3");
     assert!(name.starts_with(TAX_CODE));
     assert!(stdout(&output).contains(&name));
