@@ -136,7 +136,7 @@ fn neither_half_names_the_others_key() {
 #[test]
 fn files_are_short() {
     let mut sizes = Vec::new();
-    for directory in ["src", "tests", "bench/src"] {
+    for directory in ["src", "tests", "bench/src", "vcard/src"] {
         for file in files(directory, ".rs") {
             let lines = fs::read_to_string(&file).unwrap().lines().count();
             assert!(lines <= 500, "{} has {lines} lines", relative(&file));
@@ -152,7 +152,7 @@ fn files_are_short() {
 
 #[test]
 fn unsafe_code_is_in_one_file() {
-    for directory in ["src", "tests", "bench/src"] {
+    for directory in ["src", "tests", "bench/src", "vcard/src"] {
         for file in files(directory, ".rs") {
             let name = relative(&file);
             let text = fs::read_to_string(&file).unwrap();
@@ -166,7 +166,7 @@ fn unsafe_code_is_in_one_file() {
 
 #[test]
 fn every_member_has_the_lints_and_none_the_faults() {
-    for member in ["", "bench/"] {
+    for member in ["", "bench/", "vcard/"] {
         let path = root().join(member).join("Cargo.toml");
         let text = fs::read_to_string(&path).unwrap();
         assert!(text.contains("[lints]\nworkspace = true"), "{}", path.display());
@@ -180,27 +180,31 @@ fn every_member_has_the_lints_and_none_the_faults() {
     }
 }
 
-/// The mission's libraries are in the shipped tree.
-#[test]
-fn the_named_libraries_are_used() {
+/// What the shipped program is made of, down to this depth.
+fn shipped_tree(depth: &str) -> String {
     let tree = Command::new(env!("CARGO"))
-        .args([
-            "tree",
-            "--locked",
-            "--offline",
-            "-e",
-            "normal",
-            "--prefix",
-            "none",
-            "--depth",
-            "1",
-            "-p",
-            "sigillo",
-        ])
+        .args(["tree", "--locked", "--offline", "-e", "normal,build", "--prefix", "none"])
+        .args(["--depth", depth, "-p", "sigillo"])
         .current_dir(root())
         .output()
         .unwrap();
-    let tree = String::from_utf8(tree.stdout).unwrap();
+    assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
+    String::from_utf8(tree.stdout).unwrap()
+}
+
+/// Nor does the virtual card know the program: it could agree with it by mistake.
+#[test]
+fn the_virtual_card_is_in_no_shipped_program() {
+    let tree = shipped_tree("100");
+    assert!(tree.contains("sled v") && !tree.contains("vcard"), "{tree}");
+    let manifest = fs::read_to_string(root().join("vcard/Cargo.toml")).unwrap();
+    assert!(!manifest.contains("sigillo ="), "{manifest}");
+}
+
+/// The mission's libraries are in the shipped tree.
+#[test]
+fn the_named_libraries_are_used() {
+    let tree = shipped_tree("1");
     for name in [
         "cryptoki",
         "rustls",
@@ -230,7 +234,7 @@ fn secrets_stay_secrets() {
 fn nothing_of_a_machine_is_in_the_project() {
     for ending in [".rs", ".toml", ".md", ".sh", ".py", ".json", ".example", ".yml"] {
         let mut all = Vec::new();
-        for directory in ["src", "tests", "bench", "policies", "hsm-config"] {
+        for directory in ["src", "tests", "bench", "vcard", "policies", "hsm-config"] {
             let mut open = vec![root().join(directory)];
             while let Some(at) = open.pop() {
                 for entry in fs::read_dir(&at).unwrap() {

@@ -7,12 +7,15 @@ use std::{
 };
 
 use serde_json::Value;
+use sigillo_vcard::{
+    card::{Card, OTHER_MAKER, STINCARD, padded},
+    cns::{Authority, Flaw, ID_CARTA, TAX_CODE},
+    reader::{NAMES, READERS},
+};
 
 use super::{
-    people::{Authority, Flaw, ID_CARTA, TAX_CODE},
-    stage::{NAMES, READERS, Stage, command, sigillo, stderr, stdout, until},
+    stage::{Stage, command, sigillo, stderr, stdout, until},
     terminal::at_terminal,
-    vcard::{Card, OTHER_MAKER, STINCARD, padded},
 };
 
 const VERIFY: u8 = 0x20;

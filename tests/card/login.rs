@@ -2,11 +2,15 @@
 
 use std::process::{Child, Command, Stdio};
 
+use sigillo_vcard::{
+    card::{OTHER_MAKER, STINCARD},
+    cns::{Authority, Flaw, TAX_CODE},
+    reader::{READERS, listening},
+};
+
 use super::{
-    people::{Authority, Flaw, TAX_CODE, server_files},
-    server::Naming,
-    stage::{READERS, Stage, listening, sigillo, stderr, stdout, until},
-    vcard::{OTHER_MAKER, STINCARD},
+    server::{Naming, server_files},
+    stage::{Stage, sigillo, stderr, stdout, until},
 };
 
 fn login(stage: &Stage, url: &str, pin: &str) -> std::process::Output {

@@ -5,11 +5,15 @@ use std::{
     process::{Command, Output},
 };
 
+use sigillo_vcard::{
+    card::{Card, Inserted, OTHER_MAKER, STINCARD},
+    cns::{Authority, Flaw, ID_CARTA, TAX_CODE},
+    reader::READERS,
+};
+
 use super::{
-    people::{Authority, Flaw, ID_CARTA, TAX_CODE},
     server::Naming,
-    stage::{READERS, Stage, sigillo, stderr, stdout, until},
-    vcard::{Card, OTHER_MAKER, STINCARD},
+    stage::{Stage, sigillo, stderr, stdout, until},
 };
 
 fn module() -> PathBuf {
@@ -29,7 +33,7 @@ fn ran(command: &mut Command) -> Output {
 }
 
 /// Inserted, and seen by pcscd.
-fn ready(card: &Card) -> super::vcard::Inserted {
+fn ready(card: &Card) -> Inserted {
     let inserted = card.insert(READERS[0]);
     until("the card is read", || sigillo(["read"]).status.success());
     inserted

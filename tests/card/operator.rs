@@ -10,13 +10,16 @@ use sigillo::{
     auth::cns::proof,
     domain::signed_text::Context,
 };
+use sigillo_vcard::{
+    card::{Card, Inserted, OTHER_MAKER, STINCARD},
+    cns::{Authority, Flaw, TAX_CODE},
+    reader::READERS,
+};
 
 use super::{
-    people::{Authority, Flaw, TAX_CODE},
-    stage::{READERS, Stage, sigillo, stderr, stdout},
+    stage::{Stage, sigillo, stderr, stdout},
     standin::{APPROVAL, StandIn, asked, problem},
     terminal::{at_terminal, without_terminal},
-    vcard::{Card, Inserted, OTHER_MAKER, STINCARD},
 };
 
 const VERIFY: u8 = 0x20;

@@ -17,6 +17,7 @@ use rustls::{ServerConfig, ServerConnection, Stream, pki_types::CertificateDer};
 use sigillo::{
     auth::Peer,
     clock::{Clock, SystemClock},
+    pki::{Ca, Validity},
     tls::{Entrance, ServerTls, TlsFiles},
 };
 
@@ -72,7 +73,7 @@ impl Server {
         mut answer: impl FnMut(&Request) -> (u16, Vec<u8>) + Send + 'static,
         mut refused: impl FnMut(String) + Send + 'static,
     ) -> Self {
-        super::people::server_files(directory);
+        server_files(directory);
         std::fs::write(directory.join("cns-ca.pem"), cns_ca).unwrap();
         let files = TlsFiles {
             certificate: directory.join("server.pem"),
@@ -195,4 +196,14 @@ fn receive(stream: &mut Stream<'_, ServerConnection, TcpStream>) -> Result<Reque
     let version = format!("{:?}", stream.conn.protocol_version().unwrap());
     let certificate = stream.conn.peer_certificates().unwrap()[0].clone().into_owned();
     Ok(Request { line, headers, body: bytes[end + 4..].to_vec(), certificate, version })
+}
+
+/// `server.pem`, `server.key` and `server-ca.pem`.
+pub(crate) fn server_files(directory: &Path) {
+    let now = SystemClock::new().now_ms();
+    let validity = Validity { from_ms: now - 60_000, to_ms: now + 3_600_000 };
+    let ca = Ca::new("server CA for tests", validity).unwrap();
+    std::fs::write(directory.join("server-ca.pem"), ca.pem()).unwrap();
+    let server = ca.server(&["localhost"], &["127.0.0.1".parse().unwrap()], validity).unwrap();
+    server.write(directory, "server").unwrap();
 }

@@ -30,13 +30,13 @@ use sigillo::{
         tax_code::TaxCode,
     },
 };
+use sigillo_vcard::{
+    card::Card,
+    cns::{Authority, ID_CARTA},
+};
 use x509_parser::{certificate::X509Certificate, prelude::FromDer};
 
-use super::{
-    people::{Authority, ID_CARTA},
-    server::{Request, Server},
-    vcard::Card,
-};
+use super::server::{Request, Server};
 
 pub(crate) const APPROVAL: ApprovalId = ApprovalId::new([0xA5; 16]);
 const REGISTRATION: RegistrationId = RegistrationId::new([0x5A; 16]);

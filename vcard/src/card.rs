@@ -10,40 +10,54 @@ use std::{
     thread::JoinHandle,
 };
 
-use super::rsa::Key;
+use crate::rsa::Key;
 
 /// A CNS 1.1 by STIncard: the reference of its PIN is 0x90.
-pub(crate) const STINCARD: &str = "3BFF1800FF8131FE55006B02091617011101434E531131808D";
+pub const STINCARD: &str = "3BFF1800FF8131FE55006B02091617011101434E531131808D";
 /// A CNS 1.1 of another maker: 0x10.
-pub(crate) const OTHER_MAKER: &str = "3BFF1800008131FE45006B11050700011101434E531131807B";
+pub const OTHER_MAKER: &str = "3BFF1800008131FE45006B11050700011101434E531131807B";
+
+/// The PIN of a new card.
+pub const PIN: &str = "12345";
+/// Its PUK.
+pub const PUK: &str = "87654321";
 
 /// What a card holds and counts. Tests look at it and change it while the card is in use.
-pub(crate) struct State {
-    pub(crate) files: BTreeMap<Vec<u16>, Vec<u8>>,
-    pub(crate) pin: Vec<u8>,
-    pub(crate) puk: Vec<u8>,
-    pub(crate) pin_tries: u8,
-    pub(crate) puk_tries: u8,
+#[derive(Debug)]
+pub struct State {
+    /// Contents by path from the MF, which is not in it.
+    pub files: BTreeMap<Vec<u16>, Vec<u8>>,
+    /// The PIN, filled up with `FF`.
+    pub pin: Vec<u8>,
+    /// The PUK, likewise.
+    pub puk: Vec<u8>,
+    /// Tries that the PIN has left, of 3.
+    pub pin_tries: u8,
+    /// Tries that the PUK has left, of 10.
+    pub puk_tries: u8,
     /// The reference the card knows its PIN under.
-    pub(crate) reference: u8,
+    pub reference: u8,
     /// The card leaves at the first command of this instruction.
-    pub(crate) vanishes_at: Option<u8>,
+    pub vanishes_at: Option<u8>,
     /// Instructions received.
-    pub(crate) seen: Vec<u8>,
+    pub seen: Vec<u8>,
     /// VERIFY without data: some cards count it as a wrong PIN.
-    pub(crate) empty_verifies: u32,
+    pub empty_verifies: u32,
 }
 
 /// A card, in a reader or not.
-#[derive(Clone)]
-pub(crate) struct Card {
-    pub(crate) atr: Vec<u8>,
-    pub(crate) state: Arc<Mutex<State>>,
+#[derive(Clone, Debug)]
+pub struct Card {
+    /// Answer to reset.
+    pub atr: Vec<u8>,
+    /// Shared by all clones.
+    pub state: Arc<Mutex<State>>,
     key: Arc<Key>,
 }
 
 /// A card in a reader; dropped, it is taken out.
-pub(crate) struct Inserted {
+#[derive(Debug)]
+pub struct Inserted {
     line: TcpStream,
     worker: Option<JoinHandle<()>>,
 }
@@ -57,7 +71,8 @@ impl Drop for Inserted {
     }
 }
 
-pub(crate) fn padded(digits: &str) -> Vec<u8> {
+/// A PIN or PUK as a card has it: 8 bytes, filled up with `FF`.
+pub fn padded(digits: &str) -> Vec<u8> {
     let mut bytes = digits.as_bytes().to_vec();
     bytes.resize(8, 0xFF);
     bytes
@@ -69,8 +84,8 @@ impl Card {
         let reference = if atr.get(12) == Some(&0x09) { 0x90 } else { 0x10 };
         let state = State {
             files,
-            pin: padded("12345"),
-            puk: padded("87654321"),
+            pin: padded(PIN),
+            puk: padded(PUK),
             pin_tries: 3,
             puk_tries: 10,
             reference,
@@ -81,8 +96,8 @@ impl Card {
         Self { atr, state: Arc::new(Mutex::new(state)), key }
     }
 
-    /// Puts the card into the reader whose port this is.
-    pub(crate) fn insert(&self, port: u16) -> Inserted {
+    /// Puts the card into the reader whose port this is, in the network of the calling thread.
+    pub fn insert(&self, port: u16) -> Inserted {
         let line = TcpStream::connect(("127.0.0.1", port)).unwrap();
         line.set_nodelay(true).unwrap();
         let (mut mine, card) = (line.try_clone().unwrap(), self.clone());

@@ -1,8 +1,7 @@
-//! Cards of nobody: certificates, files, and an authority of the tests' own.
+//! Cards of nobody: certificates, files, and a CNS authority of one's own.
 
 use std::{
     collections::BTreeMap,
-    path::Path,
     sync::{Arc, OnceLock},
 };
 
@@ -10,24 +9,24 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, CustomExtension, DnType, ExtendedKeyUsagePurpose,
     IsCa, KeyPair, KeyUsagePurpose,
 };
-use sigillo::{
-    clock::{Clock, SystemClock},
-    pki::{Ca, Validity},
-};
 
-use super::{rsa::Key, vcard::Card};
+use crate::{card::Card, rsa::Key};
 
-pub(crate) const TAX_CODE: &str = "RSSMRA80H55D612G";
-pub(crate) const ID_CARTA: &str = "6090009051055000";
-pub(crate) const PERSONAL_DATA: &str = "00005F04609008010120240801012090\
+/// The holder, who is nobody.
+pub const TAX_CODE: &str = "RSSMRA80H55D612G";
+/// EF.ID_Carta.
+pub const ID_CARTA: &str = "6090009051055000";
+/// EF.Dati_personali without what fills it up.
+pub const PERSONAL_DATA: &str = "00005F04609008010120240801012090\
 05ROSSI05MARIA081506198001F0010RSSMRA80H55D612G0004D612000004D6120000";
 
 /// `certificatePolicies` with the policy of CNS certificates, 1.3.76.16.2.1.
 const POLICY: [u8; 11] = [0x30, 9, 0x30, 7, 0x06, 5, 0x2B, 0x4C, 0x10, 0x02, 0x01];
 
 /// What goes wrong on a card.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Flaw {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Flaw {
+    /// Nothing.
     #[default]
     None,
     /// Holder and card of the certificate are others, and it has no policy.
@@ -36,7 +35,8 @@ pub(crate) enum Flaw {
     Key,
 }
 
-pub(crate) struct Authority {
+/// It issues the certificates of cards.
+pub struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
 }
 
@@ -46,21 +46,35 @@ fn key() -> Arc<Key> {
     Arc::clone(KEY.get_or_init(|| Arc::new(Key::generate())))
 }
 
+impl std::fmt::Debug for Authority {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Authority")
+    }
+}
+
+impl Default for Authority {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Authority {
-    pub(crate) fn new() -> Self {
+    /// A new one with a new key.
+    pub fn new() -> Self {
         let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, "CNS CA for tests");
+        params.distinguished_name.push(DnType::CommonName, "Virtual CNS CA");
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         Self { issuer: CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap() }
     }
 
-    pub(crate) fn pem(&self) -> String {
+    /// Its certificate.
+    pub fn pem(&self) -> String {
         self.issuer.pem()
     }
 
-    /// A card of this make.
-    pub(crate) fn card(&self, atr: &str, flaw: Flaw) -> Card {
+    /// A card of this make, by its answer to reset.
+    pub fn card(&self, atr: &str, flaw: Flaw) -> Card {
         let key = key();
         let mut params = CertificateParams::default();
         let (tax_code, id) = match flaw {
@@ -95,14 +109,4 @@ impl Authority {
         ]);
         Card::new(atr, files, key)
     }
-}
-
-/// `server.pem`, `server.key` and `server-ca.pem`.
-pub(crate) fn server_files(directory: &Path) {
-    let now = SystemClock::new().now_ms();
-    let validity = Validity { from_ms: now - 60_000, to_ms: now + 3_600_000 };
-    let ca = Ca::new("server CA for tests", validity).unwrap();
-    std::fs::write(directory.join("server-ca.pem"), ca.pem()).unwrap();
-    let server = ca.server(&["localhost"], &["127.0.0.1".parse().unwrap()], validity).unwrap();
-    server.write(directory, "server").unwrap();
 }
