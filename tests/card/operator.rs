@@ -249,6 +249,8 @@ fn the_servers_reason_is_said_plainly() {
     scene.server.state().refusal = Some(problem(403, "unknown_operator", "Not listed", detail));
     let shown = "unknown_operator: Not listed (until \u{fffd}[2Jtomorrow)\n";
     failed(&scene.register("12345"), shown);
+    scene.server.state().refusal = Some(problem(503, "unavailable", "Service unavailable", None));
+    failed(&scene.register("12345"), "unavailable: Service unavailable (it may have been done: try again)\n");
     let unknown = sigillo([scene.arguments("login", "12345"), vec!["--path".into(), "/x".into()]].concat());
     failed(&unknown, "no_such_path: There is no such path");
 }

@@ -83,7 +83,10 @@ impl LoggedIn {
         let key = HeaderValue::from_str(&hex::encode(key)).map_err(Failure::failed)?;
         let mut headers = HeaderMap::new();
         headers.insert("idempotency-key", key);
-        self.client.post_json(path, headers, value).await.map_err(|e| said(&e))
+        self.client.post_json(path, headers, value).await.map_err(|e| {
+            let done = if e.may_have_been_carried_out() { " (it may have been done: try again)" } else { "" };
+            Failure::failed(format!("{}{done}", said(&e)))
+        })
     }
 
     /// The card's signature over a text in its context, base64.
@@ -109,9 +112,6 @@ pub(super) fn said(error: &ClientError) -> Failure {
         let detail = problem.detail.as_deref().map_or_else(String::new, |detail| format!(" ({detail})"));
         let text = format!("the server refused: {}: {}{detail}", problem.code, problem.title);
         return Failure::failed(text.chars().map(shown).collect::<String>());
-    }
-    if error.may_have_been_carried_out() {
-        return Failure::failed(format!("{error} (it may have been done; the command can be repeated)"));
     }
     Failure::failed(error)
 }
