@@ -8,6 +8,7 @@ mod limits;
 mod mailbox;
 mod officers;
 mod phone;
+mod smart_card;
 
 use std::{
     path::PathBuf,
@@ -141,6 +142,7 @@ async fn play(arguments: &Arguments) -> Result<(), String> {
         how_to_call(here.directory());
         tokio::signal::ctrl_c().await.map_err(|e| e.to_string())?;
     } else {
+        smart_card::play(&mut teller, here.directory(), sigillo).await?;
         journey::play(&mut teller, &mut here, sigillo).await?;
     }
     let what = "Everything is told to end; the authority drains and signs a last checkpoint";
