@@ -32,8 +32,8 @@ Examples:
   sigillo card approve --url https://authority.example.it:8444 --ca server-ca.pem --pin-file pin.txt --yes \\
     5f0e9c1ab6d24f3c8e70a1b2c3d4e5f6
 
-The id is what the colleague's front end shows. The whole text is shown; the card signs it after a yes. A text that is not
-that of this approval, or that a terminal would not show as it is, is never signed. Nobody approves what they asked
+The id is what the colleague's front end shows. The whole text is shown; the card signs it after a yes. A text that is
+not that of this approval, or that a terminal would not show as it is, is never signed. Nobody approves what they asked
 for. The answer is JSON on standard output.
 
 Exit codes: 0 signed; 1 failed, refused, or not agreed to; 64 bad options.")]
