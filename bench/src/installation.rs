@@ -7,7 +7,7 @@ use std::{
     net::{TcpListener, TcpStream},
     os::unix::{fs::lchown, process::CommandExt},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, Output, Stdio},
     time::Duration,
 };
 
@@ -53,7 +53,7 @@ impl Installation {
     /// A sentence.
     pub fn make(sigillo: &Path, directory: &Path, cards: u64) -> Result<Self, String> {
         let smtp = format!("127.0.0.1:{SMTP_PORT}");
-        for address in [API, INTERNAL, &smtp, SMS, RECEIPTS].into_iter().chain(KANNEL) {
+        for address in [API, DIRECT, INTERNAL, &smtp, SMS, RECEIPTS].into_iter().chain(KANNEL) {
             let busy = |e| format!("{address}: {e}; is a demonstration running? End it first (Ctrl-C)");
             drop(TcpListener::bind(address).map_err(busy)?);
         }
@@ -258,7 +258,14 @@ fn hand_over(path: &Path) -> std::io::Result<()> {
 /// # Errors
 /// What it said.
 pub fn run(command: &mut Command) -> Result<String, String> {
-    let done = command.output().map_err(|e| e.to_string())?;
+    printed(&command.output().map_err(|e| e.to_string())?)
+}
+
+/// What a command that has ended wrote; what it said of its failure is the error.
+///
+/// # Errors
+/// It failed.
+pub fn printed(done: &Output) -> Result<String, String> {
     if done.status.success() {
         return Ok(String::from_utf8_lossy(&done.stdout).trim().to_owned());
     }

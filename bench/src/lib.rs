@@ -1,5 +1,4 @@
 //! What load generator and demonstration share: an installation of their own, and a desk that talks to it.
 
-pub mod counter;
 pub mod desk;
 pub mod installation;

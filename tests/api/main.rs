@@ -43,6 +43,7 @@ mod registry;
 #[path = "../support/rounds.rs"]
 mod rounds;
 mod rules;
+mod smart_card;
 mod sms;
 mod snapshot;
 mod taken_over;

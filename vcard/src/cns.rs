@@ -3,11 +3,13 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, CustomExtension, DnType, ExtendedKeyUsagePurpose,
-    IsCa, KeyPair, KeyUsagePurpose,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, CustomExtension,
+    DnType, ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, SerialNumber,
+    date_time_ymd,
 };
 
 use crate::{card::Card, rsa::Key};
@@ -71,6 +73,21 @@ impl Authority {
     /// Its certificate.
     pub fn pem(&self) -> String {
         self.issuer.pem()
+    }
+
+    /// A revocation list for the day around this moment, counted from 1970 UTC, that revokes nobody; PEM.
+    pub fn revocation_list(&self, now: Duration) -> String {
+        let hour = Duration::from_secs(3600);
+        let now = date_time_ymd(1970, 1, 1) + now;
+        let list = CertificateRevocationListParams {
+            this_update: now - hour,
+            next_update: now + 24 * hour,
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: Vec::new(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        list.signed_by(&self.issuer).unwrap().pem().unwrap()
     }
 
     /// A card of this make, by its answer to reset.

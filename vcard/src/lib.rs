@@ -10,6 +10,7 @@
 
 pub mod card;
 pub mod cns;
+pub mod counter;
 pub mod reader;
 
 mod rsa;

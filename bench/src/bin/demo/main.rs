@@ -106,6 +106,7 @@ async fn play(arguments: &Arguments) -> Result<(), String> {
         let text = std::fs::read_to_string(&file).map_err(|e| e.to_string())?;
         std::fs::write(&file, limits::generous(&text)).map_err(|e| e.to_string())?;
     }
+    let card = smart_card::issue(here.directory())?;
     teller
         .step("A mail relay starts (aiosmtpd, STARTTLS, password)", async { here.start_relay(relay) })
         .await?;
@@ -142,7 +143,7 @@ async fn play(arguments: &Arguments) -> Result<(), String> {
         how_to_call(here.directory());
         tokio::signal::ctrl_c().await.map_err(|e| e.to_string())?;
     } else {
-        smart_card::play(&mut teller, here.directory(), sigillo).await?;
+        smart_card::play(&mut teller, here.directory(), sigillo, card).await?;
         journey::play(&mut teller, &mut here, sigillo).await?;
     }
     let what = "Everything is told to end; the authority drains and signs a last checkpoint";

@@ -3,20 +3,18 @@
 
 use std::{
     path::Path,
-    process::Command,
+    process::{Command, Output},
     sync::mpsc::{Sender, channel},
     thread::JoinHandle,
 };
 
-use sigillo_vcard::{
+use crate::{
     card::{Card, Inserted},
     reader::{Pcscd, READERS, own_network, own_run},
 };
 
-use crate::installation::run;
-
 /// A command, and where its end is told.
-type Task = (Command, Sender<Result<String, String>>);
+type Task = (Command, Sender<std::io::Result<Output>>);
 
 /// The workstation; dropped, it is taken away with card and reader.
 #[derive(Debug)]
@@ -47,7 +45,7 @@ impl Counter {
             if tell.send(said).is_ok() {
                 for (mut command, answer) in work {
                     // Whoever asked may have gone: then there is nobody to tell.
-                    let (Ok(()) | Err(_)) = answer.send(run(&mut command));
+                    let (Ok(()) | Err(_)) = answer.send(command.output());
                 }
             }
         });
@@ -56,15 +54,15 @@ impl Counter {
         Ok(counter)
     }
 
-    /// Runs a command there, to its end.
+    /// Runs a command there, to its end, and answers what it said and how it ended.
     ///
     /// # Errors
-    /// What it said.
-    pub fn run(&self, command: Command) -> Result<String, String> {
+    /// A sentence: it did not start.
+    pub fn output(&self, command: Command) -> Result<Output, String> {
         let (answer, answered) = channel();
         let tasks = self.tasks.as_ref().ok_or("the counter is closed")?;
         tasks.send((command, answer)).map_err(|e| e.to_string())?;
-        answered.recv().map_err(|e| e.to_string())?
+        answered.recv().map_err(|e| e.to_string())?.map_err(|e| e.to_string())
     }
 }
 
