@@ -22,8 +22,9 @@ static WIPING: ZeroAlloc<System> = ZeroAlloc(System);
 #[command(version, term_width = 120)]
 struct Arguments {
     /// What goes to the log, on standard error: error, warn, info, debug, or by target as in `sigillo=debug`.
-    #[arg(long, global = true, default_value = "info", value_name = "FILTER")]
-    log_level: String,
+    /// Default: info; for `recover` warn, so that what officers read is not lost among it.
+    #[arg(long, global = true, value_name = "FILTER")]
+    log_level: Option<String>,
 
     #[command(subcommand)]
     command: Command,
@@ -68,6 +69,8 @@ fn main() -> ExitCode {
             };
         }
     };
+    let quiet = matches!(command, Command::Recover(_));
+    let log_level = log_level.unwrap_or_else(|| if quiet { "warn" } else { "info" }.to_owned());
     // cryptoki reports mechanisms that it does not know as errors: noise at every start.
     let filter = EnvFilter::try_new(format!("{log_level},cryptoki=off"));
     let filter = match filter {

@@ -1,7 +1,6 @@
 //! `sigillo recover`: a store that is older than the newest checkpoint comes back into service, by order of the officers.
 
 use std::{
-    collections::BTreeMap,
     fs::{self, File},
     io::{BufReader, Read, Write},
     path::{Path, PathBuf},
@@ -16,9 +15,8 @@ use crate::{
     domain::{
         audit::Head,
         checkpoint::{self, Checkpoint},
-        id::CardId,
         officers::{Purpose, Signature},
-        recovery::{Gap, Order, Touched},
+        recovery::{Gap, Order, Told},
     },
     files,
     officer_key::Holder,
@@ -35,8 +33,9 @@ Example:
     --signature officer-1.sig --signature officer-2.sig
 
 `serve` must not run. With evidence, exactly the cards that were touched in the gap are changed: tries spent then stay spent
-and the C.I.P. is locked, revocations and activations are repeated. Without, every card that is not revoked is held: it
-can only be replaced. If it breaks off, give the same order again.
+and the C.I.P. is locked, revocations and activations are repeated; and an operator's card that was ended or replaced in the
+gap is ended again. Without, every card that is not revoked is held: it can only be replaced; and every operator's card is
+held: it acts no more until the operator has registered it again. If it breaks off, give the same order again.
 
 Exit codes: 0 done; 1 refused or failed, and `serve` goes on refusing; 64 bad options or configuration.")]
     Apply(Apply),
@@ -47,8 +46,9 @@ Examples:
   sigillo recover plan --config serve.toml --without-events --out order.txt
 
 Evidence is an export of the log (`sigillo audit export`) that an auditor took after the newest checkpoint that is
-known. Nothing is changed. The officers read the order, sign it where they are (`sigillo recover sign`), and hand back
-their signatures.
+known. Nothing is changed. The order says in words what it does to how many cards and operators. The officers read it, sign
+it where they are (`sigillo recover sign`), and hand back their signatures. If the newest checkpoint known is not the
+token's own, nobody knows how far the log went: every operator's card is then held, with evidence too.
 
 Exit codes: 0 done; 1 there is nothing to recover, or the evidence does not hold; 64 bad options or configuration.")]
     Plan(Plan),
@@ -77,7 +77,7 @@ struct Over {
         required_unless_present = "without_events"
     )]
     evidence: Option<PathBuf>,
-    /// There is no evidence: hold every card.
+    /// There is no evidence: hold every card, citizens' and operators'.
     #[arg(long)]
     without_events: bool,
     /// A checkpoint kept elsewhere that is newer than the token's; may be given more than once.
@@ -157,13 +157,15 @@ fn plan(args: &Plan, out: &mut impl Write) -> Result<(), Failure> {
     let installation = Installation::load(&args.over.config)?;
     let witnesses = args.over.witnesses()?;
     let (log, policy) = (installation.config.log.clone(), installation.policy.digest().to_string());
-    let (standing, evidence) = installation.run(async |parts| {
+    let (standing, evidence, effect) = installation.run(async |parts| {
         let key = parts.audit_key.clone();
-        let (_, standing) = Service::for_recovery(parts, &witnesses).await.map_err(Failure::failed)?;
+        let (service, standing) = Service::for_recovery(parts, &witnesses).await.map_err(Failure::failed)?;
         standing.needs_recovery(args.over.evidence.is_some()).map_err(Failure::failed)?;
         let known = standing.known.as_ref();
         let evidence = evidence(&args.over, &log, standing.store, known.map(|known| known.head), &key)?;
-        Ok((standing, evidence))
+        let told = evidence.as_ref().map(|(_, told)| told);
+        let effect = service.foresee(&standing, told).map_err(Failure::failed)?.effect();
+        Ok((standing, evidence, effect))
     })?;
     let mut nonce = [0; 16];
     rand::fill(&mut nonce).map_err(|_| Failure::failed("the system gives no random bytes"))?;
@@ -173,6 +175,7 @@ fn plan(args: &Plan, out: &mut impl Write) -> Result<(), Failure> {
         known: standing.known.as_ref().map_or(Head::EMPTY, |known| known.head),
         recoveries: standing.known.as_ref().map_or(standing.recoveries, |known| known.recoveries),
         evidence: evidence.map(|(digest, _)| digest),
+        effect,
         policy,
         nonce,
         at_ms: SystemClock::new().now_ms(),
@@ -213,12 +216,9 @@ fn apply(args: &Apply, out: &mut impl Write) -> Result<(), Failure> {
         if evidence.as_ref().map(|(digest, _)| *digest) != order.evidence {
             return Err(Failure::failed("the order names other evidence, or none"));
         }
-        let cards = evidence.as_ref().map(|(_, cards)| cards);
-        let bar = match cards {
-            Some(cards) => ProgressBar::new(u64::try_from(cards.len()).unwrap_or(u64::MAX)),
-            None => ProgressBar::new_spinner(),
-        };
-        let report = service.recover(&order, &standing, &officers, cards, |done| bar.inc(done)).await;
+        let told = evidence.as_ref().map(|(_, told)| told);
+        let bar = ProgressBar::new(order.effect.locked);
+        let report = service.recover(&order, &standing, &officers, told, |done| bar.inc(done)).await;
         bar.finish_and_clear();
         report.map_err(Failure::failed)
     })?;
@@ -231,11 +231,8 @@ fn apply(args: &Apply, out: &mut impl Write) -> Result<(), Failure> {
 }
 
 fn say(report: &Recovered, out: &mut impl Write) -> std::io::Result<()> {
-    let Recovered { locked, held, activated, revoked, lost } = report;
-    writeln!(
-        out,
-        "recovered: {locked} cards have their C.I.P. locked, {held} of them are held until they are replaced"
-    )?;
+    let Recovered { activated, revoked, lost, .. } = report;
+    write!(out, "The store is recovered. The order:\n{}", report.effect())?;
     for (cards, what) in [
         (
             activated,
@@ -248,13 +245,20 @@ fn say(report: &Recovered, out: &mut impl Write) -> std::io::Result<()> {
             writeln!(out, "card {card} {what}")?;
         }
     }
+    if report.operators_held > 0 {
+        writeln!(
+            out,
+            "Operators whose card is held register again at their next access. A held card that is known to be lost: \
+             end it first (`POST /v1/operator-registrations/end`)"
+        )?;
+    }
     writeln!(out, "The token has a new checkpoint: `sigillo serve` starts again.")
 }
 
-/// SHA-256 of an export, and the cards that were touched in the gap.
-type Evidence = ([u8; 32], BTreeMap<CardId, Touched>);
+/// SHA-256 of an export, and what it tells of the gap.
+type Evidence = ([u8; 32], Told);
 
-/// SHA-256 of the evidence and the cards that it tells of, verified up to what is known; nothing without evidence.
+/// SHA-256 of the evidence and what it tells of the gap, verified up to what is known; nothing without evidence.
 fn evidence(
     over: &Over,
     log: &str,
@@ -278,10 +282,10 @@ fn evidence(
     if of != log {
         return Err(Failure::failed(format!("{}: it is of log \"{of}\"", path.display())));
     }
-    let cards = gap.cards().map_err(|e| at(&e))?;
+    let told = gap.told().map_err(|e| at(&e))?;
     let mut digest = [0; 32];
     digest.copy_from_slice(hashed.hash.finish().as_ref());
-    Ok(Some((digest, cards)))
+    Ok(Some((digest, told)))
 }
 
 /// Hashes what is read.

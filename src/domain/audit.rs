@@ -107,6 +107,9 @@ pub enum Kind {
     /// An operator's card is no operator's card any more, or was none.
     #[serde(rename = "operator.deregistered")]
     OperatorDeregistered,
+    /// A recovery bound, ended or held an operator's card, as `changes` says.
+    #[serde(rename = "operator.recovered")]
+    OperatorRecovered,
     /// An operator registered a card, or that was refused.
     #[serde(rename = "operator.registered")]
     OperatorRegistered,

@@ -4,26 +4,25 @@
 //! come last: until then the store stays refused. Nothing here gives a try back, makes a revoked card alive, or hands
 //! a code out.
 
-use std::collections::BTreeMap;
+mod cards;
+mod operators;
 
 use serde::Serialize;
 use tokio::task::JoinSet;
 
-use super::{Error, Parts, Service, audit::parse_stored, commitments::card_counter, marks::RECOVERIES};
+use super::{Error, Parts, Service, audit::parse_stored, marks::RECOVERIES};
 use crate::{
     domain::{
-        audit::{Event, Head, Kind, Outcome, time_text},
-        card::{Card, State},
+        audit::{Event, Head, Kind, Outcome},
         checkpoint::Checkpoint,
         going_back::{self, GoneBack},
         id::{CardId, RequestId},
-        recovery::{Order, Touched},
-        tries::Tries,
+        recovery::{Effect, Order, Told},
     },
     store::{self, Expect, Op, Space, Unit},
 };
 
-/// Cards whose units are committed together.
+/// Records whose units are committed together.
 const STEP: usize = 256;
 
 /// Where a store stands that may be too old.
@@ -35,6 +34,9 @@ pub struct Standing {
     pub recoveries: u64,
     /// The newest checkpoint that is known: the token's, or a witness's.
     pub known: Option<Checkpoint>,
+    /// Whether that is the token's own. Else it is not known how far the log went, and what evidence does not tell of
+    /// operators' cards may be missing in it.
+    pub known_by_token: bool,
     /// Why it is not served from; nothing where it could be.
     pub refused: Option<GoneBack>,
 }
@@ -64,7 +66,7 @@ impl Standing {
     }
 }
 
-/// What a recovery did.
+/// What a recovery comes to. The same before it, after a part of it and at its end.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Recovered {
     /// Cards whose C.I.P. is locked now.
@@ -78,6 +80,32 @@ pub struct Recovered {
     /// Cards that were registered and are lost, with their salts: no code of theirs can be derived any more. The bureau
     /// makes them anew.
     pub lost: Vec<CardId>,
+    /// Operators who are bound to the card that they registered in the gap.
+    pub operators_bound: u64,
+    /// Operators whose card was ended in the gap, and is ended again.
+    pub operators_ended: u64,
+    /// Operators whose card is held: they act again once they have registered again.
+    pub operators_held: u64,
+    /// Whether every operator is, whose card evidence does not end.
+    pub every_operator: bool,
+}
+
+impl Recovered {
+    /// In numbers, as an order says it.
+    pub fn effect(&self) -> Effect {
+        let count = |cards: &[CardId]| u64::try_from(cards.len()).unwrap_or(u64::MAX);
+        Effect {
+            locked: self.locked,
+            held: self.held,
+            activated: count(&self.activated),
+            revoked: count(&self.revoked),
+            lost: count(&self.lost),
+            operators_bound: self.operators_bound,
+            operators_ended: self.operators_ended,
+            operators_held: self.operators_held,
+            every_operator: self.every_operator,
+        }
+    }
 }
 
 /// The event that is looked at to see whether an order has begun or ended.
@@ -110,6 +138,9 @@ impl Service {
             Ok(texts) => witnesses.extend(texts.into_iter().filter_map(|(_, text)| text)),
             Err(error) => tracing::warn!("{error}"),
         }
+        // The same in both places is what a courier presented: the token itself had gone back.
+        let [a, b] = &marks;
+        let own = kept.as_ref().filter(|_| a != b).map(|(mark, _)| (mark.head, mark.recoveries));
         let mut all: Vec<_> = witnesses.iter().filter_map(|text| service.marks.open(text).ok()).collect();
         all.extend(kept.map(|(mark, _)| mark));
         let policy = service.policy();
@@ -120,18 +151,29 @@ impl Service {
         }
         // Its officers order the recovery.
         service.admit(&policy, known.as_ref())?;
-        let standing = Standing { store: now.head, recoveries: now.recoveries, known, refused };
+        let known_by_token = known.as_ref().is_some_and(|k| own == Some((k.head, k.recoveries)));
+        let (store, recoveries) = (now.head, now.recoveries);
+        let standing = Standing { store, recoveries, known, known_by_token, refused };
         Ok((service, standing))
     }
 
-    /// Carries an order out, if `standing` is what it says and a recovery is needed. `cards` is what evidence tells of the gap; nothing for a recovery without evidence, which
-    /// holds every card that is not revoked. `progress` is told of cards looked at.
+    /// What a recovery comes to, which changes nothing. `told` is what evidence tells of the gap; nothing for a recovery
+    /// without evidence, which holds every card that is not revoked, and every operator's.
+    pub fn foresee(&self, standing: &Standing, told: Option<&Told>) -> Result<Recovered, Error> {
+        let mut report = Recovered::default();
+        self.foresee_operators(standing, told, &mut report)?;
+        self.foresee_cards(told, &mut report)?;
+        Ok(report)
+    }
+
+    /// Carries an order out, if `standing` is what it says, a recovery is needed, and comes to what it says. `told` as in
+    /// [`Service::foresee`]. `progress` is told of cards looked at.
     pub async fn recover(
         &self,
         order: &Order,
         standing: &Standing,
         officers: &[&str],
-        cards: Option<&BTreeMap<CardId, Touched>>,
+        told: Option<&Told>,
         mut progress: impl FnMut(u64),
     ) -> Result<Recovered, Error> {
         // Again, and not only when the order was made: store and token are others by now, or the order is.
@@ -139,11 +181,20 @@ impl Service {
         need.map_err(|why| Error::Unavailable(why.to_string()))?;
         self.check(order, standing)?;
         let id = order.id();
-        let mut report = Recovered::default();
-        if self.begun(order, &id)? != Some(Kind::StoreRecovered) {
-            match cards {
-                Some(cards) => self.recover_touched(&id, cards, &mut report, &mut progress).await?,
-                None => self.hold_all(&id, &mut report, &mut progress).await?,
+        let begun = self.begun(order, &id)?;
+        let report = self.foresee(standing, told)?;
+        if report.effect() != order.effect {
+            return Err(Error::Unavailable(format!(
+                "the order is of another effect: make a new one. What it would do now:\n{}",
+                report.effect()
+            )));
+        }
+        if begun != Some(Kind::StoreRecovered) {
+            // First those who could act, then what they could act on.
+            self.recover_operators(&id, standing, told).await?;
+            match told {
+                Some(told) => self.recover_touched(&id, &told.cards, &mut progress).await?,
+                None => self.hold_all(&id, &mut progress).await?,
             }
             self.conclude_recovery(order, &id, officers, &report).await?;
         }
@@ -198,142 +249,6 @@ impl Service {
         }
     }
 
-    async fn recover_touched(
-        &self,
-        order: &RequestId,
-        cards: &BTreeMap<CardId, Touched>,
-        report: &mut Recovered,
-        progress: &mut impl FnMut(u64),
-    ) -> Result<(), Error> {
-        let all: Vec<_> = cards.iter().collect();
-        for step in all.chunks(STEP) {
-            let mut units = Vec::new();
-            for (id, touched) in step {
-                let Some(found) = self.store.get(Space::Card, id.bytes())? else {
-                    // A stand-in for an unknown card has no record either.
-                    report.lost.extend(touched.registered.then_some(**id));
-                    continue;
-                };
-                report.locked = report.locked.saturating_add(1);
-                report.revoked.extend(touched.revoked.map(|_| **id));
-                if touched.activated_at_ms.is_some() && touched.revoked.is_none() {
-                    report.activated.push(**id);
-                }
-                units.extend(self.recover_card(order, id, &found, Some(touched))?);
-            }
-            self.commit_all(units).await?;
-            progress(u64::try_from(step.len()).unwrap_or(u64::MAX));
-        }
-        Ok(())
-    }
-
-    async fn hold_all(
-        &self,
-        order: &RequestId,
-        report: &mut Recovered,
-        progress: &mut impl FnMut(u64),
-    ) -> Result<(), Error> {
-        let mut from = Vec::new();
-        loop {
-            let found = self.store.scan(Space::Card, &[], &from, STEP)?;
-            let mut units = Vec::new();
-            for entry in &found {
-                let id = <[u8; 16]>::try_from(entry.key.as_slice()).map(CardId::new);
-                let id = id.map_err(|_| Error::Bug("a card with another key".into()))?;
-                let card = decode(&id, &entry.record)?;
-                if !matches!(card.state(), State::Revoked { .. }) {
-                    (report.locked, report.held) =
-                        (report.locked.saturating_add(1), report.held.saturating_add(1));
-                    units.extend(self.recover_card(order, &id, &entry.record, None)?);
-                }
-            }
-            self.commit_all(units).await?;
-            progress(u64::try_from(found.len()).unwrap_or(u64::MAX));
-            match found.last() {
-                Some(last) if found.len() == STEP => from = [last.key.as_slice(), &[0]].concat(),
-                Some(_) | None => return Ok(()),
-            }
-        }
-    }
-
-    /// What brings one card to the state that it must have; nothing where it has it already.
-    fn recover_card(
-        &self,
-        order: &RequestId,
-        id: &CardId,
-        record: &store::Versioned,
-        touched: Option<&Touched>,
-    ) -> Result<Option<Unit>, Error> {
-        let before = decode(id, record)?;
-        let (mut card, mut changes) = (before.clone(), Vec::new());
-        let mut revoked = None;
-        match touched {
-            None => {
-                card = card.hold();
-                changes.extend((card != before).then_some("held"));
-            }
-            Some(touched) => {
-                if let Some(at_ms) = touched.activated_at_ms {
-                    card = card.activated_before(at_ms);
-                    changes.extend((card != before).then_some("activated"));
-                }
-                if touched.held {
-                    let open = card.clone();
-                    card = card.hold();
-                    changes.extend((card != open).then_some("held"));
-                }
-                if let Some((reason, at_ms)) = touched.revoked
-                    && let Ok(ended) = card.revoke(reason, at_ms)
-                {
-                    (card, revoked) = (ended, Some(reason));
-                    changes.push("revoked");
-                }
-            }
-        }
-        let event = |kind| -> Result<Event, Error> {
-            let own = self.own_event(kind, Outcome::Done)?;
-            Ok(Event { request: *order, card: Some(*id.bytes()), ..own })
-        };
-        let mut unit = Unit::default();
-        if card != before {
-            let (key, value) = (id.bytes().to_vec(), card.encode());
-            unit.ops.push(Op::Put {
-                space: Space::Card,
-                key,
-                value,
-                expect: Expect::Version(record.version),
-            });
-        }
-        let key = card_counter(id);
-        let counter = self.store.get(Space::Tries, &key)?;
-        let counter = counter.ok_or_else(|| Error::Bug(format!("card {id} has no counter")))?;
-        let tries = Tries::decode(&counter.value)
-            .ok_or_else(|| Error::Bug(format!("counter of card {id} is damaged")))?;
-        let locked = tries.lock(touched.map_or(0, |touched| touched.spent));
-        if locked != tries {
-            let (value, expect) = (locked.encode().to_vec(), Expect::Version(counter.version));
-            unit.ops.push(Op::Put { space: Space::Tries, key, value, expect });
-            changes.push("locked");
-        }
-        let cancelled = event(Kind::DeliveryCancelled)?;
-        if let Some(delivery) = self.latest_delivery(id)? {
-            self.cancel_into(&mut unit, &delivery, || cancelled)?;
-        }
-        if unit.ops.is_empty() {
-            return Ok(None);
-        }
-        if let Some(reason) = revoked {
-            let detail = vec![("reason", reason.text().to_owned())];
-            unit.events.push(Event { detail, ..event(Kind::CardRevoked)? });
-        }
-        let mut recovered = event(Kind::CardRecovered)?.with("changes", changes.join(","));
-        if let Some(at_ms) = touched.and_then(|touched| touched.activated_at_ms) {
-            recovered = recovered.with("activated_at", time_text(at_ms));
-        }
-        unit.events.push(recovered);
-        Ok(Some(unit))
-    }
-
     async fn commit_all(&self, units: Vec<Unit>) -> Result<(), Error> {
         let mut running = JoinSet::new();
         for unit in units {
@@ -370,6 +285,9 @@ impl Service {
             ("recoveries", recoveries.to_string()),
             ("locked", report.locked.to_string()),
             ("held", report.held.to_string()),
+            ("operators_bound", report.operators_bound.to_string()),
+            ("operators_ended", report.operators_ended.to_string()),
+            ("operators_held", report.operators_held.to_string()),
         ];
         let event = Event { request: *id, detail, ..own };
         let (key, value) = (RECOVERIES.to_vec(), recoveries.to_be_bytes().to_vec());
@@ -379,8 +297,4 @@ impl Service {
         let unit = Unit { ops: vec![put, in_force], events: vec![event] };
         self.commit(unit).await?.map_err(|g| Error::Bug(format!("the recovery's event: {g:?}")))
     }
-}
-
-fn decode(id: &CardId, record: &store::Versioned) -> Result<Card, Error> {
-    Card::decode(&record.value).ok_or_else(|| Error::Bug(format!("record of card {id} is damaged")))
 }

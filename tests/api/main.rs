@@ -38,6 +38,7 @@ mod p11_kit;
 mod p11_kit_server;
 mod policies;
 mod recover;
+mod recover_operators;
 mod refused_start;
 mod registry;
 #[path = "../support/rounds.rs"]

@@ -38,7 +38,7 @@ pub(crate) const CARD_STATES: [State; 4] = [
     State::Held { activated_at_ms: None },
     State::Revoked { activated_at_ms: None, revoked_at_ms: 1, reason: Reason::Lost },
 ];
-pub(crate) const KINDS: [Kind; 39] = [
+pub(crate) const KINDS: [Kind; 40] = [
     Kind::ApprovalAsked,
     Kind::ApprovalShown,
     Kind::ApprovalSigned,
@@ -66,6 +66,7 @@ pub(crate) const KINDS: [Kind; 39] = [
     Kind::LimitReached,
     Kind::OperationsUnaccounted,
     Kind::OperatorDeregistered,
+    Kind::OperatorRecovered,
     Kind::OperatorRegistered,
     Kind::OperatorRegistrationOpened,
     Kind::PolicyActivated,
@@ -132,7 +133,8 @@ const fn _lists_are_complete(
         Kind::AuthorityRefused | Kind::LeasesUnwritten => {}
         Kind::StoreBackedUp | Kind::StoreGoneBack | Kind::StoreRecovered => {}
         Kind::PolicyActivated | Kind::PolicyRefused | Kind::SessionShown => {}
-        Kind::OperatorDeregistered | Kind::OperatorRegistered | Kind::OperatorRegistrationOpened => {}
+        Kind::OperatorDeregistered | Kind::OperatorRecovered => {}
+        Kind::OperatorRegistered | Kind::OperatorRegistrationOpened => {}
         Kind::LimitReached
         | Kind::OperationsUnaccounted
         | Kind::ServiceStarted

@@ -32,6 +32,7 @@ mod policies;
 mod post;
 mod presented;
 mod recover;
+mod recover_operators;
 mod registration;
 mod registry;
 mod reprints;

@@ -9,7 +9,7 @@ use sigillo::{
         checkpoint::{Broken, Checkpoint, Verified, verify_export},
         fictional::FictionalCard,
         id::CardId,
-        recovery::{BadEvidence, Gap, Order, Touched},
+        recovery::{BadEvidence, Effect, Gap, Order, Told},
     },
     hsm::Place,
     service::{Error, Recovered, Service, Standing, Verdict},
@@ -23,7 +23,7 @@ use crate::{
     world::{NOW_MS, World},
 };
 
-const OFFICERS: [&str; 2] = ["officer-1", "officer-3"];
+pub(crate) const OFFICERS: [&str; 2] = ["officer-1", "officer-3"];
 
 /// A store of yesterday under the token of today, and what an auditor kept.
 struct Lost {
@@ -66,7 +66,7 @@ async fn lost() -> Lost {
     Lost { w, guessed, stolen, untouched, late, new, export, witness, today }
 }
 
-async fn export(w: &World) -> String {
+pub(crate) async fn export(w: &World) -> String {
     let (checkpoint, _) = w.service.checkpoint().await.unwrap();
     let events = w.service.events(&w.auditor.call("", ""), 0, 10_000).unwrap();
     let lines = events.iter().map(|event| serde_json::to_string(event).unwrap() + "\n");
@@ -78,26 +78,38 @@ fn verify(w: &World, export: &str, witness: &str) -> Result<Verified, Broken> {
     verify_export(export.as_bytes(), key, &[witness.to_owned()], |_, _| ())
 }
 
+/// What an export tells of the gap.
+pub(crate) fn told(w: &World, export: &str, standing: &Standing) -> Result<Told, BadEvidence> {
+    let mut gap = Gap::after(standing.store, standing.known.as_ref().unwrap().head);
+    let key = w.token.audit_public_key();
+    verify_export(export.as_bytes(), key, &[], |head, event| gap.take(head, event)).unwrap();
+    gap.told()
+}
+
+/// What `sigillo recover plan` writes.
+pub(crate) fn order(w: &World, service: &Service, standing: &Standing, told: Option<&Told>) -> Order {
+    let known = standing.known.as_ref().unwrap();
+    Order {
+        log: "test".into(),
+        store: standing.store,
+        known: known.head,
+        recoveries: known.recoveries,
+        evidence: told.map(|_| [1; 32]),
+        effect: service.foresee(standing, told).unwrap().effect(),
+        policy: w.service.policy().digest().to_string(),
+        nonce: [4; 16],
+        at_ms: NOW_MS,
+    }
+}
+
 impl Lost {
-    fn gap(&self, standing: &Standing) -> Result<BTreeMap<CardId, Touched>, BadEvidence> {
-        let mut gap = Gap::after(standing.store, standing.known.as_ref().unwrap().head);
-        let key = self.w.token.audit_public_key();
-        verify_export(self.export.as_bytes(), key, &[], |head, event| gap.take(head, event)).unwrap();
-        gap.cards()
+    fn gap(&self, standing: &Standing) -> Result<Told, BadEvidence> {
+        told(&self.w, &self.export, standing)
     }
 
-    fn order(&self, standing: &Standing, with_evidence: bool) -> Order {
-        let known = standing.known.as_ref().unwrap();
-        Order {
-            log: "test".into(),
-            store: standing.store,
-            known: known.head,
-            recoveries: known.recoveries,
-            evidence: with_evidence.then_some([1; 32]),
-            policy: self.w.service.policy().digest().to_string(),
-            nonce: [4; 16],
-            at_ms: NOW_MS,
-        }
+    fn order(&self, service: &Service, standing: &Standing, with_evidence: bool) -> Order {
+        let told = with_evidence.then(|| self.gap(standing).unwrap());
+        order(&self.w, service, standing, told.as_ref())
     }
 
     async fn open(&self) -> (Service, Standing) {
@@ -119,10 +131,16 @@ impl Lost {
     }
 
     async fn recovered(&mut self, with_evidence: bool) -> Recovered {
-        let (_, standing) = self.open().await;
-        let order = self.order(&standing, with_evidence);
+        let (service, standing) = self.open().await;
+        let order = self.order(&service, &standing, with_evidence);
+        drop(service);
         let report = self.apply(&order, with_evidence).await.unwrap();
+        assert_eq!(report.effect(), order.effect);
         self.w.restart().await;
+        if !with_evidence {
+            // Nobody acts before.
+            self.w.desk.register_operator().await.unwrap();
+        }
         report
     }
 
@@ -271,8 +289,9 @@ async fn a_recovery_that_breaks_off_is_run_again() {
     for fault in [Fault::NotWritten, Fault::UnknownKept, Fault::UnknownLost] {
         for nth in 1.. {
             let mut lost = lost().await;
-            let (_, standing) = lost.open().await;
-            let order = lost.order(&standing, true);
+            let (service, standing) = lost.open().await;
+            let order = lost.order(&service, &standing, true);
+            drop(service);
             lost.w.memory.fail(nth, fault);
             if lost.apply(&order, true).await.is_ok() {
                 lost.w.memory.fail(0, fault);
@@ -294,8 +313,9 @@ async fn a_recovery_that_breaks_off_is_run_again() {
 #[tokio::test]
 async fn an_order_holds_for_one_store_and_one_checkpoint() {
     let lost = lost().await;
-    let (_, standing) = lost.open().await;
-    let order = lost.order(&standing, true);
+    let (service, standing) = lost.open().await;
+    let order = lost.order(&service, &standing, true);
+    drop(service);
     let known = Head { hash: [9; 32], ..order.known };
     for (other, said) in [
         (Order { log: "other".into(), ..order.clone() }, "another log"),
@@ -304,6 +324,7 @@ async fn an_order_holds_for_one_store_and_one_checkpoint() {
         (Order { recoveries: 5, ..order.clone() }, "another checkpoint"),
         (Order { store: Head { hash: [9; 32], ..order.store }, ..order.clone() }, "its log is another one"),
         (Order { store: Head::EMPTY, ..order.clone() }, "events of other requests"),
+        (Order { effect: Effect { locked: 1, ..order.effect }, ..order.clone() }, "another effect"),
     ] {
         let refused = lost.apply(&other, false).await.unwrap_err();
         assert!(refused.to_string().contains(said), "{refused}");
@@ -319,8 +340,9 @@ async fn an_order_that_is_not_needed_is_not_carried_out() {
     // The store that was lost is found again, while the officers sign.
     let mut lost = lost().await;
     let yesterday = lost.w.memory.clone();
-    let (_, standing) = lost.open().await;
-    let order = lost.order(&standing, false);
+    let (service, standing) = lost.open().await;
+    let order = lost.order(&service, &standing, false);
+    drop(service);
     lost.w.memory = lost.today.clone();
     let (service, healthy) = lost.open().await;
     assert_eq!(healthy.refused, None);
@@ -342,7 +364,7 @@ async fn an_order_that_is_not_needed_is_not_carried_out() {
     let (service, blind) = lost.open().await;
     assert_eq!((&blind.known, &blind.refused), (&None, &None));
     let order = Order { known: Head::EMPTY, evidence: Some([1; 32]), ..order };
-    let none = BTreeMap::new();
+    let none = Told::default();
     let refused = service.recover(&order, &blind, &OFFICERS, Some(&none), |_| ()).await.unwrap_err();
     assert!(refused.to_string().contains("no checkpoint is known"), "{refused}");
     assert_eq!(lost.w.log_of("store.recovered").len(), 0);

@@ -19,7 +19,8 @@ pub struct DeregistrationRequest {
 
 impl Service {
     /// Ends the registration of an operator's card; answers whether there was one. Its key is never registered again; another
-    /// card of the operator may be.
+    /// card of the operator may be. The answer comes once the token's checkpoint vouches for it: no recovery with evidence
+    /// misses an end that was answered.
     pub async fn deregister(
         &self,
         call: &Call<act::DeregisterOperator>,
@@ -34,6 +35,8 @@ impl Service {
         };
         let Some(key) = found.record.end() else {
             self.record(event(Outcome::Refused).with("reason", "operator_not_registered")).await?;
+            // It may be the repetition of one whose checkpoint failed.
+            self.checkpoint().await?;
             return Ok(false);
         };
         let ops = vec![
@@ -42,7 +45,10 @@ impl Service {
         ];
         let done = event(Outcome::Done).with("key", key);
         match self.commit(Unit { ops, events: vec![done] }).await? {
-            Ok(()) => Ok(true),
+            Ok(()) => {
+                self.checkpoint().await?;
+                Ok(true)
+            }
             Err(_) => {
                 self.record(event(Outcome::Refused).with("reason", "changed_meanwhile")).await?;
                 Err(Error::Conflict)

@@ -35,7 +35,8 @@ enum Unregistered {
 
 impl Service {
     /// Registers the card of this request, if `signature` is its own over the text of the open registration `id`. That one
-    /// is used up in the same commit.
+    /// is used up in the same commit. The answer comes once the token's checkpoint vouches for it: from then on the former
+    /// card is refused after a recovery too.
     pub async fn sign_registration(
         &self,
         mut call: Call<act::RegisterOperator>,
@@ -44,7 +45,9 @@ impl Service {
     ) -> Result<SignedRegistration, Error> {
         let ([], key) = self.commitments_and_key(&mut call, []).await?;
         if let Some(before) = self.answered(&key)? {
-            return self.replayed(&call, before).await;
+            let answer = self.replayed(&call, before).await?;
+            self.checkpoint().await?;
+            return Ok(answer);
         }
         self.refuse_if_unmarked()?;
         let operator = call.known_operator()?;
@@ -59,20 +62,22 @@ impl Service {
             Err(why) => return Err(self.not_registered(event(Outcome::Refused), why).await?),
         };
         let now_ms = self.clock.now_ms();
-        let former = if found.record.key.as_ref() == Some(&card) { None } else { found.record.end() };
-        found.record.key = Some(card.clone());
-        found.record.at_ms = now_ms;
+        let former = found.record.bind(card.clone(), now_ms);
         let ops = vec![
             Op::Delete { space: Space::OpenRegistration, key: operator.name.to_vec(), expect: open },
             records::put(Space::OperatorCard, &operator.name, &found.record, found.expect)?,
         ];
         let answer = SignedRegistration { at_ms: now_ms, replaced: former.is_some() };
-        let mut done = event(Outcome::Done);
+        // From it a recovery makes the record again.
+        let mut done = Event { at_ms: now_ms, ..event(Outcome::Done) };
         if let Some(former) = former {
             done = done.with("replaces", former);
         }
         match self.once(&call, &key, answer, Unit { ops, events: vec![done] }).await? {
-            Ok(answer) => Ok(answer),
+            Ok(answer) => {
+                self.checkpoint().await?;
+                Ok(answer)
+            }
             // Another request has used it up, or ended the card, since.
             Err(_) => Err(self.not_registered(event(Outcome::Refused), Unregistered::NotOpen).await?),
         }
