@@ -29,6 +29,9 @@ the authority's signature over all records, and the log.
 What happened since the backup is missing in it: `serve` refuses it until officers have ordered its recovery
 (`sigillo recover plan --help`).
 
+A restore that is refused leaves nothing. What one that was killed has left (the directory's name with `.restoring`) is
+removed by the next one, which says so.
+
 Exit codes: 0 done; 1 the backup cannot be opened or does not hold, or there is a store; 64 bad options or configuration.")]
 pub struct Args {
     /// Configuration of `serve` whose store is to be made.

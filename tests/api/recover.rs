@@ -108,10 +108,7 @@ impl Lost {
         let refused = |backup: &str, public: &str, what: &str| {
             let said = self.restore_from(backup, public, "officer-2", "officer-2").ended(1).err;
             assert!(said.contains(what), "{said}");
-            let partial = self.home.path("authority/store.restoring");
-            if partial.exists() {
-                fs::remove_dir_all(partial).unwrap();
-            }
+            assert!(!self.home.path("authority/store.restoring").exists(), "{what}: nothing is left");
         };
         refused("monday.backup", "courier/public/audit.pub.pem", "the signature is not of this key");
         let mut file = fs::read(self.home.path("monday.backup")).unwrap();
@@ -120,6 +117,24 @@ impl Lost {
         file[16] = b'1';
         fs::write(self.home.path("old.backup"), file).unwrap();
         refused("old.backup", KEY, "whose records are not signed");
+    }
+
+    /// A restore that was killed has left a directory, which the next one removes; not one that it has not made.
+    fn what_was_left_is_removed_and_said(&self) {
+        let partial = self.home.path("authority/store.restoring");
+        fs::create_dir(&partial).unwrap();
+        fs::write(partial.join("db"), "half a store").unwrap();
+        let said = self.restore("officer-2", "officer-2").ended(1).err;
+        assert!(said.contains("store.restoring: it is in the way, and no restore has made it"), "{said}");
+        let lock = fs::File::create(partial.join("lock")).unwrap();
+        lock.lock().unwrap();
+        let said = self.restore("officer-2", "officer-2").ended(1).err;
+        assert!(said.contains("already open"), "another restore is at work: {said}");
+        assert_eq!(fs::read(partial.join("db")).unwrap(), b"half a store");
+        drop(lock);
+        let said = self.restore("officer-2", "officer-2").ended(0).err;
+        assert!(said.contains("store.restoring: left by a restore that was ended before its time"), "{said}");
+        assert!(!partial.exists());
     }
 
     fn refused(&self, what: &str) {
@@ -148,7 +163,7 @@ impl Lost {
         assert!(!store.exists());
         self.altered_backups_are_refused();
         assert!(!store.exists());
-        self.restore("officer-2", "officer-2").ended(0);
+        self.what_was_left_is_removed_and_said();
         self.refused("the store is older than the newest checkpoint");
 
         let plan = self.recover("plan", evidence, &["--out", "order.txt"]).ended(0).out;

@@ -100,7 +100,7 @@ async fn a_store_made_of_it_goes_on() {
         round += 1;
     }
     assert!(!config.dir.exists(), "nothing before it is whole");
-    assert!(matches!(Restore::begin(&config), Err(OpenError::Io { .. })), "one is on its way");
+    assert!(matches!(Restore::begin(&config), Err(OpenError::InUse { .. })), "one is on its way");
     assert_eq!(restore.finish::<OpenError>(|_, _| Ok(())).unwrap(), head);
     assert!(matches!(Restore::begin(&config), Err(OpenError::Io { .. })), "there is one");
 
@@ -132,4 +132,12 @@ async fn a_store_that_is_refused_at_its_end_is_not_there() {
     let why = || OpenError::Missing { dir: "refused".into() };
     assert!(matches!(refused.finish(|_, _| Err(why())), Err(OpenError::Missing { .. })));
     assert!(!config("refused").dir.exists());
+    // Nor one that ends in the middle.
+    let dropped = Restore::begin(&config("dropped")).unwrap();
+    dropped.write(rest(&mut store.snapshot().await.unwrap(), 1000).unwrap()).unwrap();
+    assert!(config("dropped.restoring").dir.exists());
+    drop(dropped);
+    for name in ["short", "refused", "dropped"] {
+        assert!(!config(&format!("{name}.restoring")).dir.exists(), "{name}: nothing is left");
+    }
 }

@@ -165,6 +165,9 @@ pub(super) fn log_file(dir: &Path) -> PathBuf {
     dir.join("db")
 }
 
+/// The file that is locked while somebody has the directory.
+pub(super) const LOCK: &str = "lock";
+
 /// A lock may outlive its holder for a moment: one of sled's threads drops the last reference to it, or a child
 /// process has not yet let go of what it inherited. So many attempts, so far apart.
 const PATIENCE: (u32, Duration) = (100, Duration::from_millis(10));
@@ -183,7 +186,7 @@ fn patiently<T>(dir: &Path, attempt: impl Fn() -> Result<Option<T>, OpenError>) 
 
 /// sled has a lock of its own, which it takes after its first writes and whose error has no type.
 pub(super) fn lock(dir: &Path) -> Result<File, OpenError> {
-    let path = dir.join("lock");
+    let path = dir.join(LOCK);
     let file =
         File::options().create(true).truncate(false).write(true).open(&path).map_err(io_error(&path))?;
     patiently(dir, || match file.try_lock() {

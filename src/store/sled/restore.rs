@@ -1,7 +1,7 @@
 //! Makes a store from the entries of a snapshot.
 //!
-//! It is made beside its place and moved there when it is whole: a restore that breaks off leaves no store. It must
-//! never write into one that is there.
+//! It is made beside its place and moved there when it is whole: a restore that breaks off leaves no store, and one that is
+//! refused leaves nothing. It must never write into a store that is there.
 
 use std::{
     fs::{self, File},
@@ -15,7 +15,7 @@ use ::sled::Batch;
 use super::{
     SledReader,
     open::{
-        Config, OpenError, check_format, create_dir, io_error, lock, log_file, open_sled, parent, sync,
+        Config, LOCK, OpenError, check_format, create_dir, io_error, lock, log_file, open_sled, parent, sync,
         sync_files,
     },
 };
@@ -24,12 +24,40 @@ use crate::{
     store::{Entry, Reader, durable, record},
 };
 
-/// A store that is being made.
+/// A store that is being made. Dropped before it is finished, it is removed.
 pub struct Restore {
     dir: PathBuf,
-    partial: PathBuf,
     reader: SledReader,
     log: File,
+    /// Last: removed when nothing has it open any more.
+    partial: Partial,
+}
+
+/// The directory of a store that is not whole. Removed when it is dropped, unless it was moved to its place.
+struct Partial {
+    path: PathBuf,
+    moved: bool,
+}
+
+/// A thread of sled may still write the last file into a directory that is being removed.
+const REMOVALS: usize = 5;
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        if self.moved {
+            return;
+        }
+        let mut removed = fs::remove_dir_all(&self.path);
+        for _ in 1..REMOVALS {
+            if removed.is_ok() {
+                break;
+            }
+            removed = fs::remove_dir_all(&self.path);
+        }
+        if let Err(error) = removed {
+            tracing::error!("{}: left by this restore, remove it: {error}", self.path.display());
+        }
+    }
 }
 
 impl Restore {
@@ -42,20 +70,37 @@ impl Restore {
         let mut name = dir.file_name().unwrap_or_default().to_owned();
         name.push(".restoring");
         let partial = dir.with_file_name(name);
-        for (path, why) in
-            [(&dir, "there is a store already"), (&partial, "left by a restore that broke off: remove it")]
-        {
-            if path.exists() {
-                let source = io::Error::new(io::ErrorKind::AlreadyExists, why);
-                return Err(OpenError::Io { path: path.clone(), source });
+        let taken = |path: &Path, why| {
+            let source = io::Error::new(io::ErrorKind::AlreadyExists, why);
+            OpenError::Io { path: path.to_path_buf(), source }
+        };
+        if dir.exists() {
+            return Err(taken(&dir, "there is a store already"));
+        }
+        if partial.exists() {
+            if !partial.join(LOCK).exists() {
+                return Err(taken(
+                    &partial,
+                    "it is in the way, and no restore has made it: move it elsewhere",
+                ));
             }
+            // Another restore would hold it.
+            drop(lock(&partial)?);
+            tracing::warn!(
+                "{}: left by a restore that was ended before its time, removed",
+                partial.display()
+            );
+            fs::remove_dir_all(&partial).map_err(io_error(&partial))?;
         }
         create_dir(&partial)?;
-        let lock = lock(&partial)?;
-        let db = open_sled(&Config { dir: partial.clone(), ..config.clone() })?;
-        sync_files(&partial)?;
-        let log = File::open(log_file(&partial)).map_err(io_error(&log_file(&partial)))?;
-        Ok(Self { dir, partial, reader: SledReader { db, lock }, log })
+        let partial = Partial { path: partial, moved: false };
+        let lock = lock(&partial.path)?;
+        let reader =
+            SledReader { db: open_sled(&Config { dir: partial.path.clone(), ..config.clone() })?, lock };
+        sync_files(&partial.path)?;
+        let log_file = log_file(&partial.path);
+        let log = File::open(&log_file).map_err(io_error(&log_file))?;
+        Ok(Self { dir, reader, log, partial })
     }
 
     /// Adds entries.
@@ -73,21 +118,23 @@ impl Restore {
         check: impl FnOnce(&Arc<dyn Reader>, Head) -> Result<(), E>,
     ) -> Result<Head, E> {
         self.reader.db.flush().map_err(|source| self.engine(source))?;
-        self.log.sync_all().map_err(io_error(&self.partial))?;
-        let Self { dir, partial, reader, log } = self;
-        check_format(&partial, &reader)?;
+        self.log.sync_all().map_err(io_error(&self.partial.path))?;
+        // The directory first: it is dropped last.
+        let Self { mut partial, dir, reader, log } = self;
+        check_format(&partial.path, &reader)?;
         let position = record::position(&reader)
-            .map_err(|source| OpenError::Damaged { dir: partial.clone(), source })?;
+            .map_err(|source| OpenError::Damaged { dir: partial.path.clone(), source })?;
         let reader: Arc<dyn Reader> = Arc::new(reader);
         check(&reader, position.head)?;
         drop((reader, log));
-        sync_files(&partial)?;
-        fs::rename(&partial, &dir).map_err(io_error(&dir))?;
+        sync_files(&partial.path)?;
+        fs::rename(&partial.path, &dir).map_err(io_error(&dir))?;
+        partial.moved = true;
         sync(parent(&dir))?;
         Ok(position.head)
     }
 
     fn engine(&self, source: ::sled::Error) -> OpenError {
-        OpenError::Engine { dir: Path::to_path_buf(&self.partial), source }
+        OpenError::Engine { dir: self.partial.path.clone(), source }
     }
 }
