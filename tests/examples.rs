@@ -105,6 +105,17 @@ fn refusal(file: &str, change: impl Fn(String) -> String) -> String {
 #[test]
 fn serve_takes_the_shipped_files() {
     let dir = installation();
+    let (file, store) = (dir.path().join("hsm-config/serve.toml"), dir.path().join("store"));
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replace("\"/var/lib/sigillo/store\"", &format!("{store:?}"))).unwrap();
+    let output = check(dir.path());
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(1) && said.contains("no store in"), "{said}");
+    // Its names are all that is looked at.
+    fs::create_dir_all(store.join("blobs")).unwrap();
+    for name in ["db", "conf"] {
+        fs::write(store.join(name), "").unwrap();
+    }
     let output = check(dir.path());
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let digest = Policy::load(&dir.path().join("policies")).unwrap().digest().to_string();

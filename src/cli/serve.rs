@@ -50,14 +50,15 @@ be started again.
 With each lease the courier presents the newest checkpoint that it has seen. If this log does not hold it, the store has
 gone back: nothing is served any more, and the process ends with 65, which only a recovery by officers mends.
 
-Exit codes: 0 told to stop; 1 HSM, store or a listener failed; 64 configuration or policy is refused; 65 the store went
-back; 75 a call did not come back from the HSM's module.")]
+Exit codes: 0 told to stop; 1 HSM, store or a listener failed, or --check found that a start would fail; 64 configuration or
+policy is refused; 65 the store went back; 75 a call did not come back from the HSM's module.")]
 pub struct Args {
     /// Configuration file (hsm-config/serve.toml.example documents every key).
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
 
-    /// Only read the configuration, the policy and every file that they name, and say whether they hold.
+    /// Only read the configuration, the policy and every file that they name, and say whether they hold; and whether store
+    /// and witness are there and can be written by whoever asks. Nothing is opened for writing.
     #[arg(long)]
     pub check: bool,
 }
@@ -76,7 +77,8 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<(), Failure> {
     let files = Files::load(&config)?;
     if args.check {
         let (file, digest) = (args.config.display(), policy.digest());
-        return writeln!(out, "{file} holds: policy {digest}").map_err(Failure::failed);
+        writeln!(out, "{file} holds: policy {digest}").map_err(Failure::failed)?;
+        return places(&config);
     }
     reexec::with_environment(&hsm_config.missing_environment().map_err(Failure::config)?)
         .map_err(Failure::failed)?;
@@ -87,6 +89,16 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<(), Failure> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::failed)?;
     runtime.block_on(serve(config, policy, files, &hsm_config))
+}
+
+/// What a start would fail at that is no file of the configuration: directories that it writes to.
+fn places(config: &Config) -> Result<(), Failure> {
+    let mut found = store::sled::look(&config.store());
+    found.extend(config.witness.look());
+    if found.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::failed(format!("`serve` would not start here, as this user: {}", found.join("; "))))
 }
 
 /// What `serve` with this configuration gives up at start, and what it keeps.

@@ -7,12 +7,16 @@
 mod open;
 mod restore;
 
-use std::{fs::File, path::PathBuf, sync::Arc};
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use ::sled::{Batch, Db};
 
 pub use self::{
-    open::{Config, Missing, OpenError, open},
+    open::{Config, Missing, OpenError, look, open},
     restore::Restore,
 };
 use super::{
@@ -75,20 +79,21 @@ struct SledEngine {
     failed: Option<String>,
 }
 
-impl SledEngine {
-    fn check_space(&self) -> Result<(), Error> {
-        let disk = rustix::fs::statvfs(&self.dir)
-            .map_err(|e| Error::NotWritten(format!("cannot tell the free space of the disk: {e}")))?;
-        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-        if free < self.reserve {
-            let (free, reserve) = (free / MIB, self.reserve / MIB);
-            return Err(Error::NotWritten(format!(
-                "disk has {free} MiB free, less than {reserve} MiB kept back"
-            )));
-        }
-        Ok(())
+/// Refuses where the disk has less free space than this, in bytes.
+fn check_space(dir: &Path, reserve: u64) -> Result<(), Error> {
+    let disk = rustix::fs::statvfs(dir)
+        .map_err(|e| Error::NotWritten(format!("cannot tell the free space of the disk: {e}")))?;
+    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    if free < reserve {
+        let (free, reserve) = (free / MIB, reserve / MIB);
+        return Err(Error::NotWritten(format!(
+            "disk has {free} MiB free, less than {reserve} MiB kept back"
+        )));
     }
+    Ok(())
+}
 
+impl SledEngine {
     fn write(&self, writes: overlay::Writes) -> Result<(), String> {
         let mut batch = Batch::default();
         for (key, value) in writes {
@@ -108,7 +113,7 @@ impl Engine for SledEngine {
         if let Some(cause) = &self.failed {
             return Err(Error::NotWritten(format!("stopped after an earlier failure: {cause}")));
         }
-        self.check_space()?;
+        check_space(&self.dir, self.reserve)?;
         let batch = overlay::evaluate(units, &*self.reader, self.position)?;
         if !batch.writes.is_empty() {
             let db = &self.reader.db;

@@ -1,6 +1,6 @@
 //! What must not start, does not, and says why: exit 64 for what is to be corrected in a file, 1 for the rest.
 
-use std::fs;
+use std::{fs, os::unix::fs::PermissionsExt};
 
 use crate::fixture::{Installation, process::Ran};
 
@@ -57,6 +57,64 @@ fn a_missing_store_is_never_begun_anew() {
     fs::remove_dir(&store).unwrap();
     home.sigillo(&["init", "--config", "authority/serve.toml"]).ended(0);
     says(&home.sigillo(&["init", "--config", "authority/serve.toml"]).ended(1), &["is there already"]);
+}
+
+/// What `serve` would fail at when it starts, `--check` says before, and changes nothing.
+#[test]
+fn a_check_looks_at_store_and_witness() {
+    let home = Installation::new();
+    let store = home.path("authority/store");
+    let check = || home.sigillo(&["serve", "--config", "authority/serve.toml", "--check"]);
+    let holds = "authority/serve.toml holds: policy ";
+    assert!(check().ended(0).out.starts_with(holds));
+    fs::rename(&store, home.path("elsewhere")).unwrap();
+    let said = check().ended(1);
+    says(&said, &["`serve` would not start here", "no store in", "sigillo init"]);
+    assert!(said.out.starts_with(holds), "what holds is still said");
+    assert!(!store.exists());
+    fs::write(&store, "no directory").unwrap();
+    says(&check().ended(1), &["no store in"]);
+    fs::remove_file(&store).unwrap();
+    fs::rename(home.path("elsewhere"), &store).unwrap();
+    home.edit("authority/serve.toml", "[store]\n", "[store]\nreserve_mib = 1000000000\n");
+    says(&check().ended(1), &["MiB free, less than 1000000000 MiB"]);
+    home.edit("authority/serve.toml", "[store]\nreserve_mib = 1000000000\n", "[store]\n");
+
+    // What the user who asks may not write; root only without its right to write everywhere.
+    let mode = |path: &str, mode: u32| {
+        fs::set_permissions(home.path(path), fs::Permissions::from_mode(mode)).unwrap();
+    };
+    for (path, bad, good) in [
+        ("authority/store", 0o500, 0o700),
+        ("authority/store/db", 0o400, 0o600),
+        ("authority/store/blobs", 0o500, 0o700),
+    ] {
+        mode(path, bad);
+        let said = home.sigillo_without_rights(&["serve", "--config", "authority/serve.toml", "--check"]);
+        let said = (said.status.code(), String::from_utf8(said.stderr).unwrap());
+        mode(path, good);
+        let named = format!("{path}: Permission denied");
+        assert!(said.0 == Some(1) && said.1.contains(&named), "{path}: {said:?}");
+    }
+
+    let file = home.path("authority/serve.toml");
+    let table = format!("\n[witness]\nfile = {:?}\n", home.path("witness/checkpoint"));
+    fs::write(&file, fs::read_to_string(&file).unwrap() + &table).unwrap();
+    says(&check().ended(1), &["witness.file: ", "/witness: No such file"]);
+    fs::create_dir(home.path("witness")).unwrap();
+    check().ended(0);
+    fs::create_dir(home.path("witness/checkpoint")).unwrap();
+    says(&check().ended(1), &["witness/checkpoint: it is no plain file"]);
+    fs::remove_dir(home.path("witness/checkpoint")).unwrap();
+    assert_eq!(fs::read_dir(home.path("witness")).unwrap().count(), 0, "nothing is written");
+    mode("witness", 0o500);
+    let said = home.sigillo_without_rights(&["serve", "--config", "authority/serve.toml", "--check"]);
+    mode("witness", 0o700);
+    let said = String::from_utf8(said.stderr).unwrap();
+    assert!(said.contains("/witness: Permission denied"), "{said}");
+    fs::remove_dir(home.path("witness")).unwrap();
+    fs::write(home.path("witness"), "no directory").unwrap();
+    says(&check().ended(1), &["/witness: it is no directory"]);
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! `[witness]` of `serve.toml`: where the newest checkpoint is kept too.
 
 use std::{
+    io::ErrorKind,
     path::{Component, Path, PathBuf},
     sync::Arc,
 };
 
+use rustix::fs::Access;
 use serde::Deserialize;
 
 use super::Failure;
@@ -105,6 +107,34 @@ impl Witness {
             all.push(Arc::new(witness.map_err(|e| Failure::config(format!("witness: {e}")))?));
         }
         Ok(all)
+    }
+
+    /// What a start would find wrong with the file's place, without writing there.
+    pub(super) fn look(&self) -> Option<String> {
+        let file = self.file.as_ref()?;
+        let directory = file.parent()?;
+        let wrong = |path: &Path, why: &dyn std::fmt::Display| {
+            Some(format!("witness.file: {}: {why}", path.display()))
+        };
+        match directory.metadata() {
+            Ok(found) if found.is_dir() => {}
+            Ok(_) => return wrong(directory, &"it is no directory"),
+            Err(e) => return wrong(directory, &e),
+        }
+        let all = Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK;
+        if let Err(e) = rustix::fs::access(directory, all) {
+            return wrong(directory, &e);
+        }
+        match file.symlink_metadata() {
+            Ok(found) if !found.is_file() => wrong(file, &"it is no plain file"),
+            Ok(_) => match rustix::fs::access(file, Access::READ_OK) {
+                Ok(()) => None,
+                Err(e) => wrong(file, &e),
+            },
+            // A witness that is given its first checkpoint.
+            Err(e) if e.kind() == ErrorKind::NotFound => None,
+            Err(e) => wrong(file, &e),
+        }
     }
 
     /// What they need: the file is replaced in its directory, and its TLS files are read before anything is given up.

@@ -4,7 +4,7 @@
 //! that would lose writes in a power cut.
 
 use std::{
-    fs::{DirBuilder, File, TryLockError},
+    fs::{self, DirBuilder, File, TryLockError},
     io,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
@@ -13,8 +13,9 @@ use std::{
 };
 
 use ::sled::{Batch, Db};
+use rustix::fs::Access;
 
-use super::{MIB, SledEngine, SledReader};
+use super::{MIB, SledEngine, SledReader, check_space};
 use crate::{
     domain::audit::Head,
     store::{Error, Opened, Reader, Space, durable, record, snapshot::Snapshots},
@@ -153,6 +154,34 @@ pub fn open(config: &Config) -> Result<Opened, OpenError> {
         failed: None,
     };
     Ok((Box::new(engine), reader))
+}
+
+/// What [`open`] would refuse, as far as it can be seen without opening anything for writing, and while a service runs.
+pub fn look(config: &Config) -> Vec<String> {
+    let (dir, data) = (&config.dir, log_file(&config.dir));
+    match fs::metadata(&data) {
+        Ok(_) => {}
+        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return vec![OpenError::Missing { dir: dir.clone() }.to_string()];
+        }
+        Err(e) => return vec![io_error(&data)(e).to_string()],
+    }
+    let all = Access::READ_OK | Access::WRITE_OK;
+    let mut needed = vec![
+        (parent(dir).to_path_buf(), Access::READ_OK | Access::EXEC_OK),
+        (dir.clone(), all | Access::EXEC_OK),
+        (data, all),
+        (dir.join("conf"), all),
+        (dir.join("blobs"), all | Access::EXEC_OK),
+    ];
+    // Made by whoever opens it, where it is missing.
+    needed.extend(Some((dir.join(LOCK), Access::WRITE_OK)).filter(|(lock, _)| lock.exists()));
+    let denied = needed.into_iter().filter_map(|(path, access)| {
+        let answer = rustix::fs::access(&path, access);
+        answer.err().map(|error| io_error(&path)(error.into()).to_string())
+    });
+    let space = check_space(dir, config.reserve_mib.saturating_mul(MIB));
+    denied.chain(space.err().map(|error| error.to_string())).collect()
 }
 
 pub(super) fn io_error(path: &Path) -> impl FnOnce(io::Error) -> OpenError {
