@@ -1,10 +1,11 @@
 //! Store and token of `serve` while it does not run: for commands that work where it works.
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use super::{Failure, reexec, serve::config::Config};
 use crate::{
     clock::{Clock, SystemClock},
+    domain::checkpoint::Checkpoint,
     hsm::{self, Hsm},
     policy::Policy,
     sandbox::process,
@@ -20,6 +21,55 @@ pub(super) struct Installation {
     hsm: hsm::config::Config,
     sealer: ContactSealer,
 }
+
+/// What token and witnesses remember of a log, for a command that is about to begin a new one; nothing where no checkpoint
+/// is with them.
+///
+/// # Errors
+/// One that could not be asked.
+pub(super) fn remembered(config: &Config, hsm: &hsm::config::Config) -> Result<Option<Remembered>, Failure> {
+    process::give_up().map_err(Failure::failed)?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::failed)?;
+    runtime.block_on(async {
+        let device = hsm::pkcs11::Device::open(hsm).map_err(Failure::failed)?;
+        let tokens = device.tokens().map_err(Failure::failed)?;
+        let asked = Hsm::start(tokens, hsm.limits).map_err(Failure::failed)?;
+        let marks = asked.read_marks().await.map_err(Failure::failed);
+        if !asked.close().await {
+            return Err(Failure::hung());
+        }
+        let text = |mark: Vec<u8>| String::from_utf8_lossy(&mark).into_owned();
+        let mut kept: Vec<_> = marks?.into_iter().flatten().map(|mark| ("token", text(mark))).collect();
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        for witness in config.witness.open(&clock)? {
+            let name = witness.name();
+            let asked = tokio::time::timeout(WITNESS, witness.read()).await;
+            let said = match asked {
+                Ok(said) => {
+                    said.map_err(|fault| Failure::failed(format!("the witness ({name}): {fault}")))?
+                }
+                Err(_) => return Err(Failure::failed(format!("the witness ({name}) gives no answer"))),
+            };
+            kept.extend(said.map(|text| (name, text)));
+        }
+        let key = device.audit_public_key();
+        let opened = kept.iter().filter_map(|(by, text)| Some((*by, Checkpoint::open(text, key).ok()?)));
+        Ok(opened
+            .max_by_key(|(_, checkpoint)| checkpoint.age())
+            .map(|(by, newest)| Remembered { by, newest }))
+    })
+}
+
+/// A checkpoint of a log that was there before.
+pub(super) struct Remembered {
+    /// `token`, or the kind of the witness.
+    pub(super) by: &'static str,
+    pub(super) newest: Checkpoint,
+}
+
+/// For so long a witness is waited for.
+const WITNESS: Duration = Duration::from_secs(10);
 
 impl Installation {
     /// Reads `serve.toml` and what it names. May replace the process: call it before any thread is started.

@@ -53,7 +53,10 @@ async fn a_store_rolled_back_by_copy_is_refused_and_the_right_one_is_taken() {
         }
     }
     fs::remove_dir_all(home.path(STORE)).unwrap();
+    // An empty one is made where the token cannot be asked only.
+    fs::rename(home.path("authority/pin"), home.path("pin")).unwrap();
     home.sigillo(&["init", "--config", "authority/serve.toml"]).ended(0);
+    fs::rename(home.path("pin"), home.path("authority/pin")).unwrap();
     assert!(serve(&home).ended(1).err.contains("ends at event 0"));
 
     fs::remove_dir_all(home.path(STORE)).unwrap();

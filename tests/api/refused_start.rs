@@ -53,10 +53,30 @@ fn a_missing_store_is_never_begun_anew() {
     assert!(!store.exists());
     fs::create_dir(&store).unwrap();
     says(&serve(&home).ended(1), &["no store in", store.to_str().unwrap()]);
-    // To make one is a command of its own, which does not touch one that is there.
+    // To make one is a command of its own. Beside a token that remembers a log it makes none, and says what to do.
     fs::remove_dir(&store).unwrap();
-    home.sigillo(&["init", "--config", "authority/serve.toml"]).ended(0);
-    says(&home.sigillo(&["init", "--config", "authority/serve.toml"]).ended(1), &["is there already"]);
+    let init = |home: &Installation| home.sigillo(&["init", "--config", "authority/serve.toml"]);
+    let refused = init(&home).ended(1);
+    says(&refused, &["the token remembers log \"demo\" up to event", "sigillo restore", "sigillo recover"]);
+    assert!(!store.exists());
+    // A token that cannot be asked is said.
+    fs::rename(home.path("authority/pin"), home.path("elsewhere")).unwrap();
+    let made = init(&home).ended(0);
+    assert!(made.err.contains("whether token and witnesses remember a log is not known"), "{}", made.err);
+    fs::rename(home.path("elsewhere"), home.path("authority/pin")).unwrap();
+    says(&serve(&home).ended(1), &["its log ends at event 0"]);
+    // It does not touch one that is there.
+    says(&init(&home).ended(1), &["is there already"]);
+
+    let new = Installation::unserved();
+    fs::remove_dir_all(new.path("authority/store")).unwrap();
+    let witness = new.path("witness");
+    fs::create_dir(&witness).unwrap();
+    let file = new.path("authority/serve.toml");
+    let table = format!("\n[witness]\nfile = {:?}\n", witness.join("checkpoint"));
+    fs::write(&file, fs::read_to_string(&file).unwrap() + &table).unwrap();
+    init(&new).ended(0);
+    assert!(new.path("authority/store").exists());
 }
 
 /// What `serve` would fail at when it starts, `--check` says before, and changes nothing.
