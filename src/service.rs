@@ -47,6 +47,7 @@ pub use error::{Error, What};
 pub use hand_out::HandedOut;
 pub use leases::{Leased, LeasedDelivery};
 pub use look_up::{CardData, CardNumber};
+pub use marks::Unspent;
 pub use operator::Operator;
 pub use policies::Reloaded;
 pub use recover::{NoRecovery, Recovered, Standing};

@@ -193,7 +193,7 @@ async fn serve_with(
         }
         None => None,
     };
-    let readiness = watch::readiness(hsm.clone(), store.clone(), stopped.clone());
+    let readiness = watch::readiness(Arc::clone(&service), stopped.clone());
     let internal = InternalListener::bind(&config.internal, Arc::clone(&metrics), readiness)
         .await
         .map_err(Failure::failed)?;

@@ -29,6 +29,28 @@ pub(super) const MOST_FAILING: Duration = Duration::from_secs(10);
 /// So many events may be without a mark before nothing is spent any more, whatever the time.
 pub(super) const MOST_BEHIND: u64 = 20_000;
 
+/// Why nothing is spent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unspent {
+    /// The store is known to be older than a checkpoint: nothing is served any more.
+    GoneBack,
+    /// The token takes no checkpoint.
+    Unmarked,
+    /// This witness takes no checkpoint.
+    Unwitnessed(&'static str),
+}
+
+impl Unspent {
+    /// In constant words, for `/readyz`.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::GoneBack => "store gone back",
+            Self::Unmarked => "token behind: it takes no checkpoint, nothing is spent",
+            Self::Unwitnessed(_) => "witness behind: it takes no checkpoint, nothing is spent",
+        }
+    }
+}
+
 /// What is known of the marks in the token.
 pub(super) struct Marks {
     audit_key: Vec<u8>,
@@ -233,15 +255,27 @@ impl Service {
     /// token or with a witness.
     pub(super) fn refuse_if_unmarked(&self) -> Result<(), Error> {
         self.refuse_if_gone_back()?;
+        self.spends().map_err(|why| {
+            let who = match why {
+                Unspent::GoneBack | Unspent::Unmarked => "the token".to_owned(),
+                Unspent::Unwitnessed(witness) => format!("the witness ({witness})"),
+            };
+            Error::Unavailable(format!("{who} takes no checkpoint: nothing is spent meanwhile"))
+        })
+    }
+
+    /// Whether operations that spend are taken. They are not while a checkpoint that is owed does not come.
+    pub fn spends(&self) -> Result<(), Unspent> {
+        if self.refuse_if_gone_back().is_err() {
+            return Err(Unspent::GoneBack);
+        }
         let state = self.marks.state();
         let failing = state.failing.map_or(Duration::ZERO, |since| self.clock.uptime().saturating_sub(since));
         if failing > MOST_FAILING || self.store.head().seq.saturating_sub(state.seq) > MOST_BEHIND {
-            return Err(Error::Unavailable(
-                "the token takes no checkpoint: nothing is spent meanwhile".into(),
-            ));
+            return Err(Unspent::Unmarked);
         }
         drop(state);
-        self.refuse_if_unwitnessed()
+        self.unwitnessed().map_or(Ok(()), |late| Err(Unspent::Unwitnessed(late.witness)))
     }
 
     /// Events that no mark in the token vouches for yet.

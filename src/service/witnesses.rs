@@ -70,6 +70,13 @@ pub struct Behind {
     pub waiting: Duration,
 }
 
+impl Behind {
+    /// Whether nothing is spent until it takes a checkpoint.
+    fn is_too_far(&self) -> bool {
+        self.waiting > MOST_FAILING || self.events > MOST_BEHIND
+    }
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -233,11 +240,22 @@ impl Service {
     }
 
     async fn inform(&self, kept: &Kept) -> std::convert::Infallible {
+        let mut failed = false;
         loop {
+            let since = lock(&kept.state).waiting;
             let pause = match self.witnesses.tell(kept).await {
-                Ok(()) => LOOK_EVERY,
+                Ok(()) => {
+                    let waited =
+                        since.map_or(Duration::ZERO, |since| self.clock.uptime().saturating_sub(since));
+                    if std::mem::take(&mut failed) || waited > MOST_FAILING {
+                        let witness = kept.witness.name();
+                        tracing::info!(witness, ?waited, "the witness takes checkpoints again");
+                    }
+                    LOOK_EVERY
+                }
                 Err(error) => {
                     tracing::error!("{error}");
+                    failed = true;
                     AGAIN_AFTER
                 }
             };
@@ -245,17 +263,9 @@ impl Service {
         }
     }
 
-    /// Refuses what must not be given back, while a witness does not know enough of it.
-    pub(super) fn refuse_if_unwitnessed(&self) -> Result<(), Error> {
-        if let Some(late) =
-            self.behind_witnesses().find(|b| b.waiting > MOST_FAILING || b.events > MOST_BEHIND)
-        {
-            let name = late.witness;
-            return Err(Error::Unavailable(format!(
-                "the witness ({name}) takes no checkpoint: nothing is spent meanwhile"
-            )));
-        }
-        Ok(())
+    /// A witness that does not know enough of what must not be given back.
+    pub(super) fn unwitnessed(&self) -> Option<Behind> {
+        self.behind_witnesses().find(Behind::is_too_far)
     }
 
     /// How far each witness is behind.

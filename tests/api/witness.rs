@@ -218,3 +218,41 @@ async fn answer(
     *response.status_mut() = status;
     Ok(response)
 }
+
+/// A load balancer must not send requests where they are refused.
+#[tokio::test(flavor = "multi_thread")]
+async fn while_a_witness_takes_nothing_the_authority_is_not_ready() {
+    let mut home = Installation::serving().await;
+    let checkpoint = home.api("auditor").get("/v1/audit/checkpoint").await.ok();
+    home.serve.as_mut().unwrap().terminate();
+    assert_eq!(home.serve.as_mut().unwrap().wait().await, Some(0));
+    fs::create_dir(home.path("witness")).unwrap();
+    let shelf = InFile(home.path("witness/checkpoint"));
+    shelf.put(Some(checkpoint["checkpoint"].as_str().unwrap().to_owned()));
+    let file = home.path("authority/serve.toml");
+    let config = format!("{}\n[witness]\nfile = {:?}\n", fs::read_to_string(&file).unwrap(), shelf.0);
+    fs::write(&file, config).unwrap();
+    home.start().await;
+    witnessed(&home, "file").await;
+
+    fs::rename(home.path("witness"), home.path("elsewhere")).unwrap();
+    home.cards(1).await;
+    let behind = "not ready: witness behind: it takes no checkpoint, nothing is spent\n";
+    eventually("a witness that is behind", async || {
+        (home.internal("/readyz").await == (503, behind.to_owned())).then_some(())
+    })
+    .await;
+    let card = home.produced(1).remove(0);
+    let refused = home.api("desk").change("/v1/verifications", &card.guess("00000000")).await;
+    assert_eq!(refused.status, 503, "{refused:?}");
+
+    let again = "the witness takes checkpoints again";
+    assert!(!home.serve.as_ref().unwrap().said().contains(again));
+    fs::rename(home.path("elsewhere"), home.path("witness")).unwrap();
+    eventually("readiness", async || (home.internal("/readyz").await.0 == 200).then_some(())).await;
+    eventually("a line of it", async || home.serve.as_ref().unwrap().said().contains(again).then_some(()))
+        .await;
+    home.cards(1).await;
+    witnessed(&home, "file").await;
+    assert_eq!(home.serve.as_ref().unwrap().said().matches(again).count(), 1);
+}

@@ -8,7 +8,7 @@ use std::{
 use sigillo::{
     domain::going_back::GoneBack,
     hsm::Place,
-    service::{Error, Service, Verdict},
+    service::{Error, Service, Unspent, Verdict},
     store::{Space, memory::Memory},
     witness::{Answer, Fault, FileWitness, Witness},
 };
@@ -241,7 +241,9 @@ async fn nothing_is_spent_while_a_witness_takes_nothing() {
     w.advance_ms(10_000);
     w.desk.verify(&who.card, "00000000", "a").await.unwrap();
     w.service.checkpoint().await.unwrap();
+    assert_eq!(w.service.spends(), Ok(()));
     w.advance_ms(1);
+    assert_eq!(w.service.spends(), Err(Unspent::Unwitnessed("notary")), "what /readyz says");
     let behind = w.service.behind_witnesses().next().unwrap();
     assert!((behind.waiting.as_millis(), behind.events > 0) == (10_001, true), "{behind:?}");
     let refused = w.desk.verify(&who.card, &who.cip, "b").await.unwrap_err();
@@ -250,6 +252,7 @@ async fn nothing_is_spent_while_a_witness_takes_nothing() {
 
     notary.refuse(false);
     w.service.tell_witnesses().await.unwrap();
+    assert_eq!(w.service.spends(), Ok(()));
     assert_eq!(w.desk.verify(&who.card, &who.cip, "b").await.unwrap().outcome, Verdict::Accepted);
 }
 

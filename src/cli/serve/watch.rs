@@ -7,11 +7,10 @@ use tokio::sync::{Notify, watch::Receiver};
 
 use crate::{
     auth::cns::Validator,
-    hsm::{self, Hsm, MacKey},
+    hsm::{self, MacKey},
     http::internal::Readiness,
     metrics::{HsmState, Metrics},
-    service::Service,
-    store::Store,
+    service::{Service, Unspent},
 };
 
 const EVERY: Duration = Duration::from_millis(500);
@@ -59,14 +58,14 @@ pub(super) async fn policy(service: Arc<Service>, again: Arc<Again>) {
     }
 }
 
-/// Ready while HSM and store work and nobody has told the service to stop.
-pub(super) fn readiness(hsm: Hsm, store: Store, stopped: Receiver<bool>) -> Arc<dyn Readiness> {
-    Arc::new(move || match (hsm.state(), store.is_up(), *stopped.borrow()) {
+/// Ready while HSM and store work, what spends is not refused, and nobody has told the service to stop.
+pub(super) fn readiness(service: Arc<Service>, stopped: Receiver<bool>) -> Arc<dyn Readiness> {
+    Arc::new(move || match (service.hsm().state(), service.store().is_up(), *stopped.borrow()) {
         (_, _, true) => Err("draining"),
         (hsm::State::Down, _, _) => Err("HSM down"),
         (hsm::State::Degraded, _, _) => Err("HSM degraded"),
         (hsm::State::Up, false, _) => Err("store down"),
-        (hsm::State::Up, true, false) => Ok(()),
+        (hsm::State::Up, true, false) => service.spends().map_err(Unspent::text),
     })
 }
 
