@@ -95,7 +95,11 @@ fn list(readers: &[String]) -> String {
 }
 
 fn tries(left: &Option<u8>) -> String {
-    left.map_or_else(String::new, |left| format!(": {left} tries left"))
+    match left {
+        None => String::new(),
+        Some(1) => ": 1 try left".into(),
+        Some(left) => format!(": {left} tries left"),
+    }
 }
 
 impl From<pcsc::Error> for CardError {
