@@ -14,7 +14,12 @@ mod registry;
 
 use std::sync::{Arc, OnceLock};
 
-use hyper::{Method, Request, Response, StatusCode, body::Incoming, header::CONTENT_TYPE, http::HeaderValue};
+use hyper::{
+    Method, Request, Response, StatusCode,
+    body::{Bytes, Incoming},
+    header::CONTENT_TYPE,
+    http::HeaderValue,
+};
 use serde::Serialize;
 use tokio::sync::Semaphore;
 
@@ -142,10 +147,7 @@ impl App {
         who: impl FnOnce(&Policy) -> Result<Option<Operator>, Problem>,
     ) -> Result<(Permit<A>, Option<Operator>), Problem> {
         let policy = self.service.policy();
-        let caller = operator::caller(&policy, &arrived.remote).ok_or_else(|| {
-            let title = "The policy does not know this certificate";
-            Problem::new(StatusCode::FORBIDDEN, "unknown_caller", title)
-        })?;
+        let caller = operator::caller(&policy, &arrived.remote).ok_or_else(operator::unknown_caller)?;
         operator::not_forged(caller, arrived.request.headers())?;
         if !caller.may(A::ACTION) {
             return Err(problems::of_refused(&Refused::Caller));
@@ -204,7 +206,6 @@ impl App {
         };
         let recorded = self.service.refused(id, refused).await;
         recorded.map_err(|e| problems::of(&e, id))?;
-        self.dismiss_stranger(remote);
         Err(problem)
     }
 
@@ -222,7 +223,7 @@ impl App {
             Route::Deregistration => self.deregister(arrived).await,
             Route::Leases => self.lease(arrived).await,
             Route::LookUp => self.look_up(arrived).await,
-            Route::OpenApi => Ok(body(OPENAPI.into(), http::MediaType::Json.as_str())),
+            Route::OpenApi => Ok(body(OPENAPI.as_bytes(), http::MediaType::Json.as_str())),
             Route::OpenRegistration => self.open_registration(arrived).await,
             Route::PolicyReload => self.reload_policy(arrived).await,
             Route::Reports => self.report(arrived, id).await,
@@ -264,6 +265,11 @@ impl Handler for App {
     async fn handle(&self, remote: Arc<Remote>, request: Request<Incoming>) -> Response<Body> {
         let at = self.clock.uptime();
         let id = http::request_id(&request);
+        if !self.stays(&remote) {
+            let response = operator::unknown_caller().detail("the connection ends").into_response(id);
+            self.metrics.request("none", response.status().as_u16(), self.clock.uptime().saturating_sub(at));
+            return response;
+        }
         let (name, result) = match find(request.method(), request.uri().path()) {
             Ok((route, path_id)) => {
                 let (path_id, whose) = (path_id.to_owned(), Arc::clone(&remote));
@@ -305,7 +311,8 @@ fn matches<'p>(pattern: &str, path: &'p str) -> Option<&'p str> {
     }
 }
 
-fn body(bytes: Vec<u8>, media_type: &'static str) -> Response<Body> {
+/// The description is one for all who read it, however slowly.
+fn body(bytes: impl Into<Bytes>, media_type: &'static str) -> Response<Body> {
     let mut response = Response::new(Body::full(bytes));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     response

@@ -1,5 +1,7 @@
 //! Who is at the other end of a connection: a caller of the policy's list, or an operator with the own card.
 
+use std::time::Duration;
+
 use tokio::sync::watch;
 
 use super::{Peer, cns};
@@ -31,13 +33,28 @@ impl Remote {
         }
     }
 
-    /// Ready once the connection is to end for what was asked over it.
-    pub async fn dismissed(&self) {
+    /// Ready once the connection is to end before its time: a card's that was dismissed, or that nobody admitted within
+    /// half a minute.
+    pub async fn over(&self) {
         match self {
             Self::Caller(_) => std::future::pending().await,
-            Self::Card(card) => card.dismissed().await,
+            Self::Card(card) => card.over(PROBATION).await,
         }
     }
+}
+
+/// Time that a connected card has for a first request of a listed operator: places are for those.
+const PROBATION: Duration = Duration::from_secs(30);
+
+/// What is known of a card that is connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// It has asked for nothing yet.
+    New,
+    /// Its holder was a listed operator with the last request.
+    Admitted,
+    /// Its connection ends.
+    Dismissed,
 }
 
 /// The certificates with which a card connected. That of a citizen's card leads to the same authorities as an operator's:
@@ -46,7 +63,7 @@ pub struct CardPeer {
     fingerprint: [u8; 32],
     leaf: Vec<u8>,
     chain: Vec<Vec<u8>>,
-    dismissed: watch::Sender<bool>,
+    standing: watch::Sender<Standing>,
 }
 
 impl std::fmt::Debug for CardPeer {
@@ -64,7 +81,7 @@ impl CardPeer {
             fingerprint: cns::sha256(leaf),
             leaf: leaf.to_vec(),
             chain: chain.iter().map(|der| der.as_ref().to_vec()).collect(),
-            dismissed: watch::Sender::new(false),
+            standing: watch::Sender::new(Standing::New),
         }
     }
 
@@ -78,14 +95,55 @@ impl CardPeer {
         &self.chain
     }
 
-    /// Ends the connection once its requests in hand are answered: who is nobody here asks for one thing at each login with
-    /// the chip, not for thousands.
-    pub fn dismiss(&self) {
-        self.dismissed.send_replace(true);
+    /// Lets the connection go on; false if it was dismissed before.
+    pub fn admit(&self) -> bool {
+        let mut stays = true;
+        self.standing.send_if_modified(|standing| {
+            stays = *standing != Standing::Dismissed;
+            let first = *standing == Standing::New;
+            if first {
+                *standing = Standing::Admitted;
+            }
+            first
+        });
+        stays
     }
 
-    async fn dismissed(&self) {
+    /// Ends the connection once its requests in hand are answered; true for whoever says so first.
+    pub fn dismiss(&self) -> bool {
+        self.standing.send_replace(Standing::Dismissed) != Standing::Dismissed
+    }
+
+    async fn over(&self, probation: Duration) {
+        let mut standing = self.standing.subscribe();
         // The sender is in `self`: the channel does not close while this is waited for.
-        let _told: Result<_, _> = self.dismissed.subscribe().wait_for(|told| *told).await.map(|_| ());
+        let asked = tokio::time::timeout(probation, standing.wait_for(|now| *now != Standing::New));
+        if asked.await.is_ok_and(|asked| asked.is_ok()) {
+            let _told: Result<_, _> = standing.wait_for(|now| *now == Standing::Dismissed).await.map(|_| ());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether nothing ends the connection but time; the wait is for what never comes.
+    async fn goes_on(card: &CardPeer, probation: Duration) -> bool {
+        tokio::time::timeout(Duration::from_millis(30), card.over(probation)).await.is_err()
+    }
+
+    #[tokio::test]
+    async fn a_card_that_asks_for_nothing_gives_its_place_up_and_an_operators_stays() {
+        let card = CardPeer::new(b"leaf", &[b"chain"]);
+        card.over(Duration::ZERO).await;
+        assert!(goes_on(&card, PROBATION).await);
+        assert!(card.admit() && card.admit());
+        assert!(goes_on(&card, Duration::ZERO).await);
+        // The first to say so is answered, nobody else.
+        assert!(card.dismiss() && !card.dismiss() && !card.admit());
+        card.over(PROBATION).await;
+        let shown = format!("{card:?}");
+        assert!(shown.contains(&hex::encode(cns::sha256(b"leaf"))) && shown.ends_with(".. }"), "{shown}");
     }
 }

@@ -55,7 +55,7 @@ pub(super) async fn serve<H: Handler>(context: Context<H>, connection: Establish
     let whose = Arc::clone(&remote);
     let over = async move {
         tokio::select! {
-            () = whose.dismissed() => {}
+            () = whose.over() => {}
             () = tokio::time::sleep(age) => {}
         }
     };

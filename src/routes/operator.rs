@@ -39,19 +39,18 @@ impl App {
         }
     }
 
-    /// After a refusal: ends the connection of a card whose holder is nobody here. Citizens' cards come from the same
-    /// authorities as operators', and each refusal is an event (I7): a login with the chip for each keeps one card from
-    /// filling the log.
-    pub(super) fn dismiss_stranger(&self, remote: &Remote) {
-        let Remote::Card(card) = remote else { return };
+    /// Whether a request is looked at. Citizens' cards come from the same authorities as operators', and each refusal is an
+    /// event (I7): so a card whose holder is no listed operator gets one answer, and its connection ends. Whatever
+    /// else comes over it, however many at a time, is no event and costs nothing; the next answer takes another login with
+    /// the chip.
+    pub(super) fn stays(&self, remote: &Remote) -> bool {
+        let Remote::Card(card) = remote else { return true };
         let (policy, now_ms) = (self.service.policy(), self.clock.now_ms());
         let operator = self.operators.validate(policy.trust(), card.leaf(), card.chain(), now_ms).ok();
         let listed = operator
             .zip(CivilDate::moment_in_italy(now_ms))
             .is_some_and(|(operator, at)| policy.operators().profile(operator.tax_code(), at.date).is_some());
-        if !listed {
-            card.dismiss();
-        }
+        if listed { card.admit() } else { card.dismiss() }
     }
 }
 
@@ -61,6 +60,12 @@ pub(super) fn caller<'p>(policy: &'p Policy, remote: &Remote) -> Option<&'p Call
         Remote::Caller(peer) => policy.caller(&peer.fingerprint),
         Remote::Card(_) => policy.direct_caller(),
     }
+}
+
+/// The refusal of who is nobody to the policy.
+pub(super) fn unknown_caller() -> Problem {
+    let title = "The policy does not know this certificate";
+    Problem::new(StatusCode::FORBIDDEN, "unknown_caller", title)
 }
 
 /// Refuses a certificate in a header from a caller who may not forward any: it could be anybody's.

@@ -1,8 +1,12 @@
 //! Operators who connect with their own cards, with no front end between.
 
+use std::sync::Arc;
+
 use hyper::{HeaderMap, Method};
 use serde_json::json;
 use sigillo::{client::ClientError, domain::signed_text::Context, pki::Validity};
+
+use tokio::task::JoinSet;
 
 use crate::fixture::{
     Answer, Api, Installation,
@@ -106,6 +110,30 @@ async fn a_card_is_judged_with_each_request_and_its_holder_is_told() {
         let [event] = &log.by(&refused)[..] else { panic!("one event") };
         assert_eq!((event.text("reason"), event.text("caller")), (code, "direct"));
     }
+    home.disconnected().await;
+
+    // However many requests come over one connection, one is an event.
+    let before = metric(&home, "sigillo_connections_total").await;
+    let citizen = Arc::new(home.direct("citizen"));
+    let mut asking = JoinSet::new();
+    for _ in 0..60 {
+        let citizen = Arc::clone(&citizen);
+        asking.spawn(async move { citizen.send(Method::GET, "/v1/session", HeaderMap::new(), "").await });
+    }
+    let answers: Vec<_> = asking.join_all().await.into_iter().filter_map(Result::ok).collect();
+    gone(&home).await;
+    let logins = metric(&home, "sigillo_connections_total").await - before;
+    let log = Log::read(&home.api("auditor")).await;
+    let events = answers.iter().map(|answer| log.by(answer).len());
+    assert_eq!(u64::try_from(events.sum::<usize>()).unwrap(), logins, "one for each login");
+    for answer in &answers {
+        let code = answer.json()["code"].as_str().unwrap().to_owned();
+        assert_eq!(code == "unknown_operator", log.by(answer).len() == 1, "{code}");
+        assert!(["unknown_operator", "unknown_caller"].contains(&code.as_str()), "{code}");
+    }
+    // Nor does one who reads on in the description stay.
+    citizen.get("/v1/openapi.json").await;
+    gone(&home).await;
     home.disconnected().await;
 
     // First access, over one connection.
