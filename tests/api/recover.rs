@@ -128,6 +128,11 @@ impl Lost {
         assert!(said.contains("store.restoring: it is in the way, and no restore has made it"), "{said}");
         let lock = fs::File::create(partial.join("lock")).unwrap();
         lock.lock().unwrap();
+        let around = fs::File::open(self.home.path("authority")).unwrap();
+        around.lock().unwrap();
+        let said = self.restore("officer-2", "officer-2").ended(1).err;
+        assert!(said.contains("another restore is at work there"), "{said}");
+        drop(around);
         let said = self.restore("officer-2", "officer-2").ended(1).err;
         assert!(said.contains("already open"), "another restore is at work: {said}");
         assert_eq!(fs::read(partial.join("db")).unwrap(), b"half a store");

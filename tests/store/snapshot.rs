@@ -100,7 +100,12 @@ async fn a_store_made_of_it_goes_on() {
         round += 1;
     }
     assert!(!config.dir.exists(), "nothing before it is whole");
-    assert!(matches!(Restore::begin(&config), Err(OpenError::InUse { .. })), "one is on its way");
+    // One is on its way there, whatever the second is to be called.
+    let beside = Config { dir: disk.dir.path().join("beside"), ..disk.config() };
+    for config in [&config, &beside] {
+        let Err(OpenError::Io { source, .. }) = Restore::begin(config) else { panic!("one is on its way") };
+        assert_eq!(source.to_string(), "another restore is at work there");
+    }
     assert_eq!(restore.finish::<OpenError>(|_, _| Ok(())).unwrap(), head);
     assert!(matches!(Restore::begin(&config), Err(OpenError::Io { .. })), "there is one");
 

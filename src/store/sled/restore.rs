@@ -4,7 +4,7 @@
 //! refused leaves nothing. It must never write into a store that is there.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, TryLockError},
     io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -29,8 +29,10 @@ pub struct Restore {
     dir: PathBuf,
     reader: SledReader,
     log: File,
-    /// Last: removed when nothing has it open any more.
+    /// Removed when nothing has it open any more.
     partial: Partial,
+    /// Last: the directory around it, locked against other restores.
+    place: File,
 }
 
 /// The directory of a store that is not whole. Removed when it is dropped, unless it was moved to its place.
@@ -74,6 +76,13 @@ impl Restore {
             let source = io::Error::new(io::ErrorKind::AlreadyExists, why);
             OpenError::Io { path: path.to_path_buf(), source }
         };
+        // From the first look to the last move, so that no two restores take each other's directory for a leftover.
+        let around = parent(&dir);
+        let place = File::open(around).map_err(io_error(around))?;
+        place.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => taken(around, "another restore is at work there"),
+            TryLockError::Error(source) => OpenError::Io { path: around.to_path_buf(), source },
+        })?;
         if dir.exists() {
             return Err(taken(&dir, "there is a store already"));
         }
@@ -84,7 +93,7 @@ impl Restore {
                     "it is in the way, and no restore has made it: move it elsewhere",
                 ));
             }
-            // Another restore would hold it.
+            // Whoever is at work in it would hold it.
             drop(lock(&partial)?);
             tracing::warn!(
                 "{}: left by a restore that was ended before its time, removed",
@@ -100,7 +109,7 @@ impl Restore {
         sync_files(&partial.path)?;
         let log_file = log_file(&partial.path);
         let log = File::open(&log_file).map_err(io_error(&log_file))?;
-        Ok(Self { dir, reader, log, partial })
+        Ok(Self { dir, reader, log, partial, place })
     }
 
     /// Adds entries.
@@ -119,8 +128,8 @@ impl Restore {
     ) -> Result<Head, E> {
         self.reader.db.flush().map_err(|source| self.engine(source))?;
         self.log.sync_all().map_err(io_error(&self.partial.path))?;
-        // The directory first: it is dropped last.
-        let Self { mut partial, dir, reader, log } = self;
+        // What is dropped last comes first.
+        let Self { place: _place, mut partial, dir, reader, log } = self;
         check_format(&partial.path, &reader)?;
         let position = record::position(&reader)
             .map_err(|source| OpenError::Damaged { dir: partial.path.clone(), source })?;
