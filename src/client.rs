@@ -37,6 +37,7 @@ use connect::{Call, Origin, Sender};
 use pool::{Pool, Shared};
 
 pub use error::ClientError;
+pub(crate) use error::harmless;
 
 /// Bounds of a client. Absent keys have the defaults of [`ClientLimits::default`].
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]

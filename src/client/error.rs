@@ -37,7 +37,7 @@ pub enum ClientError {
     #[error("the request was not sent: {0}")]
     NotSent(hyper::Error),
     /// The server refused, and says why.
-    #[error("{} ({}): {}", .0.status, .0.code, .0.title)]
+    #[error("{}", said(.0))]
     Problem(Box<ProblemDocument>),
     /// The server answered with this status and no problem document.
     #[error("the server answered {0}")]
@@ -88,6 +88,29 @@ impl ClientError {
     }
 }
 
+/// A refusal with everything that it says.
+fn said(problem: &ProblemDocument) -> String {
+    let ProblemDocument { status, code, title, .. } = problem;
+    let detail = problem.detail.as_deref().map_or_else(String::new, |detail| format!(" ({detail})"));
+    harmless(&format!("{status} ({code}): {title}{detail}"))
+}
+
+/// What a server says, as a terminal may get it: it moves no cursor.
+pub(crate) fn harmless(text: &str) -> String {
+    text.chars().map(shown).collect()
+}
+
+/// A character, or a mark in its place if a terminal might take it for a command.
+fn shown(c: char) -> char {
+    if c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+    {
+        char::REPLACEMENT_CHARACTER
+    } else {
+        c
+    }
+}
+
 /// Alerts that refuse a certificate. With TLS 1.3 a client learns of them only after its first request, which
 /// the server has not looked at.
 #[expect(clippy::wildcard_enum_match_arm, reason = "the library's enum is open")]
@@ -103,5 +126,25 @@ const fn certificate_alert(alert: AlertDescription) -> Option<AlertDescription> 
         | AlertDescription::UnknownCA
         | AlertDescription::UnsupportedCertificate => Some(alert),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_shown_whole_and_harmless() {
+        let problem = ProblemDocument {
+            kind: String::new(),
+            title: "Not so\u{1b}[2J".into(),
+            status: 409,
+            code: "no".into(),
+            detail: Some("because\r\u{9b}of \u{202e}it, perciò".into()),
+            field: None,
+            request_id: String::new(),
+        };
+        let said = ClientError::Problem(Box::new(problem)).to_string();
+        assert_eq!(said, "409 (no): Not so\u{fffd}[2J (because\u{fffd}\u{fffd}of \u{fffd}it, perciò)");
     }
 }

@@ -17,6 +17,7 @@ use sigillo_vcard::{
 };
 
 use super::{
+    server::server_files,
     stage::{Stage, sigillo, stderr, stdout},
     standin::{APPROVAL, StandIn, asked, problem},
     terminal::{at_terminal, without_terminal},
@@ -284,4 +285,21 @@ fn a_wrong_option_costs_no_pin() {
     assert_eq!(output.status.code(), Some(64), "{}", stderr(&output));
     assert!(stderr(&output).contains("nothing.pem"), "{}", stderr(&output));
     assert_eq!(scene.count(VERIFY), 0);
+}
+
+#[test]
+fn a_slip_is_said_before_anybody_looks_for_a_card() {
+    // Nothing is there: no pcscd, no card.
+    let dir = Stage::without_daemon();
+    server_files(dir.path());
+    let ca = dir.path().join("server-ca.pem").display().to_string();
+    let nothing = dir.path().join("nothing.pem").display().to_string();
+    for (url, ca, said) in [
+        ("http://localhost", ca.as_str(), "not of the form https://host:port"),
+        ("https://localhost", nothing.as_str(), "nothing.pem"),
+    ] {
+        let output = sigillo(["login", "--url", url, "--ca", ca]);
+        assert_eq!(output.status.code(), Some(64), "{}", stderr(&output));
+        assert!(stderr(&output).contains(said), "{}", stderr(&output));
+    }
 }

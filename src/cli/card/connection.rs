@@ -15,10 +15,10 @@ use super::{Reader, pin};
 use crate::{
     card::{CardKey, Certificate, Use},
     cli::Failure,
-    client::{Client, ClientError, ClientLimits},
+    client::{Client, ClientError, ClientLimits, harmless},
     clock::{Clock, SystemClock},
     domain::signed_text::{Context, Legible},
-    tls::{Protocols, client_config_with_key},
+    tls::{Protocols, anonymous_config, client_config_with_key},
 };
 
 /// Which card, and which server.
@@ -47,12 +47,17 @@ impl Login {
     /// Opens the card. The PIN is asked for last: nobody types it in vain, and it costs no try, where anything else is wrong.
     pub(super) fn open(&self) -> Result<LoggedIn, Failure> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let limits = ClientLimits { protocols: Protocols::Http1, ..ClientLimits::default() };
+        // A slip in address or authority is said before anybody looks for a card.
+        let anonymous =
+            anonymous_config(&self.ca, limits.protocols, Arc::clone(&clock)).map_err(Failure::config)?;
+        Client::with_config(&self.url, anonymous, limits.clone(), Arc::clone(&clock))
+            .map_err(Failure::config)?;
         let mut session = self.reader.open(Use::Alone)?;
         let certificate = session.certificate().map_err(Failure::failed)?;
         let chain = vec![certificate.der().to_vec().into()];
         let card = CardKey::new(session, certificate);
         let key = Arc::new(card.clone());
-        let limits = ClientLimits { protocols: Protocols::Http1, ..ClientLimits::default() };
         let config = client_config_with_key(&self.ca, chain, key, limits.protocols, Arc::clone(&clock))
             .map_err(Failure::config)?;
         let client = Client::with_config(&self.url, config, limits, clock).map_err(Failure::config)?;
@@ -111,20 +116,9 @@ pub(super) fn said(error: &ClientError) -> Failure {
     if let ClientError::Problem(problem) = error {
         let detail = problem.detail.as_deref().map_or_else(String::new, |detail| format!(" ({detail})"));
         let text = format!("the server refused: {}: {}{detail}", problem.code, problem.title);
-        return Failure::failed(text.chars().map(shown).collect::<String>());
+        return Failure::failed(harmless(&text));
     }
     Failure::failed(error)
-}
-
-/// A character, or a mark in its place if a terminal might take it for a command.
-fn shown(c: char) -> char {
-    if c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
-    {
-        char::REPLACEMENT_CHARACTER
-    } else {
-        c
-    }
 }
 
 /// Words for people, on standard error. Nothing is signed that could not be shown.
