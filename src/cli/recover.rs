@@ -65,20 +65,16 @@ Exit codes: 0 done; 1 failed; 64 bad options.")]
 
 /// What both `plan` and `apply` look at.
 #[derive(Debug, clap::Args)]
+#[command(group(clap::ArgGroup::new("gap").required(true)))]
 struct Over {
     /// Configuration of `serve`.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
     /// Export of the log that covers the gap.
-    #[arg(
-        long,
-        value_name = "FILE",
-        conflicts_with = "without_events",
-        required_unless_present = "without_events"
-    )]
+    #[arg(long, value_name = "FILE", group = "gap")]
     evidence: Option<PathBuf>,
-    /// There is no evidence: hold every card, citizens' and operators'.
-    #[arg(long)]
+    /// There is no evidence: hold every card that is not revoked, and every operator's.
+    #[arg(long, group = "gap")]
     without_events: bool,
     /// A checkpoint kept elsewhere that is newer than the token's; may be given more than once.
     #[arg(long, value_name = "FILE")]
@@ -239,7 +235,7 @@ fn say(report: &Recovered, out: &mut impl Write) -> std::io::Result<()> {
             "was activated in the gap, and is active without a C.I.P.: reprint its PIN and PUK if asked for",
         ),
         (revoked, "was revoked in the gap, and is revoked again"),
-        (lost, "was registered in the gap, and is lost: the bureau makes it anew"),
+        (lost, "was registered in the gap, and is lost: import its batch again; it gets new codes"),
     ] {
         for card in cards {
             writeln!(out, "card {card} {what}")?;

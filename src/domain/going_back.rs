@@ -95,6 +95,23 @@ pub enum GoneBack {
     },
 }
 
+impl GoneBack {
+    /// What to do, in a sentence.
+    pub const fn way_back(&self) -> &'static str {
+        match self {
+            Self::PolicyChanged { .. } | Self::PolicyOlder { .. } => {
+                "Put the set back that was in force, or one with a higher number that the officers have signed"
+            }
+            Self::OtherLog { .. } => {
+                "Name the log in serve.toml that the token is of, or use that log's token"
+            }
+            Self::Forked { .. } | Self::Older { .. } | Self::Recovered { .. } => {
+                "The way back from a restored store is a recovery by officers: `sigillo recover plan --help`"
+            }
+        }
+    }
+}
+
 /// Compares with the newest checkpoint that is known. `hash_at` is the store's chain hash at the checkpoint's event;
 /// nothing where its log ends before that.
 pub fn compare(known: &Checkpoint, now: &Now<'_>, hash_at: Option<[u8; 32]>) -> Result<(), GoneBack> {
@@ -174,6 +191,17 @@ mod tests {
 
     fn now(seq: u64) -> Now<'static> {
         Now { log: "demo", head: Head { seq, hash: [9; 32] }, recoveries: 1, policy: "aa", sequence: 3 }
+    }
+
+    #[test]
+    fn the_way_back_from_an_older_policy_set_is_no_recovery() {
+        let known = known(7, 7);
+        let way = |now: &Now<'_>, at| compare(&known, now, at).unwrap_err().way_back();
+        for set in [Now { sequence: 2, ..now(7) }, Now { policy: "bb", ..now(7) }] {
+            assert!(way(&set, Some([7; 32])).starts_with("Put the set back"));
+        }
+        assert!(way(&now(6), None).contains("recover plan"));
+        assert!(way(&Now { log: "other", ..now(7) }, Some([7; 32])).contains("serve.toml"));
     }
 
     #[test]

@@ -30,10 +30,7 @@ pub enum Error {
         detail: &'static str,
     },
     /// The store or the policy set is older than a checkpoint that was kept outside it.
-    #[error(
-        "{0}. Nothing was changed. The way back from a restored store is a recovery by officers: `sigillo recover plan \
-         --help`"
-    )]
+    #[error("{0}. Nothing was changed. {way_back}", way_back = .0.way_back())]
     GoneBack(#[from] GoneBack),
     /// The first request with this idempotency key is still running.
     #[error("the first request with this idempotency key is still running")]

@@ -124,7 +124,12 @@ impl fmt::Display for Effect {
             "ACTIVATES 1 CARD AGAIN, WITHOUT A C.I.P.",
             "ACTIVATES # CARDS AGAIN, WITHOUT A C.I.P.",
         )?;
-        counted(f, self.lost, "LOSES 1 CARD: IT IS MADE ANEW.", "LOSES # CARDS: THEY ARE MADE ANEW.")?;
+        counted(
+            f,
+            self.lost,
+            "LOSES 1 CARD: IT IS REGISTERED AGAIN, AND GETS NEW CODES.",
+            "LOSES # CARDS: THEY ARE REGISTERED AGAIN, AND GET NEW CODES.",
+        )?;
         counted(
             f,
             self.operators_ended,
@@ -150,7 +155,9 @@ impl fmt::Display for Effect {
                 "HOLDS THE CARD OF 1 OPERATOR, WHO REGISTERS IT AGAIN.",
                 "HOLDS THE CARDS OF # OPERATORS, WHO REGISTER THEM AGAIN.",
             )?;
-            writeln!(f, "EVERY OTHER OPERATOR GOES ON.")
+            let touched = [self.operators_ended, self.operators_bound, self.operators_held];
+            let other = if touched == [0; 3] { "" } else { "OTHER " };
+            writeln!(f, "EVERY {other}OPERATOR GOES ON.")
         }
     }
 }
@@ -292,6 +299,10 @@ mod tests {
             every_operator: true,
             ..Effect::default()
         };
+        let alone = Order { effect: Effect { lost: 1, ..Effect::default() }, ..order(None) }.to_string();
+        for line in ["EVERY OPERATOR GOES ON.", "LOSES 1 CARD: IT IS REGISTERED AGAIN, AND GETS NEW CODES."] {
+            assert!(alone.lines().any(|of| of == line), "{line} in\n{alone}");
+        }
         let untold = Order { effect, known: Head::EMPTY, ..order(None) }.to_string();
         for line in [
             "HOW FAR THE LOST LOG WENT IS NOT KNOWN.",
