@@ -121,6 +121,13 @@ fn each_mistake_is_refused_with_its_file_and_reason() {
         ("authority.toml", "\"stolen\"", "\"bored\"", false, "an operator cannot give \"bored\""),
         ("authority.toml", "default = \"IT/1\"", "default = \"IT/2\"", false, "template IT/2 is chosen"),
         ("authority.toml", "\"042\" =", "\"42\" =", false, "templates.region.42"),
+        (
+            "authority.toml",
+            "\"042\" =",
+            "\"420\" =",
+            false,
+            "templates.region.420: no such region; there are 010, ",
+        ),
         ("authority.toml", "[templates]", "[templates", true, ""),
         ("authority.toml", "[limits.office]", "[limits.offices]", true, "unknown field"),
         ("authority.toml", "wrong_guesses = {", "wrong = {", true, "unknown field"),

@@ -129,20 +129,18 @@ impl Validator {
         self.lists.refresh(trust)
     }
 
-    /// As [`Validator::refresh`], in a thread that may wait for the disk, with what cannot be used in the log.
+    /// As [`Validator::refresh`], with what cannot be used in the log.
+    pub fn refresh_and_tell(&self, trust: &Trust) {
+        for (file, fault) in self.refresh(trust) {
+            tracing::error!(file, code = fault.code(), "revocation list of operators' cards: {fault}");
+        }
+    }
+
+    /// As [`Validator::refresh_and_tell`], in a thread that may wait for the disk.
     pub async fn refresh_aside(self: &Arc<Self>, trust: &Arc<Trust>) {
         let (validator, trust) = (Arc::clone(self), Arc::clone(trust));
-        match tokio::task::spawn_blocking(move || validator.refresh(&trust)).await {
-            Ok(faults) => {
-                for (file, fault) in faults {
-                    tracing::error!(
-                        file,
-                        code = fault.code(),
-                        "revocation list of operators' cards: {fault}"
-                    );
-                }
-            }
-            Err(error) => tracing::error!(%error, "revocation lists of operators' cards were not read"),
+        if let Err(error) = tokio::task::spawn_blocking(move || validator.refresh_and_tell(&trust)).await {
+            tracing::error!(%error, "revocation lists of operators' cards were not read");
         }
     }
 

@@ -70,7 +70,11 @@ fn action(text: &str) -> Result<Action, String> {
 }
 
 fn region(text: &str) -> Result<Region, String> {
-    text.parse().map_err(|e: crate::domain::team::BadNumber| e.to_string())
+    let region: Region = text.parse().map_err(|e: crate::domain::team::BadNumber| e.to_string())?;
+    if region.name().is_none() {
+        return Err(format!("no such region; there are {}", Region::codes()));
+    }
+    Ok(region)
 }
 
 /// What a revocation names beside the card.

@@ -78,6 +78,8 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<(), Failure> {
     if args.check {
         let (file, digest) = (args.config.display(), policy.digest());
         writeln!(out, "{file} holds: policy {digest}").map_err(Failure::failed)?;
+        // It would start, and refuse the cards of these authorities.
+        files.operators.refresh_and_tell(policy.trust());
         return places(&config);
     }
     reexec::with_environment(&hsm_config.missing_environment().map_err(Failure::config)?)

@@ -72,6 +72,11 @@ impl Region {
         (Self(*b"200"), "Sardegna"),
     ];
 
+    /// The codes of all of them, for a message.
+    pub fn codes() -> String {
+        Self::KNOWN.map(|(region, _)| region.to_string()).join(", ")
+    }
+
     /// Its name; nothing for a code that is not in [`Region::KNOWN`]. Whether such cards are taken is policy.
     pub fn name(self) -> Option<&'static str> {
         Self::KNOWN.iter().find(|(region, _)| *region == self).map(|(_, name)| *name)

@@ -90,7 +90,7 @@ impl Decision {
             Self { allowed: true, .. } => None,
             Self { failed: Some(why), .. } => Some(why.clone()),
             Self { rules, .. } if rules.is_empty() => Some("no rule allows it".into()),
-            Self { .. } => Some(format!("forbidden by {}", self.named())),
+            Self { .. } => Some(format!("forbidden by {}", self.rules.join(", "))),
         }
     }
 

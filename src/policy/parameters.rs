@@ -234,6 +234,12 @@ impl RawParameters {
         let mut by_region = BTreeMap::new();
         for (region, template) in &templates.region {
             let key = region.parse::<Region>().map_err(|e| format!("templates.region.{region}: {e}"))?;
+            if key.name().is_none() {
+                return Err(format!(
+                    "templates.region.{region}: no such region; there are {}",
+                    Region::codes()
+                ));
+            }
             by_region.insert(key, id(template)?);
         }
         let decoys = within("verification.decoys", v.decoys.into(), 16, 1_048_576)?;

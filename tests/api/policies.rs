@@ -207,6 +207,11 @@ async fn the_former_set_comes_back_only_when_serve_has_refused_the_new_one() {
     let activate = |caller| home.sigillo_as(caller, &["policy", "activate", "next", "--config", CONFIG], &[]);
     let said = activate("desk").ended(1).err;
     assert!(said.contains("not_allowed") && said.contains("the former set is in place again"), "{said}");
+    // Whoever signs is told if it will not count.
+    let foreign = ["--cert", "clients/desk.pem", "--key", "clients/desk.key", "--out", "foreign.sig"];
+    let said = home.sigillo(&[&["policy", "sign", "next"], &foreign[..]].concat()).ended(0).err;
+    assert!(said.contains("no officer of this set"), "{said}");
+    assert!(!sign(&home, "next", 3).ended(0).err.contains("no officer"));
     in_place(TWO.0);
 
     fs::rename(home.path("authority/tokens"), home.path("away")).unwrap();

@@ -86,7 +86,13 @@ fn a_check_looks_at_store_and_witness() {
     let store = home.path("authority/store");
     let check = || home.sigillo(&["serve", "--config", "authority/serve.toml", "--check"]);
     let holds = "authority/serve.toml holds: policy ";
-    assert!(check().ended(0).out.starts_with(holds));
+    let whole = check().ended(0);
+    assert!(whole.out.starts_with(holds) && !whole.err.contains("crl"), "{}", whole.err);
+    // It would start, and refuse every operator.
+    let (lists, away) = (home.path("authority/crls"), home.path("authority/no-crls"));
+    fs::rename(&lists, &away).unwrap();
+    says(&check().ended(0), &["demo.crl", "crl_missing"]);
+    fs::rename(&away, &lists).unwrap();
     fs::rename(&store, home.path("elsewhere")).unwrap();
     let said = check().ended(1);
     says(&said, &["`serve` would not start here", "no store in", "sigillo init"]);

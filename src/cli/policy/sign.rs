@@ -41,6 +41,12 @@ pub struct Args {
 pub(super) fn run(args: &Args, out: &mut impl Write) -> Result<(), Failure> {
     let policy = Policy::load_with_test_templates(&args.directory).map_err(Failure::config)?;
     let holder = Holder::load(&args.cert, &args.key).map_err(Failure::failed)?;
+    if !policy.officers().list().iter().any(|officer| officer.fingerprint() == holder.fingerprint()) {
+        tracing::warn!(
+            "{} is no officer of this set: the signature counts only if it is one of the set in force",
+            args.cert.display()
+        );
+    }
     let statement = statement(policy.parameters().sequence, policy.digest());
     let signature = holder.sign(Purpose::PolicySet, &statement).map_err(Failure::failed)?;
     let to = match &args.out {
