@@ -31,11 +31,13 @@ pub(crate) async fn play(teller: &mut Teller, here: &mut Installation, sigillo: 
         "tax_code": card.tax_code, "team_number": card.team_number, "expires_on": card.expires_on,
     });
 
-    println!("\nAn operator logs in for the first time, with a smart card.\n");
+    println!(
+        "\nAnother operator works through a front end. The key of that one's card is a file here, not in a chip.\n"
+    );
     let what = "Nothing is allowed yet: the list of operators is not enough";
     let said = teller.step(what, refused(&desk, "/v1/cards/lookup", "too-early", &data)).await?;
     expect("operator_not_registered", &said)?;
-    let what = "The card signs the authority's text; from now on only its key is taken (Registra CNS)";
+    let what = "Its key signs the authority's text; from now on no other key is taken for this operator (Registra CNS)";
     teller.step(what, async { desk.register_operator("operator").await.map_err(|e| e.to_string()) }).await?;
     let what = "The front end asks what the operator may do";
     let session = teller.step(what, async { desk.session().await.map_err(|e| e.to_string()) }).await?;

@@ -12,7 +12,7 @@ use sigillo_bench::{
 use crate::Teller;
 
 /// Name of the rule, and the region it is about.
-const RULE: &str = "trento_at_its_own_counters";
+const RULE: &str = "no_cards_of_trento";
 const REGION: &str = "042";
 
 /// Puts a set with one more rule in force and has the operator run into it.
@@ -23,7 +23,7 @@ pub(crate) async fn play(
     directory: &Path,
     sigillo: &Path,
 ) -> Result<(), String> {
-    println!("\nThe security officers decide that cards of Trento are served at counters there.\n");
+    println!("\nThe security officers stop the work on cards of Trento.\n");
     let next = directory.join("next");
     let what = "A copy of the policy set gets one more rule; it is checked, signed by two officers, and comes into force";
     let said = teller.step(what, async { bring_into_force(directory, &next, sigillo) }).await?;
@@ -32,7 +32,7 @@ pub(crate) async fn play(
     let data = json!({
         "tax_code": card.tax_code, "team_number": card.team_number, "expires_on": card.expires_on,
     });
-    let what = "The operator, who works elsewhere, looks up a card of Trento and is refused";
+    let what = "The operator looks up a card of Trento and is refused";
     let problem = teller.step(what, refused(desk, &data)).await?;
     let detail = problem.detail.unwrap_or_default();
     println!("    {} {}: {detail}", problem.status, problem.code);

@@ -88,7 +88,11 @@ pub(crate) async fn play(
     expect("none", &teller.step(what, run(at_authority("login"))).await?)?;
     println!("    registered: no; nothing is allowed yet");
     let what = "Registra CNS: the authority's text is shown, and signed by the card";
-    teller.step(what, run(at_authority("register"))).await?;
+    let registered = teller.step(what, async { counter.output(at_authority("register")) }).await?;
+    printed(&registered)?;
+    for line in String::from_utf8_lossy(&registered.stderr).lines() {
+        println!("    {line}");
+    }
     let what = "The next login says what the operator may do";
     let session = expect("registered", &teller.step(what, run(at_authority("login"))).await?)?;
     let actions: Vec<String> = session.actions.into_iter().map(|one| one.action).collect();
