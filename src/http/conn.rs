@@ -25,6 +25,10 @@ use crate::{auth::Remote, domain::id::RequestId};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// Time that the answer to a card has which is sent away: whoever does not answer pings could else ask on for
+/// [`Limits::drain_ms`].
+const LAST_ANSWER: Duration = Duration::from_secs(1);
+
 /// What every connection needs.
 pub(super) struct Context<H> {
     pub(super) handler: Arc<H>,
@@ -55,8 +59,8 @@ pub(super) async fn serve<H: Handler>(context: Context<H>, connection: Establish
     let whose = Arc::clone(&remote);
     let over = async move {
         tokio::select! {
-            () = whose.over() => {}
-            () = tokio::time::sleep(age) => {}
+            () = whose.over() => LAST_ANSWER.min(drain),
+            () = tokio::time::sleep(age) => drain,
         }
     };
     let service = service_fn(move |request| {
@@ -92,27 +96,27 @@ fn http2(limits: &Limits) -> http2::Builder<TokioExecutor> {
     builder
 }
 
-/// Until `over` is ready the connection takes requests.
+/// Until `over` is ready the connection takes requests; it says how long those in hand may take then.
 async fn drive<C>(
     connection: C,
     mut stage: watch::Receiver<Stage>,
-    over: impl Future<Output = ()>,
+    over: impl Future<Output = Duration>,
     drain: Duration,
 ) where
     C: GracefulConnection,
     C::Error: std::fmt::Display,
 {
     let mut connection = pin!(connection);
-    tokio::select! {
+    let rest = tokio::select! {
         ended = connection.as_mut() => return report(ended),
-        () = reached(&mut stage, Stage::Drain) => {}
-        () = over => {}
-    }
+        () = reached(&mut stage, Stage::Drain) => drain,
+        rest = over => rest,
+    };
     connection.as_mut().graceful_shutdown();
     tokio::select! {
         ended = connection => report(ended),
         () = reached(&mut stage, Stage::Close) => tracing::debug!("connection closed by the drain's end"),
-        () = tokio::time::sleep(drain) => tracing::debug!("connection closed, not drained in time"),
+        () = tokio::time::sleep(rest) => tracing::debug!("connection closed, not drained in time"),
     }
 }
 

@@ -18,7 +18,7 @@ use sigillo::{
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::kit::{HOUR, Server, World, connect, get, now_ms, rest, until, validity};
+use crate::kit::{HOUR, Server, World, connect, get, happened, now_ms, rest, until, validity};
 
 type Shared = Arc<Mutex<Arc<Trust>>>;
 
@@ -37,11 +37,15 @@ fn trust(authorities: &[(&str, &Ca)]) -> Arc<Trust> {
 }
 
 async fn serve(world: &World, trust: Arc<Trust>) -> (Server, Shared) {
+    serve_with(world, trust, Limits::default()).await
+}
+
+async fn serve_with(world: &World, trust: Arc<Trust>, limits: Limits) -> (Server, Shared) {
     let shared = Arc::new(Mutex::new(trust));
     let told = Arc::clone(&shared);
     let tls = Arc::new(ServerTls::load(world.tls_files(), Arc::clone(&world.clock)).unwrap());
     let cards = CardTls::new(Arc::clone(&tls), move || Arc::clone(&told.lock().unwrap()));
-    (world.serve_at(Limits::default(), Arc::new(cards), tls).await, shared)
+    (world.serve_at(limits, Arc::new(cards), tls).await, shared)
 }
 
 fn card(world: &World, ca: &Ca, name: &str, validity: Validity) -> Issued {
@@ -218,4 +222,21 @@ async fn a_card_that_is_sent_away_is_answered_first() {
     get(&http2, "/dismiss").await;
     until(|| server.metrics.render().lines().any(|line| line == "sigillo_connections_open 0")).await;
     get(&http2, "/who").await;
+}
+
+#[tokio::test]
+async fn a_card_that_is_sent_away_does_not_linger_over_what_it_has_in_hand() {
+    let world = World::new();
+    let cards = Ca::new("CA cards", validity()).unwrap();
+    let limits = Limits { drain_ms: 600_000, ..Limits::default() };
+    let (server, _) = serve_with(&world, trust(&[("cards", &cards)]), limits).await;
+    card(&world, &cards, "card", validity());
+    let http2 = Arc::new(client(&world, &server, "card", Protocols::Http2));
+    let waiting = Arc::clone(&http2);
+    let waiting =
+        tokio::spawn(async move { waiting.call(Method::GET, "/wait", HeaderMap::new(), "").await.is_err() });
+    happened(&server.app.entered, 1).await;
+    get(&http2, "/dismiss").await;
+    until(|| server.metrics.render().lines().any(|line| line == "sigillo_connections_open 0")).await;
+    assert!(waiting.await.unwrap(), "what was in hand has no answer");
 }
