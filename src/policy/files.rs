@@ -45,10 +45,12 @@ pub const MARKER: &str = ".activating";
 const ENTRIES_MAX: usize = 1000;
 /// Most directories on the way to a file, from the set's own.
 const DEPTH_MAX: usize = 4;
-/// Longest file, in bytes: an entry of `operators.toml` takes about 150.
+/// Longest file, in bytes, but for the operators.
 const FILE_MAX: u64 = 4 << 20;
+/// Longest list of operators, in bytes: an entry takes about 150, and a country has some 100,000.
+const OPERATORS_MAX: u64 = 32 << 20;
 /// Most bytes of all files.
-const ALL_MAX: usize = 16 << 20;
+const ALL_MAX: usize = 48 << 20;
 
 /// The names of a set's files: everything in the directory but the courier's own. The directory itself may be a link,
 /// nothing in it.
@@ -99,7 +101,8 @@ pub(super) fn read(directory: &Path) -> Result<BTreeMap<String, File>, BadPolicy
         if name == MARKER {
             return Err(bad(directory, "an activation broke off: run `sigillo policy activate` again"));
         }
-        let bytes = read_no_link(&path, FILE_MAX).map_err(|e| bad(&path, e.reason.to_string()))?;
+        let most = if name == "operators.toml" { OPERATORS_MAX } else { FILE_MAX };
+        let bytes = read_no_link(&path, most).map_err(|e| bad(&path, e.reason.to_string()))?;
         all = all.saturating_add(bytes.len());
         if all > ALL_MAX {
             return Err(bad(directory, format!("more than {ALL_MAX} bytes in all")));

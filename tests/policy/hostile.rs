@@ -55,11 +55,19 @@ fn a_set_has_limits_of_number_length_and_depth() {
     Policy::load(set.path()).unwrap();
     fs::write(set.path().join("long.md"), long(4) + "x").unwrap();
     refused(set.path(), "long.md", "longer than 4194304 bytes");
-    for n in 0..4 {
+    fs::remove_file(set.path().join("long.md")).unwrap();
+    // The list of a whole country's operators is longer.
+    let operators = fs::read_to_string(set.path().join("operators.toml")).unwrap();
+    let padded = |n: usize| operators.clone() + &format!("# {}\n", "x".repeat(1000)).repeat(n);
+    fs::write(set.path().join("operators.toml"), padded(20_000)).unwrap();
+    Policy::load(set.path()).unwrap();
+    fs::write(set.path().join("operators.toml"), padded(34_000)).unwrap();
+    refused(set.path(), "operators.toml", "longer than 33554432 bytes");
+    fs::write(set.path().join("operators.toml"), operators).unwrap();
+    for n in 0..12 {
         fs::write(set.path().join(format!("{n}.md")), long(4)).unwrap();
     }
-    fs::remove_file(set.path().join("long.md")).unwrap();
-    refused(set.path(), "", "more than 16777216 bytes in all");
+    refused(set.path(), "", "more than 50331648 bytes in all");
 
     let set = copy();
     let deep = set.path().join("templates/1/2/3");
