@@ -8,7 +8,7 @@ use sigillo::{
     domain::{fictional, team::Region},
     tls::Protocols,
 };
-use sigillo_bench::desk::Desk;
+use sigillo_bench::desk::{Desk, Refused};
 use tokio::task::JoinSet;
 
 /// A load on one authority.
@@ -64,10 +64,14 @@ impl Load {
         Ok(Self { desk, clock: Arc::new(SystemClock::new()), in_flight: in_flight.max(1), time })
     }
 
-    /// The ceiling: a page that does nothing.
+    /// The ceiling: a path that is not there, which is answered as shortly as a verification and does nothing.
     pub(crate) async fn pages(&self) -> Result<Figures, String> {
         self.run(|desk, _, _| async move {
-            desk.get::<Value>("/v1/openapi.json").await.map(|_| ()).map_err(|e| e.to_string())
+            match desk.get::<Value>("/v1/nothing").await {
+                Err(Refused::Problem(problem)) if problem.code == "no_such_path" => Ok(()),
+                Err(other) => Err(other.to_string()),
+                Ok(_) => Err("there is something".into()),
+            }
         })
         .await
     }

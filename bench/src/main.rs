@@ -15,7 +15,7 @@ Example (after `make run` in another terminal):
   cargo run --release -p sigillo-bench -- --clients demo/clients
 
 Every verification is mutual TLS, two durable commits, two audit events and six HSM calls. The ceiling is
-GET /v1/openapi.json over the same connections: TLS, HTTP and routing alone. Answers leave on the policy's tick,
+GET /v1/nothing (404) over the same connections: TLS, HTTP and routing alone. Answers leave on the policy's tick,
 so one client alone measures the tick: compare with many.")]
 struct Arguments {
     /// Directory with ca.pem, desk.pem and desk.key.
