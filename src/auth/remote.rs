@@ -109,6 +109,11 @@ impl CardPeer {
         stays
     }
 
+    /// Whether the connection ends: nothing more that comes over it needs a look.
+    pub fn is_dismissed(&self) -> bool {
+        *self.standing.borrow() == Standing::Dismissed
+    }
+
     /// Ends the connection once its requests in hand are answered; true for whoever says so first.
     pub fn dismiss(&self) -> bool {
         self.standing.send_replace(Standing::Dismissed) != Standing::Dismissed
@@ -141,7 +146,8 @@ mod tests {
         assert!(card.admit() && card.admit());
         assert!(goes_on(&card, Duration::ZERO).await);
         // The first to say so is answered, nobody else.
-        assert!(card.dismiss() && !card.dismiss() && !card.admit());
+        assert!(!card.is_dismissed() && card.dismiss() && !card.dismiss() && !card.admit());
+        assert!(card.is_dismissed());
         card.over(PROBATION).await;
         let shown = format!("{card:?}");
         assert!(shown.contains(&hex::encode(cns::sha256(b"leaf"))) && shown.ends_with(".. }"), "{shown}");

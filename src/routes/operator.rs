@@ -45,6 +45,10 @@ impl App {
     /// the chip.
     pub(super) fn stays(&self, remote: &Remote) -> bool {
         let Remote::Card(card) = remote else { return true };
+        // A certificate that is refused is not remembered: its signatures would be verified for every stream.
+        if card.is_dismissed() {
+            return false;
+        }
         let (policy, now_ms) = (self.service.policy(), self.clock.now_ms());
         let operator = self.operators.validate(policy.trust(), card.leaf(), card.chain(), now_ms).ok();
         let listed = operator
