@@ -37,7 +37,7 @@ use connect::{Call, Origin, Sender};
 use pool::{Pool, Shared};
 
 pub use error::ClientError;
-pub(crate) use error::harmless;
+pub(crate) use error::{harmless, reason};
 
 /// Bounds of a client. Absent keys have the defaults of [`ClientLimits::default`].
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]

@@ -88,11 +88,14 @@ impl ClientError {
     }
 }
 
-/// A refusal with everything that it says.
 fn said(problem: &ProblemDocument) -> String {
-    let ProblemDocument { status, code, title, .. } = problem;
+    format!("{} ({}): {}", problem.status, harmless(&problem.code), reason(problem))
+}
+
+/// Title and detail of a refusal, as a terminal may get them.
+pub(crate) fn reason(problem: &ProblemDocument) -> String {
     let detail = problem.detail.as_deref().map_or_else(String::new, |detail| format!(" ({detail})"));
-    harmless(&format!("{status} ({code}): {title}{detail}"))
+    harmless(&format!("{}{detail}", problem.title))
 }
 
 /// What a server says, as a terminal may get it: it moves no cursor.

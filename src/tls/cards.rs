@@ -127,11 +127,11 @@ impl ClientCertVerifier for CardVerifier {
     }
 }
 
-/// As TLS says it in its alert.
+/// As TLS says it in its alert, and the metric in its class.
 #[expect(clippy::wildcard_enum_match_arm, reason = "TLS has a word for few of them")]
 fn told(refusal: Refusal) -> CertificateError {
     match refusal {
-        Refusal::UnknownCa => CertificateError::UnknownIssuer,
+        Refusal::BadIssuer | Refusal::UnknownCa => CertificateError::UnknownIssuer,
         Refusal::BadSignature => CertificateError::BadSignature,
         Refusal::CaNotValid => CertificateError::Expired,
         Refusal::WrongExtendedKeyUsage => CertificateError::InvalidPurpose,

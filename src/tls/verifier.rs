@@ -11,7 +11,7 @@ use rustls::{
     server::danger::{ClientCertVerified, ClientCertVerifier},
 };
 
-use crate::auth::{AuthError, Peer, cns::Refusal};
+use crate::auth::{AuthError, Peer};
 
 #[derive(Debug)]
 pub(super) struct PeerVerifier {
@@ -146,11 +146,9 @@ impl HandshakeFailure {
             CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
                 Self::Purpose
             }
-            CertificateError::Other(OtherError(inner)) => inner
-                .downcast_ref::<AuthError>()
-                .map(|error| (*error).into())
-                .or_else(|| inner.downcast_ref::<Refusal>().map(|refusal| (*refusal).into()))
-                .unwrap_or(Self::OtherCertificate),
+            CertificateError::Other(OtherError(inner)) => {
+                inner.downcast_ref::<AuthError>().map_or(Self::OtherCertificate, |error| (*error).into())
+            }
             _ => Self::OtherCertificate,
         }
     }
@@ -163,18 +161,6 @@ impl From<AuthError> for HandshakeFailure {
             AuthError::Expired | AuthError::NotYetValid => Self::Dates,
             AuthError::NoClientAuth | AuthError::NotForSignatures => Self::Purpose,
             AuthError::WeakKey(_) => Self::WeakKey,
-        }
-    }
-}
-
-impl From<Refusal> for HandshakeFailure {
-    #[expect(clippy::wildcard_enum_match_arm, reason = "classes for a metric; the log has the code")]
-    fn from(refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::CaNotValid => Self::Dates,
-            Refusal::WrongExtendedKeyUsage => Self::Purpose,
-            Refusal::BadIssuer | Refusal::BadSignature | Refusal::UnknownCa => Self::UnknownAuthority,
-            _ => Self::OtherCertificate,
         }
     }
 }

@@ -15,7 +15,7 @@ use super::{Reader, pin};
 use crate::{
     card::{CardKey, Certificate, Use},
     cli::Failure,
-    client::{Client, ClientError, ClientLimits, harmless},
+    client::{Client, ClientError, ClientLimits, harmless, reason},
     clock::{Clock, SystemClock},
     domain::signed_text::{Context, Legible},
     tls::{Protocols, anonymous_config, client_config_with_key},
@@ -114,9 +114,8 @@ pub(super) fn refused(why: &dyn std::error::Error) -> Failure {
 /// Why there is no good answer: a refusal by its code, title and detail. What a server says moves no cursor.
 pub(super) fn said(error: &ClientError) -> Failure {
     if let ClientError::Problem(problem) = error {
-        let detail = problem.detail.as_deref().map_or_else(String::new, |detail| format!(" ({detail})"));
-        let text = format!("the server refused: {}: {}{detail}", problem.code, problem.title);
-        return Failure::failed(harmless(&text));
+        let code = harmless(&problem.code);
+        return Failure::failed(format!("the server refused: {code}: {}", reason(problem)));
     }
     Failure::failed(error)
 }
