@@ -239,6 +239,11 @@ pub struct Found {
     pub record: Versioned,
 }
 
+/// The first key after this one: from there a scan goes on.
+pub fn after(key: &[u8]) -> Vec<u8> {
+    [key, &[0]].concat()
+}
+
 /// Reads of what was applied. May run at any time, from any thread.
 pub trait Reader: Send + Sync {
     /// One record.

@@ -28,7 +28,7 @@ use crate::{
     },
     hsm::{Hsm, MacKey, Uses},
     secret::{Secret, SecretBytes},
-    store::{Expect, Op, Outcome, Space, Store, Unit},
+    store::{self, Expect, Op, Outcome, Space, Store, Unit},
 };
 
 use super::setback::{Setback, of_hsm};
@@ -339,7 +339,7 @@ impl Judge {
                 self.commit(unit).await?;
             }
             match found.last() {
-                Some(last) if found.len() == STEP => from = [last.key.as_slice(), &[0]].concat(),
+                Some(last) if found.len() == STEP => from = store::after(&last.key),
                 Some(_) | None => return Ok(()),
             }
         }
@@ -373,7 +373,7 @@ impl Judge {
     }
 }
 
-fn unwritten(error: &crate::store::Error) -> Setback {
+fn unwritten(error: &store::Error) -> Setback {
     tracing::error!(%error, "the courier's memory");
     Setback::Trouble("the courier's memory does not work".to_owned())
 }

@@ -18,7 +18,7 @@ use crate::{
         id::{CardId, DeliveryId, LeaseId, RequestId},
     },
     hsm::MacKey,
-    store::{Expect, Op, Space, Unit},
+    store::{self, Expect, Op, Space, Unit},
 };
 
 /// Pause after a notice that no gateway took, milliseconds.
@@ -82,7 +82,7 @@ impl Judge {
                 }
             }
             match found.last() {
-                Some(last) if found.len() == STEP => from = [last.key.as_slice(), &[0]].concat(),
+                Some(last) if found.len() == STEP => from = store::after(&last.key),
                 Some(_) | None => return,
             }
         }

@@ -76,7 +76,7 @@ impl Service {
             self.commit_all(units).await?;
             progress(u64::try_from(found.len()).unwrap_or(u64::MAX));
             match found.last() {
-                Some((id, ..)) if found.len() == STEP => from = after(id),
+                Some((id, ..)) if found.len() == STEP => from = store::after(id.bytes()),
                 Some(_) | None => return Ok(()),
             }
         }
@@ -90,7 +90,7 @@ impl Service {
                 count = count.saturating_add(u64::from(!matches!(card.state(), State::Revoked { .. })));
             }
             match found.last() {
-                Some((id, ..)) if found.len() == STEP => from = after(id),
+                Some((id, ..)) if found.len() == STEP => from = store::after(id.bytes()),
                 Some(_) | None => return Ok(count),
             }
         }
@@ -188,11 +188,6 @@ impl Service {
 }
 
 type FoundCard = (CardId, Card, store::Versioned);
-
-/// The first key after a card's.
-fn after(id: &CardId) -> Vec<u8> {
-    [id.bytes().as_slice(), &[0]].concat()
-}
 
 fn decode(id: &CardId, record: &store::Versioned) -> Result<Card, Error> {
     Card::decode(&record.value).ok_or_else(|| Error::Bug(format!("record of card {id} is damaged")))

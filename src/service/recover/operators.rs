@@ -17,7 +17,7 @@ use crate::{
         Error, Service, records,
         registry::{FoundOperatorCard, OperatorCard},
     },
-    store::{Expect, Op, Space, Unit},
+    store::{self, Expect, Op, Space, Unit},
 };
 
 /// An operator whom a recovery looks at.
@@ -119,7 +119,7 @@ impl Service {
                 names.extend((card.key.is_some() || card.held.is_some()).then_some(name));
             }
             match found.last() {
-                Some(last) if found.len() == STEP => from = [last.key.as_slice(), &[0]].concat(),
+                Some(last) if found.len() == STEP => from = store::after(&last.key),
                 Some(_) | None => return Ok(names),
             }
         }
