@@ -1,9 +1,6 @@
 //! Four eyes through the API: real certificates, real signatures, and one that a card really makes in TLS.
 
-use std::{
-    fs,
-    sync::{Arc, Mutex},
-};
+use std::sync::{Arc, Mutex};
 
 use aws_lc_rs::{
     rand::SystemRandom,
@@ -20,12 +17,11 @@ use rustls::{
 };
 use serde_json::{Value, json};
 use sigillo::{
-    clock::{Clock, SystemClock},
     domain::{
         fictional,
         signed_text::{Context, signed_bytes},
     },
-    pki::{Ca, Issued, Validity},
+    pki::Issued,
 };
 use tokio::net::TcpStream;
 
@@ -33,6 +29,7 @@ use crate::fixture::{
     Answer, Api, Installation,
     api::{OPERATOR_HEADER, forwarded, json_with, key},
     audit::Log,
+    listed::{self, SecondCa},
     registered::OperatorCard,
 };
 
@@ -47,31 +44,15 @@ struct Colleagues {
 impl Colleagues {
     /// Lists them in the policy set, which is not in force yet.
     fn of(home: &Installation) -> Self {
-        let now_ms = SystemClock::new().now_ms();
-        let validity = Validity { from_ms: now_ms - 3_600_000, to_ms: now_ms + 3_600_000 };
-        let ca = Ca::new("CA di prova", validity).unwrap();
-        let (trust, operators) =
-            (home.path("authority/policies/trust.toml"), home.path("authority/policies/operators.toml"));
-        let table = format!(
-            "\n[[ca]]\nname = \"prova\"\ncertificate = '''\n{}'''\ncrls = [\"prova.crl\"]\n",
-            ca.pem()
-        );
-        fs::write(&trust, fs::read_to_string(&trust).unwrap() + &table).unwrap();
-        fs::write(home.path("authority/crls/prova.crl"), ca.crl(1, &[], validity).unwrap()).unwrap();
+        let ca = SecondCa::of(home);
         let mut codes = fictional::cards(13, 2, &["120".parse().unwrap()]);
-        let mut listed = fs::read_to_string(&operators).unwrap();
         let mut list = |roles: &str| {
             let code = codes.next().unwrap().tax_code.as_str().to_owned();
-            listed += &format!(
-                "\n[[operator]]\ntax_code = \"{code}\"\noffice = \"demo-office\"\nroles = [{roles}]\n\
-                 valid_from = \"2020-01-01\"\nvalid_to = \"2099-12-31\"\n"
-            );
+            listed::operator(home, &code, roles);
             format!("{code}/6090000000000013.c2lnaWxsbyBkZW1vIGNhcmQgMDE=")
         };
         let (one, two) = (list(r#""supervisor""#), list(r#""counter_operator", "supervisor""#));
-        fs::write(&operators, listed).unwrap();
-        home.edit("authority/policies/authority.toml", "\nsequence = 1\n", "\nsequence = 2\n");
-        let card = |name: &str| ca.card(name, validity).unwrap();
+        let card = |name: &str| ca.card(name);
         Self { supervisor: card(&one), both: [card(&two), card(&two)] }
     }
 }

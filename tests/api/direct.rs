@@ -13,7 +13,8 @@ use crate::fixture::{
     api::{OPERATOR_HEADER, operator},
     audit::Log,
     eventually, key,
-    registered::{OperatorCard, SecondCa},
+    listed::SecondCa,
+    registered::OperatorCard,
 };
 
 /// The demonstration's operator, on another card.

@@ -6,6 +6,7 @@ pub(crate) mod cards;
 pub(crate) mod demo;
 pub(crate) mod installation;
 pub(crate) mod kannel;
+pub(crate) mod listed;
 pub(crate) mod memory;
 pub(crate) mod process;
 pub(crate) mod registered;

@@ -11,6 +11,7 @@ use crate::fixture::{
     Installation,
     api::{OPERATOR_HEADER, forwarded, json_with, operator},
     eventually,
+    listed::SecondCa,
     registered::OperatorCard,
 };
 
@@ -84,20 +85,12 @@ async fn only_a_named_front_end_forwards_operators_and_only_good_certificates() 
 #[tokio::test(flavor = "multi_thread")]
 async fn lists_of_a_new_authority_are_read_before_the_set_is_said_to_be_in_force() {
     let home = Installation::serving().await;
-    let now_ms = SystemClock::new().now_ms();
-    let validity = Validity { from_ms: now_ms - 3_600_000, to_ms: now_ms + 3_600_000 };
-    let ca = Ca::new("CA di prova", validity).unwrap();
-    let card = ca.card("RSSMRA80A01H501U/6090000000000013.c2lnaWxsbyBkZW1vIGNhcmQgMDE=", validity).unwrap();
+    let ca = SecondCa::new();
+    let card = ca.card("RSSMRA80A01H501U/6090000000000013.c2lnaWxsbyBkZW1vIGNhcmQgMDE=");
     let card = OperatorCard::new(card.certificate_pem().as_bytes(), card.key_pem().as_bytes());
     let (desk, policy) = (home.api("desk"), home.api("policy"));
     card.session(&desk).await.problem(403, "operator_unknown_ca");
-    let table =
-        format!("\n[[ca]]\nname = \"prova\"\ncertificate = '''\n{}'''\ncrls = [\"prova.crl\"]\n", ca.pem());
-    let trust = home.path("authority/policies/trust.toml");
-    let text = std::fs::read_to_string(&trust).unwrap();
-    std::fs::write(&trust, text + &table).unwrap();
-    std::fs::write(home.path("authority/crls/prova.crl"), ca.crl(1, &[], validity).unwrap()).unwrap();
-    home.edit("authority/policies/authority.toml", "\nsequence = 1\n", "\nsequence = 2\n");
+    ca.believed(&home);
     let set = policy.post("/v1/policy/reload", None, &json!({})).await.ok();
     assert_eq!((&set["changed"], &set["sequence"]), (&json!(true), &json!(2)));
     assert_eq!(

@@ -4,18 +4,20 @@ use std::fs;
 
 use hyper::Method;
 use serde_json::{Value, json};
-use sigillo::{
-    clock::{Clock, SystemClock},
-    domain::fictional,
-    pki::{Ca, Validity},
-};
+use sigillo::domain::fictional;
 
-use crate::fixture::{Answer, Api, Installation, api::json_with_operator, registered::OperatorCard};
+use crate::fixture::{
+    Answer, Api, Installation,
+    api::json_with_operator,
+    listed::{self, SecondCa},
+    registered::OperatorCard,
+};
 
 const CONFIG: &str = "authority/serve.toml";
 const KEY: &str = "authority/public/audit.pub.pem";
 const OPEN: &str = "/v1/operator-registrations";
 const END: &str = "/v1/operator-registrations/end";
+
 struct Lost {
     home: Installation,
     /// C.F. of the operator whose card is lost.
@@ -31,34 +33,16 @@ struct Lost {
 /// Two more operators in the policy set, with cards of a second authority.
 fn listed() -> Lost {
     let home = Installation::new();
-    let now_ms = SystemClock::new().now_ms();
-    let validity = Validity { from_ms: now_ms - 3_600_000, to_ms: now_ms + 3_600_000 };
-    let ca = Ca::new("CA di prova", validity).unwrap();
-    let add = |file: &str, text: &str| {
-        let file = home.path(file);
-        fs::write(&file, fs::read_to_string(&file).unwrap() + text).unwrap();
-    };
-    add(
-        "authority/policies/trust.toml",
-        &format!("\n[[ca]]\nname = \"prova\"\ncertificate = '''\n{}'''\ncrls = [\"prova.crl\"]\n", ca.pem()),
-    );
-    fs::write(home.path("authority/crls/prova.crl"), ca.crl(1, &[], validity).unwrap()).unwrap();
+    let ca = SecondCa::of(&home);
     let codes =
         fictional::cards(13, 2, &["120".parse().unwrap()]).map(|card| card.tax_code.as_str().to_owned());
     let [operator, second] = codes.collect::<Vec<_>>().try_into().unwrap();
     for code in [&operator, &second] {
-        add(
-            "authority/policies/operators.toml",
-            &format!(
-                "\n[[operator]]\ntax_code = \"{code}\"\noffice = \"demo-office\"\nroles = [\"counter_operator\"]\n\
-                 valid_from = \"2020-01-01\"\nvalid_to = \"2099-12-31\"\n"
-            ),
-        );
+        listed::operator(&home, code, "\"counter_operator\"");
     }
-    home.edit("authority/policies/authority.toml", "\nsequence = 1\n", "\nsequence = 2\n");
     let card = |code: &str, number: u32| {
         let name = format!("{code}/60900000000000{number}.c2lnaWxsbyBkZW1vIGNhcmQgMDE=");
-        let card = ca.card(&name, validity).unwrap();
+        let card = ca.card(&name);
         OperatorCard::new(card.certificate_pem().as_bytes(), card.key_pem().as_bytes())
     };
     let other = OperatorCard::of_demo(home.directory());

@@ -5,10 +5,7 @@ use serde_json::json;
 use sigillo::domain::signed_text::Context;
 
 use crate::fixture::{
-    Api, Installation,
-    api::json_with_operator,
-    audit::Log,
-    registered::{OperatorCard, SecondCa},
+    Api, Installation, api::json_with_operator, audit::Log, listed::SecondCa, registered::OperatorCard,
 };
 
 const FOR: Context = Context::OperatorRegistration;

@@ -3,7 +3,7 @@
 
 use std::{
     fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Command, Output},
     time::Duration,
 };
@@ -17,9 +17,15 @@ use sigillo_vcard::{
     card::{PIN, STINCARD},
     cns::{Authority, Flaw, ID_CARTA, TAX_CODE},
     counter::Counter,
+    reader::opensc,
 };
 
-use crate::fixture::{Installation, audit::Log, process::SIGILLO};
+use crate::fixture::{
+    Installation,
+    audit::Log,
+    listed::{believe, operator},
+    process::SIGILLO,
+};
 
 /// An authority that believes the card's, and lists its holder; and a workstation with the card in its reader.
 struct Scene {
@@ -32,18 +38,8 @@ impl Scene {
     async fn new(roles: &str) -> Self {
         let mut home = Installation::new();
         let issuer = Authority::new();
-        let at = |name: &str| home.path(&format!("authority/policies/{name}"));
-        let table = format!(
-            "\n[[ca]]\nname = \"cns\"\ncertificate = '''\n{}'''\ncrls = [\"cns.crl\"]\n",
-            issuer.pem()
-        );
-        append(&at("trust.toml"), &table);
-        let operator = format!(
-            "\n[[operator]]\ntax_code = \"{TAX_CODE}\"\noffice = \"demo-office\"\nroles = [{roles}]\n\
-             valid_from = \"2020-01-01\"\nvalid_to = \"2099-12-31\"\n"
-        );
-        append(&at("operators.toml"), &operator);
-        home.edit("authority/policies/authority.toml", "\nsequence = 1\n", "\nsequence = 2\n");
+        believe(&home, "cns", &issuer.pem());
+        operator(&home, TAX_CODE, roles);
         let now = Duration::from_millis(SystemClock::new().now_ms());
         fs::write(home.path("authority/crls/cns.crl"), issuer.revocation_list(now)).unwrap();
         home.start().await;
@@ -77,11 +73,6 @@ impl Scene {
     }
 }
 
-fn append(file: &Path, text: &str) {
-    let former = fs::read_to_string(file).unwrap();
-    fs::write(file, former + text).unwrap();
-}
-
 /// What a command that succeeded wrote, as JSON.
 #[track_caller]
 fn done(output: &Output) -> Value {
@@ -94,13 +85,6 @@ fn refused(output: &Output, code: &str) {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.code() == Some(1) && said.contains(code), "{said}");
     assert!(!said.contains(PIN), "{said}");
-}
-
-/// Where OpenSC's module is.
-fn opensc() -> PathBuf {
-    let libraries = fs::read_dir("/usr/lib").unwrap().map(|entry| entry.unwrap().path());
-    let mut places = libraries.map(|library| library.join("pkcs11/opensc-pkcs11.so"));
-    places.find(|path| path.exists()).expect("opensc-pkcs11 is not installed: make deps")
 }
 
 #[tokio::test(flavor = "multi_thread")]

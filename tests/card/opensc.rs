@@ -1,30 +1,20 @@
 //! OpenSC, which knows real CNS cards, works with the virtual one: it is not only a card as we imagine it.
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Command, Output},
 };
 
 use sigillo_vcard::{
     card::{Card, Inserted, OTHER_MAKER, STINCARD},
     cns::{Authority, Flaw, ID_CARTA, TAX_CODE},
-    reader::READERS,
+    reader::{READERS, opensc},
 };
 
 use super::{
     server::Naming,
     stage::{Stage, sigillo, stderr, stdout, until},
 };
-
-fn module() -> PathBuf {
-    let libraries = std::fs::read_dir("/usr/lib").unwrap().map(|entry| entry.unwrap().path());
-    let mut places = libraries.map(|library| library.join("pkcs11/opensc-pkcs11.so"));
-    let fixed = Path::new("/usr/lib64/pkcs11/opensc-pkcs11.so");
-    let found = places.find(|path| path.exists());
-    found
-        .or_else(|| fixed.exists().then(|| fixed.to_owned()))
-        .expect("opensc-pkcs11 is not installed: make deps")
-}
 
 fn ran(command: &mut Command) -> Output {
     let output = command.output().unwrap();
@@ -62,7 +52,7 @@ fn opensc_signs_with_the_card_and_openssl_verifies_it() {
         std::fs::write(&data, "what is signed").unwrap();
         ran(Command::new("pkcs11-tool")
             .arg("--module")
-            .arg(module())
+            .arg(opensc())
             .args(["--login", "--pin", "12345", "--sign", "--id", "01", "-m", mechanism, "-i"])
             .arg(&data)
             .arg("-o")
@@ -85,7 +75,7 @@ fn curl_logs_in_with_opensc_and_the_card() {
     let server = Naming::start(stage.path(), &authority.pem());
     let object = format!("pkcs11:serial={ID_CARTA};id=%01;type=");
     let output = ran(Command::new("curl")
-        .env("PKCS11_MODULE_PATH", module())
+        .env("PKCS11_MODULE_PATH", opensc())
         .args(["--silent", "--show-error", "--http1.1", "--max-time", "60", "--engine", "pkcs11"])
         .args(["--key-type", "ENG", "--cert-type", "ENG", "--cacert"])
         .arg(stage.path().join("server-ca.pem"))

@@ -101,3 +101,11 @@ pub fn listening(port: u16) -> bool {
 fn find(name: &str) -> Option<PathBuf> {
     ["/usr/sbin", "/usr/bin", "/sbin"].iter().map(|dir| Path::new(dir).join(name)).find(|path| path.exists())
 }
+
+/// OpenSC's PKCS#11 module, which finds the card in these readers as it finds real ones.
+pub fn opensc() -> PathBuf {
+    let libraries = fs::read_dir("/usr/lib").unwrap().map(|entry| entry.unwrap().path());
+    let fixed = PathBuf::from("/usr/lib64");
+    let mut places = libraries.chain([fixed]).map(|library| library.join("pkcs11/opensc-pkcs11.so"));
+    places.find(|path| path.exists()).expect("opensc-pkcs11 is not installed: make deps")
+}
