@@ -2,10 +2,12 @@
 //!
 //! Requests refuse unknown fields; answers may get more fields in later versions.
 
+pub mod applicant;
 pub mod approvals;
 pub mod cards;
 pub mod codes;
 pub mod courier;
 pub mod operators;
+pub mod paper;
 pub mod policy;
 pub mod problem;

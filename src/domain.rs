@@ -1,5 +1,6 @@
 //! The rules of codes, cards and evidence. Pure: no clock, no file, no socket, no HSM, no store (`tests/tidy.rs`).
 
+pub mod applicant;
 pub mod approval;
 pub mod audit;
 pub mod card;
@@ -15,11 +16,13 @@ pub mod id;
 pub mod in_force;
 pub mod limits;
 mod luhn;
+pub mod mask;
 pub mod officers;
 pub mod operations;
 mod record;
 pub mod recovery;
 pub mod registration;
+pub mod reprints;
 pub mod signed_text;
 pub mod tax_code;
 pub mod team;

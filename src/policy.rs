@@ -5,6 +5,7 @@
 //! only this module can make.
 
 mod allowed;
+mod applicants;
 mod callers;
 mod decide;
 mod directory;
@@ -29,7 +30,7 @@ pub use files::{BadPolicy, MARKER};
 pub use limits::{Limits, Scope};
 pub(crate) use officers::officer_key;
 pub use operators::{Operators, Profile};
-pub use parameters::{ApprovalRules, DeliveryRules, Parameters, VerificationRules};
+pub use parameters::{ApprovalRules, DeliveryRules, Parameters, ReprintRules, VerificationRules};
 pub use permit::{Act, Action, CardPermit, Permit, Refused, act};
 pub use rules::{OPERATORS_ACTIONS, Rule};
 

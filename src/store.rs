@@ -55,13 +55,15 @@ pub enum Space {
     Cursor = b'u',
     /// Delivery id -> delivery record.
     Delivery = b'd',
+    /// `d` and request id -> who asked for it, encrypted; `r` and card id -> [`crate::domain::reprints::Reprints`].
+    Dossier = b'y',
     /// Due time in ms (8 bytes) and delivery id -> empty.
     Due = b'q',
     /// Sequence number (8 bytes) -> chain hash (32 bytes) and the event's bytes. Written by the store itself.
     Event = b'e',
     /// MAC of scope and idempotency key -> what became of the first request.
     Idem = b'i',
-    /// Expiry in ms (8 bytes) and key of `Idem` or `Verification`, with its space's byte first -> empty.
+    /// Expiry in ms (8 bytes) and key of `Dossier`, `Idem` or `Verification`, with its space's byte first -> empty.
     Expiry = b'x',
     /// Name -> value: format of the store, and what only the store itself reads and writes.
     Meta = b'm',
@@ -81,7 +83,7 @@ pub enum Space {
 
 impl Space {
     /// Every space, in the order of its bytes.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Approval,
         Self::Budget,
         Self::Card,
@@ -101,6 +103,7 @@ impl Space {
         Self::Cursor,
         Self::Verification,
         Self::Expiry,
+        Self::Dossier,
     ];
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Every change is a function from one record to the next, or to the [`Refusal`] that says why not.
 
+mod activation;
 mod reason;
 mod stored;
 #[cfg(test)]
@@ -16,6 +17,7 @@ use super::{
     template::{CodeName, TemplateId},
 };
 
+pub use activation::Activation;
 pub use reason::{BadReason, Reason, Refusal};
 
 /// What is known of a card from its production on, and never changes.
@@ -91,6 +93,8 @@ impl State {
 pub struct Card {
     registration: Registration,
     state: State,
+    /// How it was activated; nothing where it never was, or nobody knows.
+    activation: Option<Activation>,
     /// Gone when destroyed: then no code of the card can be derived again.
     salt: Option<[u8; 32]>,
     /// By [`CodeName::ALL`]; each starts at 1.
@@ -113,6 +117,7 @@ impl Card {
         Self {
             registration,
             state: State::Registered,
+            activation: None,
             salt: Some(salt),
             generations: Generations { cip: 1, pin: 1, puk: 1 },
             first_tag: None,
@@ -128,6 +133,12 @@ impl Card {
     /// Where it is in its life.
     pub const fn state(&self) -> State {
         self.state
+    }
+
+    /// How it was activated; nothing where it never was, or nobody knows: it was before this was kept, or evidence of a
+    /// recovery does not say it.
+    pub const fn activation(&self) -> Option<Activation> {
+        self.activation
     }
 
     /// The salt of its codes; nothing once destroyed.
@@ -177,6 +188,7 @@ impl Card {
     /// Hands it over. `first_tag` is the tag of the first part of its C.I.P., if its template has one.
     pub fn activate(
         &self,
+        how: Activation,
         now_ms: u64,
         today: CivilDate,
         first_tag: Option<[u8; 32]>,
@@ -185,7 +197,7 @@ impl Card {
             State::Registered if self.is_expired(today) => Err(Refusal::CardExpired),
             State::Registered => {
                 let state = State::Active { activated_at_ms: now_ms };
-                Ok(Self { state, first_tag, ..self.clone() })
+                Ok(Self { state, activation: Some(how), first_tag, ..self.clone() })
             }
             State::Active { .. } => Err(Refusal::CardAlreadyActive),
             State::Held { .. } => Err(Refusal::CardHeld),
@@ -219,9 +231,11 @@ impl Card {
     /// Repeats an activation that evidence tells of. Its first parts were handed out then; they are not handed out by
     /// this, and the C.I.P. has no tags, so that it is never right. A card that is not merely registered stays as it is.
     #[must_use]
-    pub fn activated_before(&self, at_ms: u64) -> Self {
+    pub fn activated_before(&self, at_ms: u64, activation: Option<Activation>) -> Self {
         match self.state {
-            State::Registered => Self { state: State::Active { activated_at_ms: at_ms }, ..self.clone() },
+            State::Registered => {
+                Self { state: State::Active { activated_at_ms: at_ms }, activation, ..self.clone() }
+            }
             State::Active { .. } | State::Held { .. } | State::Revoked { .. } => self.clone(),
         }
     }

@@ -60,6 +60,13 @@ impl CivilDate {
         today > self
     }
 
+    /// Whole years of somebody born on this day. Who was born on 29 February is a year older on 1 March.
+    pub fn age_on(self, today: Self) -> u16 {
+        let ((born, month, day), (year, this_month, this_day)) = (self.numbers(), today.numbers());
+        let birthday_to_come = (this_month, this_day) < (month, day);
+        year.saturating_sub(born).saturating_sub(u16::from(birthday_to_come))
+    }
+
     /// As printed on the card: `DD/MM/YYYY`.
     pub fn printed(self) -> String {
         format!("{:02}/{:02}/{:04}", self.0.day(), self.0.month(), self.0.year())
@@ -160,6 +167,20 @@ mod tests {
             "２028-01-01",
         ] {
             assert_eq!(bad.parse::<CivilDate>(), Err(BadDate), "{bad}");
+        }
+    }
+
+    #[test]
+    fn ages() {
+        for (born, today, age) in [
+            ("2008-11-30", "2026-11-29", 17),
+            ("2008-11-30", "2026-11-30", 18),
+            ("2008-02-29", "2026-02-28", 17),
+            ("2008-02-29", "2026-03-01", 18),
+            ("2026-11-29", "2026-11-29", 0),
+        ] {
+            let [born, today]: [CivilDate; 2] = [born.parse().unwrap(), today.parse().unwrap()];
+            assert_eq!(born.age_on(today), age, "{born:?} {today:?}");
         }
     }
 

@@ -4,21 +4,27 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::Deserialize;
 
-use super::limits::{Limits, RawLimits};
-use crate::domain::{card::Reason, contact::Channel, team::Region, template::TemplateId};
+use super::{
+    applicants::RawApplicants,
+    limits::{Limits, RawLimits},
+};
+use crate::domain::{
+    applicant, card::Reason, contact::Channel, reprints::Reprints, team::Region, template::TemplateId,
+};
 
 /// The file as written. A missing key is an error: every number here is a security decision.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawParameters {
     sequence: u64,
+    applicants: RawApplicants,
     verification: RawVerification,
     idempotency: RawIdempotency,
     delivery: RawDelivery,
     four_eyes: RawFourEyes,
     guess: RawGuess,
     limits: RawLimits,
-    reprint: RawReasons,
+    reprint: RawReprint,
     revocation: RawReasons,
     templates: RawChoice,
 }
@@ -58,6 +64,14 @@ struct RawFourEyes {
 #[serde(deny_unknown_fields)]
 struct RawGuess {
     warn_above_ppm: u32,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawReprint {
+    reasons: Vec<String>,
+    most: u8,
+    per_days: u64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -107,6 +121,15 @@ pub struct DeliveryRules {
     pub back_off_most_ms: u64,
 }
 
+/// How often the codes of one card are handed out again.
+#[derive(Clone, Copy, Debug)]
+pub struct ReprintRules {
+    /// So many at most.
+    pub most: usize,
+    /// In so many milliseconds.
+    pub per_ms: u64,
+}
+
 impl DeliveryRules {
     /// Milliseconds to wait after the attempt with this number (from 1) failed.
     pub fn back_off_ms(&self, attempt: u32) -> u64 {
@@ -120,6 +143,10 @@ impl DeliveryRules {
 pub struct Parameters {
     /// Number of the set: it grows with every change and never goes back.
     pub sequence: u64,
+    /// Who may ask at the counter, and with which document.
+    pub applicants: applicant::Rules,
+    /// How long is kept who asked, milliseconds.
+    pub applicants_keep_ms: u64,
     /// How a C.I.P. is verified.
     pub verification: VerificationRules,
     /// How approvals are asked for.
@@ -128,6 +155,8 @@ pub struct Parameters {
     pub delivery: DeliveryRules,
     /// How often may be asked.
     pub limits: Limits,
+    /// How often the codes of one card are handed out again.
+    pub reprints: ReprintRules,
     /// Chance of a guess, in millions, above which `sigillo policy check` warns.
     pub warn_above_ppm: u32,
     /// How long an idempotency key is remembered, milliseconds.
@@ -171,6 +200,9 @@ impl Parameters {
     }
 }
 
+/// Milliseconds of a day.
+pub(super) const DAY_MS: u64 = 86_400_000;
+
 pub(super) fn within(name: &str, value: u64, low: u64, high: u64) -> Result<u64, String> {
     if (low..=high).contains(&value) {
         Ok(value)
@@ -193,13 +225,27 @@ fn channels(list: &[String]) -> Result<Vec<Channel>, String> {
 }
 
 fn reasons(name: &str, list: Vec<String>) -> Result<Vec<String>, String> {
-    let good = |b: u8| b.is_ascii_lowercase() || b == b'_';
     if list.is_empty() {
         return Err(format!("{name}: at least one reason"));
     }
+    words(name, &list).map(|()| list)
+}
+
+/// Refuses a word that is not of the form of reasons and kinds.
+pub(super) fn words(name: &str, list: &[String]) -> Result<(), String> {
+    let good = |b: u8| b.is_ascii_lowercase() || b == b'_';
     match list.iter().find(|r| r.is_empty() || r.len() > 40 || !r.bytes().all(good)) {
         Some(bad) => Err(format!("{name}: \"{bad}\" is not 1 to 40 of a-z and _")),
-        None => Ok(list),
+        None => Ok(()),
+    }
+}
+
+/// The region of these three digits, which there must be.
+pub(super) fn known_region(name: &str, text: &str) -> Result<Region, String> {
+    let region = text.parse::<Region>().map_err(|e| format!("{name}: {e}"))?;
+    match region.name() {
+        Some(_) => Ok(region),
+        None => Err(format!("{name}: no such region; there are {}", Region::codes())),
     }
 }
 
@@ -220,6 +266,7 @@ impl RawParameters {
     pub(super) fn validate(self) -> Result<Parameters, String> {
         let Self {
             sequence,
+            applicants,
             verification: v,
             idempotency,
             delivery: d,
@@ -233,19 +280,21 @@ impl RawParameters {
         let id = |text: &str| text.parse::<TemplateId>().map_err(|e| format!("template \"{text}\": {e}"));
         let mut by_region = BTreeMap::new();
         for (region, template) in &templates.region {
-            let key = region.parse::<Region>().map_err(|e| format!("templates.region.{region}: {e}"))?;
-            if key.name().is_none() {
-                return Err(format!(
-                    "templates.region.{region}: no such region; there are {}",
-                    Region::codes()
-                ));
-            }
-            by_region.insert(key, id(template)?);
+            by_region.insert(known_region(&format!("templates.region.{region}"), region)?, id(template)?);
         }
         let decoys = within("verification.decoys", v.decoys.into(), 16, 1_048_576)?;
         let open = within("four_eyes.open_per_operator", four_eyes.open_per_operator.into(), 1, 100)?;
         let warn_above = within("guess.warn_above_ppm", guess.warn_above_ppm.into(), 1, 1_000_000)?;
+        let most = u64::try_from(Reprints::MOST).unwrap_or(1);
+        let most = within("reprint.most", reprint.most.into(), 1, most)?;
+        let keep_days = within("applicants.keep_days", applicants.keep_days, 1, 36_500)?;
         Ok(Parameters {
+            applicants: applicants.validate()?,
+            applicants_keep_ms: keep_days.saturating_mul(DAY_MS),
+            reprints: ReprintRules {
+                most: usize::try_from(most).unwrap_or(1),
+                per_ms: within("reprint.per_days", reprint.per_days, 1, 366)?.saturating_mul(DAY_MS),
+            },
             limits: limits.validate()?,
             warn_above_ppm: u32::try_from(warn_above).unwrap_or(1),
             sequence: within("sequence", sequence, 1, u64::MAX)?,

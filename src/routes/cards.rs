@@ -2,7 +2,7 @@
 
 use hyper::{Response, StatusCode};
 
-use super::{App, Arrived, json, problems, read};
+use super::{App, Arrived, codes, json, problems, read};
 use crate::{
     api::cards::{BadLine, Card, LookUp, NewCard, Registered, Revoke, Revoked},
     domain::{audit::time_text, team::TeamNumber},
@@ -125,9 +125,14 @@ impl App {
                 }
             },
             reason: read::field("reason", &body.reason)?,
+            applicant: read::applicant(&body.applicant)?,
         };
         let revoked = self.service.revoke(call, request).await.map_err(|e| problems::of(&e, id))?;
-        json(&Revoked { state: "revoked".into(), revoked_at: time_text(revoked.at_ms) })
+        json(&Revoked {
+            state: "revoked".into(),
+            revoked_at: time_text(revoked.at_ms),
+            paper: codes::paper(&revoked.paper),
+        })
     }
 }
 
@@ -149,6 +154,7 @@ pub(super) fn card(view: &CardView) -> Card {
         region: view.region.clone(),
         template: view.template.clone(),
         cip_tries_left: view.cip_tries_left,
+        activation: view.activation.map(Into::into),
         delivery: view.delivery.map(|id| id.to_string()),
     }
 }

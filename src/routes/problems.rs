@@ -5,7 +5,7 @@ use std::time::Duration;
 use hyper::StatusCode;
 
 use crate::{
-    domain::{approval::NotApproved, id::RequestId},
+    domain::{approval::NotApproved, audit::time_text, id::RequestId},
     http::Problem,
     policy::Refused,
     service::{Error, What},
@@ -82,6 +82,12 @@ pub(super) fn of(error: &Error, request: RequestId) -> Problem {
             "operator_former_card",
             "This card was replaced or deregistered: it cannot be registered again",
         ),
+        Error::OperatorIsProxy => Problem::new(
+            StatusCode::FORBIDDEN,
+            "operator_is_proxy",
+            "Nobody acts for a holder and as the operator at once: another operator must do it",
+        )
+        .field("$.applicant.proxy.tax_code"),
         Error::OperatorMissing => operator_missing(),
         Error::OperatorNotRegistered => Problem::new(
             StatusCode::FORBIDDEN,
@@ -117,6 +123,13 @@ pub(super) fn of(error: &Error, request: RequestId) -> Problem {
         )
         .detail(limit.clone())
         .retry_after(*after),
+        Error::TooManyReprints { again_at_ms, now_ms } => Problem::new(
+            StatusCode::CONFLICT,
+            "too_many_reprints",
+            "The card's codes were handed out again as often as the policy allows",
+        )
+        .detail(format!("possible again from {}", time_text(*again_at_ms)))
+        .retry_after(Duration::from_millis(again_at_ms.saturating_sub(*now_ms))),
         Error::Unavailable(what) => {
             tracing::warn!(%request, what, "unavailable");
             Problem::unavailable().retry_after(Duration::from_secs(1))

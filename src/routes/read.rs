@@ -1,14 +1,13 @@
 //! Reading requests: from JSON to values of the domain, each refusal naming its field.
 
+mod applicant;
+
 use hyper::{HeaderMap, StatusCode};
 use serde::de::DeserializeOwned;
 
-use crate::{
-    api::codes::ContactTo,
-    domain::contact::{Channel, Contact},
-    http::Problem,
-    secret::SecretBytes,
-};
+pub(super) use applicant::{applicant, contact};
+
+use crate::{http::Problem, secret::SecretBytes};
 
 /// Parses a body; unknown, missing and mistyped fields are refused by name.
 pub(super) fn json<T: DeserializeOwned>(body: &SecretBytes) -> Result<T, Problem> {
@@ -91,13 +90,6 @@ where
 #[derive(Debug, thiserror::Error)]
 #[error("must be {0}")]
 pub(super) struct NotOneOf(pub(super) &'static str);
-
-/// Parses a contact.
-pub(super) fn contact(to: &ContactTo) -> Result<Contact, Problem> {
-    let channel: Channel =
-        to.channel.parse().map_err(|_| invalid("contact.channel", NotOneOf("\"email\" or \"sms\"")))?;
-    Contact::parse(channel, &to.address).map_err(|e| invalid("contact.address", e))
-}
 
 /// The idempotency key, if there is one: 1 to 64 visible ASCII characters.
 pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {

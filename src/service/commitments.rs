@@ -2,7 +2,10 @@
 
 use super::{Call, Error, Service};
 use crate::{
-    domain::{encoding, id::CardId, tax_code::TaxCode, team::TeamNumber},
+    domain::{
+        encoding,
+        id::{CardId, RequestId},
+        tax_code::TaxCode, team::TeamNumber},
     hsm::MacKey,
     policy::Act,
     secret::{Secret, SecretBytes},
@@ -48,6 +51,11 @@ pub(super) fn idempotency<A: Act>(
 ) -> Result<(MacKey, SecretBytes), Error> {
     let (caller, action) = (call.permit.caller().as_bytes(), A::ACTION.text().as_bytes());
     message("idempotency", &[caller, operator.as_bytes(), action, key.as_bytes()])
+}
+
+/// Message whose MAC is the key of one dossier, and of no other: it is named by the request that it belongs to.
+pub(super) fn dossier(request: &RequestId) -> Result<(MacKey, SecretBytes), Error> {
+    message("dossier", &[request.bytes()])
 }
 
 /// Message whose MAC tells whether a repeated request is the same one.

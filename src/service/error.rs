@@ -58,6 +58,9 @@ pub enum Error {
     /// The operator's card was replaced or deregistered, and cannot be registered again.
     #[error("a former card of the operator")]
     OperatorFormerCard,
+    /// The operator is the proxy who asks.
+    #[error("the operator is the proxy who asks")]
+    OperatorIsProxy,
     /// The operation acts on a card and came without an operator.
     #[error("no operator")]
     OperatorMissing,
@@ -92,6 +95,14 @@ pub enum Error {
         limit: String,
         /// How long its window still is.
         after: std::time::Duration,
+    },
+    /// The card's codes were handed out again as often as the policy allows; times in milliseconds since 1970 UTC.
+    #[error("too many reprints of the card")]
+    TooManyReprints {
+        /// When there may be one again.
+        again_at_ms: u64,
+        /// When it was asked.
+        now_ms: u64,
     },
     /// HSM or store gives no answer, now.
     #[error("unavailable: {0}")]

@@ -5,22 +5,23 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Call, CardData, Error, FirstParts, Service,
+    Call, CardData, Error, FirstParts, Service, commitments,
     effects::{Guard, Intended},
     idempotency::{First, Idempotency},
     look_up::FoundCard,
+    paper::{Paper, Said, Stamp},
 };
 use crate::{
     domain::{
         audit::{Event, Kind, Outcome},
-        card::{Card, Reason, Refusal},
+        card::{Activation, Card, Reason, Refusal},
         contact::Contact,
         date::CivilDate,
         id::{CardId, DeliveryId},
         template::{CodeName, Part, Template},
     },
     policy::{Act, CardPermit, Proof},
-    secret::Digits,
+    secret::{Digits, Secret},
     store::{Op, Space, Unit},
 };
 
@@ -33,6 +34,8 @@ pub struct HandedOut {
     pub delivery: Option<DeliveryId>,
     /// Number on paper and in the message, six digits.
     pub control: String,
+    /// What is printed beside them.
+    pub paper: Paper,
 }
 
 /// What is remembered for a repeated request; the first parts are derived again (I9).
@@ -43,15 +46,18 @@ pub(super) struct Remembered {
     codes: Vec<CodeName>,
     delivery: Option<DeliveryId>,
     control: String,
+    stamp: Stamp,
 }
 
 /// A decision to hand out codes.
-pub(super) struct Handing<'a> {
+pub(super) struct Handing<'a, A> {
     pub kind: Kind,
-    /// The card as it was read.
-    pub found: FoundCard,
-    /// Time and date of the activation, where it is one.
-    pub activates: Option<(u64, CivilDate)>,
+    /// The request and the card as it was read.
+    pub new: New<A>,
+    /// What the request says of itself.
+    pub said: Said<'a>,
+    /// How, and time and date of the activation, where it is one.
+    pub activates: Option<(Activation, u64, CivilDate)>,
     pub template: Arc<Template>,
     pub codes: Vec<CodeName>,
     pub contact: &'a Contact,
@@ -59,16 +65,28 @@ pub(super) struct Handing<'a> {
     pub message: &'static str,
     /// A card that ends in the same commit.
     pub revokes: Option<CardId>,
-    /// What the event says beside the card.
+    /// What the event says beside the card and the applicant.
     pub detail: Vec<(&'static str, String)>,
+    /// Other changes in the same commit.
+    pub more: Vec<Op>,
 }
 
 /// A request to hand out codes, before anything is decided.
 pub(super) enum Asked<A> {
     /// It was answered before.
     Before(HandedOut),
-    /// It is new, and this is the card, on which the rules allow it.
-    Now(Box<(Idempotency, FoundCard, CardPermit<A>)>),
+    /// It is new.
+    Now(Box<New<A>>),
+}
+
+/// A new request of an applicant who may ask, about a card on which the rules allow it.
+pub(super) struct New<A> {
+    pub key: Idempotency,
+    pub found: FoundCard,
+    /// Of the dossier.
+    dossier: Secret<32>,
+    #[expect(dead_code, reason = "says that the rules have decided, for as long as it is there")]
+    permit: CardPermit<A>,
 }
 
 /// Refuses a way for second parts that the policy does not allow.
@@ -87,47 +105,55 @@ impl Service {
         call: &mut Call<A>,
         kind: Kind,
         data: &CardData,
+        said: &Said<'_>,
     ) -> Result<Asked<A>, Error> {
-        let ([team, cf], key) = self.commitments_and_key(call, data.messages()?).await?;
+        let [team, cf] = data.messages()?;
+        let messages = [team, cf, commitments::dossier(&call.request)?];
+        let ([team, cf, dossier], key) = self.commitments_and_key(call, messages).await?;
         if let Some(before) = self.answered(&key)? {
-            return Ok(Asked::Before(self.hand_out_again(call, kind, before).await?));
+            return Ok(Asked::Before(self.hand_out_again(call, kind, before, said).await?));
         }
+        self.may_ask(call, &said.visit)?;
         self.charge_look_up(call).await?;
         let found = self.seen(call, kind, self.find(&team, Some((&cf, data.expires_on)))).await?;
         let permit = self.on_card(call, kind, &found, Proof::None).await?;
-        Ok(Asked::Now(Box::new((key, found, permit))))
+        Ok(Asked::Now(Box::new(New { key, found, dossier, permit })))
     }
 
     /// Carries out a decision to hand out codes, in the one order of effects.
     pub(super) async fn hand_out<A: Act>(
         &self,
         call: &Call<A>,
-        _: &CardPermit<A>,
-        key: &Idempotency,
-        handing: Handing<'_>,
+        handing: Handing<'_, A>,
     ) -> Result<HandedOut, Error> {
-        let Handing { kind, found, activates, template, codes, contact, message, revokes, detail } = handing;
+        let Handing { kind, new, said, activates, template, codes, contact, message, revokes, detail, more } =
+            handing;
+        let New { key, found, dossier, .. } = &new;
         let id = found.id();
         let event = |kind, outcome| Event { card: Some(*id.bytes()), ..self.event(call, kind, outcome) };
         let intent = Unit { ops: Vec::new(), events: vec![event(kind, Outcome::Intent)] };
         let intended = match self.first(key, intent).await? {
             Ok(First::Now(intended)) => intended,
-            Ok(First::Before(before)) => return self.hand_out_again(call, kind, before).await,
+            Ok(First::Before(before)) => return self.hand_out_again(call, kind, before, &said).await,
             Err(guard) => return Err(Error::Bug(format!("intent refused: {guard:?}"))),
         };
 
         let first_parts = self.first_parts(&intended, &found.card, &template, &codes).await?;
         let card = match activates {
-            Some((now_ms, today)) => {
+            Some((how, now_ms, today)) => {
                 let tag = self.first_tag(&intended, &found.card, &first_parts).await?;
-                let card = found.card.activate(now_ms, today, tag)?;
+                let card = found.card.activate(how, now_ms, today, tag)?;
                 self.with_second_tag(&intended, card, &template).await?
             }
             None => found.card.clone(),
         };
         let (control, operations) = (control_number()?, intended.operations().to_string());
+        let dossier = self.seal_dossier(call, dossier, &id, said.visit.applicant)?;
+        let stamp = Stamp::new(call, self.clock.now_ms());
         let mut done = event(kind, Outcome::Done);
         done.detail.extend(detail);
+        done.detail.extend(said.visit.applicant.in_events());
+        done.detail.push(("dossier", dossier.commitment().to_owned()));
         done.detail.push(("operations", operations.clone()));
         let mut delivery = None;
         let outcome = || {
@@ -135,6 +161,8 @@ impl Service {
             let (key_of_card, value, expect) = (id.bytes().to_vec(), card.encode(), found.unchanged());
             let put = Op::Put { space: Space::Card, key: key_of_card, value, expect };
             let mut unit = Unit { ops: vec![put], events: vec![done.clone()] };
+            unit.ops.extend(more.iter().cloned());
+            Self::dossier_into(&mut unit, &dossier);
             if let Some(former) = self.latest_delivery(&id)? {
                 self.cancel_into(&mut unit, &former, || event(Kind::DeliveryCancelled, Outcome::Done))?;
             }
@@ -147,12 +175,15 @@ impl Service {
                 self.queue_into(&mut unit, &card, &template, &codes, contact, message, &control, || {
                     event(Kind::DeliveryQueued, Outcome::Done)
                 })?;
-            let (codes, control) = (codes.clone(), control.clone());
-            unit.ops.extend(key.answer(Remembered { card: id, codes, delivery, control })?);
+            let (codes, control, stamp) = (codes.clone(), control.clone(), stamp.clone());
+            unit.ops.extend(key.answer(Remembered { card: id, codes, delivery, control, stamp })?);
             Ok(Some(unit))
         };
         match self.conclude_anew(intended, outcome).await? {
-            Ok(()) => Ok(HandedOut { first_parts, delivery, control }),
+            Ok(()) => {
+                let paper = said.paper(stamp, card.registration().expiry);
+                Ok(HandedOut { first_parts, delivery, control, paper })
+            }
             Err(Guard(_)) => {
                 let refused = event(kind, Outcome::Refused).with("operations", operations);
                 Err(self.gave_way(key, refused).await?)
@@ -166,14 +197,16 @@ impl Service {
         call: &Call<A>,
         kind: Kind,
         before: Remembered,
+        said: &Said<'_>,
     ) -> Result<HandedOut, Error> {
-        let Remembered { card, codes, delivery, control } = before;
+        let Remembered { card, codes, delivery, control, stamp } = before;
         let found = self.card(&card)?;
         let template = self.frozen.get(&found.card.registration().template)?;
         self.allowed(call, kind, &card, found.card.check_in_use(self.today()?)).await?;
         let intended = self.replay(call, &card).await?;
         let first_parts = self.first_parts(&intended, &found.card, &template, &codes).await?;
-        Ok(HandedOut { first_parts, delivery, control })
+        let paper = said.paper(stamp, found.card.registration().expiry);
+        Ok(HandedOut { first_parts, delivery, control, paper })
     }
 
     /// The tag of the C.I.P.'s first part, where it is among the parts.

@@ -4,7 +4,7 @@ use super::{Call, CardView, Error, Service, commitments, commitments::card_count
 use crate::{
     domain::{
         audit::{Event, Kind, Outcome},
-        card::{Card, Registration},
+        card::{Activation, Card, Registration},
         date::CivilDate,
         id::CardId,
         tax_code::TaxCode,
@@ -81,9 +81,14 @@ impl Service {
         };
         let permit = self.ruled(&call, Kind::CardLookedUp, &found, Proof::None).await?;
         let view = self.view(&permit, &found.card)?;
-        let event = self.event(&call, Kind::CardLookedUp, Outcome::Done);
-        self.record(Event { card: Some(*found.id().bytes()), ..event }).await?;
+        self.looked_up(&call, &found).await?;
         Ok(view)
+    }
+
+    /// Records that a card was shown.
+    pub(super) async fn looked_up<A: Act>(&self, call: &Call<A>, found: &FoundCard) -> Result<(), Error> {
+        let event = self.event(call, Kind::CardLookedUp, Outcome::Done);
+        self.record(Event { card: Some(*found.id().bytes()), ..event }).await
     }
 
     /// The card with these data, for operations that only show it.
@@ -153,6 +158,7 @@ impl Service {
             region: region.to_string(),
             template: template.to_string(),
             cip_tries_left: card.cip_first_tag().map(|_| left),
+            activation: card.activation().map(Activation::text),
             delivery: self.latest_delivery(id)?,
         })
     }

@@ -80,6 +80,13 @@ impl Operator {
         self.known = Some(Known { holder: commitments::half(mac), key, name });
     }
 
+    /// The name in events of whoever has this C.F., by the MAC of it.
+    pub(super) fn name_of(tax_code: &TaxCode, mac: &Secret<32>) -> Result<String, Error> {
+        let mut operator = Self::new(tax_code.clone());
+        operator.known_by(mac);
+        operator.name().map(hex::encode)
+    }
+
     /// The name in events and records, once the index key was asked.
     pub(super) fn name(&self) -> Result<&[u8; 16], Error> {
         let known = self.known.as_ref();

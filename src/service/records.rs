@@ -136,6 +136,8 @@ pub(super) fn read_due_key(key: &[u8]) -> Option<(u64, DeliveryId)> {
 pub(super) enum Perishable {
     /// `Space::Approval`: approvals and the places that they take.
     Approval,
+    /// `Space::Dossier`
+    Dossier,
     /// `Space::Idem`
     Idempotency,
     /// `Space::Verification`
@@ -148,6 +150,7 @@ impl Perishable {
             Self::Approval => b'a',
             Self::Idempotency => b'i',
             Self::Verification => b'v',
+            Self::Dossier => b'y',
         }
     }
 
@@ -174,6 +177,7 @@ impl Perishable {
             b'a' => Space::Approval,
             b'i' => Space::Idem,
             b'v' => Space::Verification,
+            b'y' => Space::Dossier,
             _ => return None,
         };
         Some((u64::from_be_bytes(*at), space, record))

@@ -9,6 +9,7 @@ use crate::domain::{
     audit::{time_ms, time_text},
     card::Reason,
     id::ApprovalId,
+    mask,
     signed_text::Unfit,
     tax_code::TaxCode,
     team::TeamNumber,
@@ -66,12 +67,8 @@ impl Facts<'_> {
         let (policy, number) = self.policy;
         let (from_ms, until_ms) = self.time_ms;
         // Land, region and the last four digits.
-        let card = masked(self.team.as_str(), 10, 4);
-        // The letters of the names, or of a provisional one the last three digits.
-        let asked_by = match self.operator.as_str() {
-            code if code.len() == 16 => masked(code, 6, 0),
-            code => masked(code, 0, 3),
-        };
+        let card = mask::masked(self.team.as_str(), 10, 4);
+        let asked_by = mask::tax_code(self.operator);
         let (id, nonce, policy) =
             (self.id.to_string(), hex::encode(self.nonce), format!("{number}, {policy}"));
         let (from, until) = (time_text(from_ms), time_text(until_ms));
@@ -124,11 +121,6 @@ pub fn fits(text: &str, id: &ApprovalId, until_ms: u64) -> Result<(), Unfit> {
         }
     }
     if lines.next().is_none() { Ok(()) } else { Err(Unfit("text")) }
-}
-
-fn masked(value: &str, first: usize, last: usize) -> String {
-    let hidden_to = value.chars().count().saturating_sub(last);
-    (0..).zip(value.chars()).map(|(n, c)| if (first..hidden_to).contains(&n) { '*' } else { c }).collect()
 }
 
 fn line(out: &mut String, field: &str, value: &str) {

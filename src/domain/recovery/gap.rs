@@ -7,7 +7,8 @@ use serde::Deserialize;
 use super::{
     super::{
         audit::{Head, Kind, Outcome, time_ms},
-        card::Reason,
+        applicant::Role,
+        card::{Activation, Reason},
         id::CardId,
     },
     Binding, OperatorTold,
@@ -20,6 +21,8 @@ pub struct Touched {
     pub spent: u32,
     /// When it was activated, milliseconds since 1970 UTC.
     pub activated_at_ms: Option<u64>,
+    /// How, where the event says so.
+    pub activation: Option<Activation>,
     /// That an earlier recovery without evidence held it.
     pub held: bool,
     /// That it was registered.
@@ -99,6 +102,8 @@ struct Logged {
     reason: Option<String>,
     changes: Option<String>,
     activated_at: Option<String>,
+    activation: Option<String>,
+    applicant: Option<String>,
     operator: Option<String>,
     key: Option<String>,
     replaces: Option<String>,
@@ -160,7 +165,9 @@ impl Gap {
             | Kind::StoreGoneBack
             | Kind::StoreRecovered => return Ok(()),
             Kind::CardActivated if done => {
-                self.touch(card).activated_at_ms = Some(at_ms()?);
+                let touched = self.touch(card);
+                touched.activated_at_ms = Some(at_ms()?);
+                touched.activation = logged.applicant.as_deref().and_then(Role::of).map(Activation::from);
             }
             Kind::CardRegistered if done => self.touch(card).registered = true,
             Kind::CardRevoked if done => {
@@ -181,7 +188,9 @@ impl Gap {
                         "activated" => {
                             let at_ms = logged.activated_at.as_deref().and_then(time_ms);
                             let at_ms = at_ms.ok_or_else(|| "when it was activated".to_owned())?;
-                            self.touch(card).activated_at_ms = Some(at_ms);
+                            let touched = self.touch(card);
+                            touched.activated_at_ms = Some(at_ms);
+                            touched.activation = logged.activation.as_deref().and_then(Activation::of);
                         }
                         "held" => self.touch(card).held = true,
                         "" | "locked" | "revoked" => {
@@ -285,6 +294,7 @@ fn commitment(text: Option<&str>) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::applicant::Title;
 
     #[test]
     fn the_gap_is_what_changed_a_card_after_the_store() {
@@ -302,7 +312,7 @@ mod tests {
             event("verification.spent", "intent", 3, ",\"ticket\":\"0000000002\""),
             event("verification.spent", "intent", 3, ",\"ticket\":\"0000000000\""),
             event("card.activated", "refused", 4, ",\"reason\":\"card_revoked\""),
-            event("card.activated", "done", 5, ""),
+            event("card.activated", "done", 5, ",\"applicant\":\"proxy:guardian\""),
             event("card.revoked", "done", 6, ",\"reason\":\"stolen\""),
             event("card.registered", "done", 7, ""),
         ];
@@ -318,10 +328,11 @@ mod tests {
         let cards = read(head(1), 8).told().map(|told| told.cards).unwrap();
         let at_ms = 1_767_225_600_000;
         let none = Touched::default();
+        let by_guardian = Some(Activation::Proxy(Title::Guardian));
         let expected = BTreeMap::from([
             (id(3), Touched { spent: 2, ..none }),
             (id(4), none),
-            (id(5), Touched { activated_at_ms: Some(at_ms), ..none }),
+            (id(5), Touched { activated_at_ms: Some(at_ms), activation: by_guardian, ..none }),
             (id(6), Touched { revoked: Some((Reason::Stolen, at_ms)), ..none }),
             (id(7), Touched { registered: true, ..none }),
         ]);
@@ -362,6 +373,12 @@ mod tests {
         assert_eq!(recovered(",\"changes\":\"locked\""), told(none));
         let activated = ",\"changes\":\"activated,locked\",\"activated_at\":\"2026-01-01T00:00:00.000Z\"";
         assert_eq!(recovered(activated), told(Touched { activated_at_ms: Some(at_ms), ..none }));
+        let with_guardian = format!("{activated},\"activation\":\"proxy:guardian\"");
+        let activated_at_ms = Some(at_ms);
+        assert_eq!(
+            recovered(&with_guardian),
+            told(Touched { activated_at_ms, activation: by_guardian, ..none })
+        );
         for bad in [",\"changes\":\"activated\"", ",\"changes\":\"eaten\""] {
             assert!(matches!(recovered(bad), Err(BadEvidence::Event { seq: 1, .. })), "{bad}");
         }

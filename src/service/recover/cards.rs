@@ -126,7 +126,7 @@ impl Service {
             }
             Some(touched) => {
                 if let Some(at_ms) = touched.activated_at_ms {
-                    card = card.activated_before(at_ms);
+                    card = card.activated_before(at_ms, touched.activation);
                     changes.extend((card != before).then_some("activated"));
                 }
                 if touched.held {
@@ -181,6 +181,7 @@ impl Service {
         let mut recovered = event(Kind::CardRecovered)?.with("changes", changes.join(","));
         if let Some(at_ms) = touched.and_then(|touched| touched.activated_at_ms) {
             recovered = recovered.with("activated_at", time_text(at_ms));
+            recovered.detail.extend(card.activation().map(|how| ("activation", how.text().to_owned())));
         }
         unit.events.push(recovered);
         Ok(Some(unit))
