@@ -24,6 +24,7 @@ pub mod recovery;
 pub mod registration;
 pub mod reprints;
 pub mod signed_text;
+pub mod succession;
 pub mod tax_code;
 pub mod team;
 pub mod template;

@@ -30,7 +30,8 @@ pub enum Title {
 
 impl Title {
     /// Every title, by its text.
-    pub const ALL: [Self; 4] = [Self::Curator, Self::Guardian, Self::HealthImpediment, Self::ParentalAuthority];
+    pub const ALL: [Self; 4] =
+        [Self::Curator, Self::Guardian, Self::HealthImpediment, Self::ParentalAuthority];
 
     /// Its text in requests.
     pub const fn text(self) -> &'static str {

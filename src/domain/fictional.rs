@@ -96,7 +96,11 @@ fn tax_code(random: &mut Random) -> Option<TaxCode> {
     .iter()
     .collect();
     // Of age, so that each may come to a counter alone.
-    let year = random.between(1930, 2005) % 100;
+    let year = match random.between(1930, 2024) {
+        young @ 2005.. => young.saturating_sub(40),
+        year => year,
+    };
+    let year = year % 100;
     let month = char::from(random.one_of(MONTHS)?);
     let day = random.between(1, 28).saturating_add(random.one_of(&[0, 40])?);
     body.push_str(&format!("{year:02}{month}{day:02}{}", random.one_of(&TOWNS)?));

@@ -70,7 +70,11 @@ mod tests {
         let next = reprints.once_more(1100, 3, 1000).unwrap();
         assert_eq!(next, after(&[100, 200, 200, 1100]));
         assert_eq!(next.once_more(1100, 3, 1000), Err(AgainAt(1200)));
-        assert_eq!(next.once_more(1100, 2, 1000), Err(AgainAt(1200)), "a stricter policy counts what was before");
+        assert_eq!(
+            next.once_more(1100, 2, 1000),
+            Err(AgainAt(1200)),
+            "a stricter policy counts what was before"
+        );
         assert_eq!(next.once_more(1100, 1, 1000), Err(AgainAt(2100)));
         assert!(next.once_more(1100, 4, 1000).is_ok());
         assert!(next.once_more(1100, 3, 50).is_ok());

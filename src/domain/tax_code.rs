@@ -184,7 +184,8 @@ fn birthday(code: &[u8]) -> Option<(u8, u8, u8)> {
     let plain: Vec<u8> = code.iter().zip(FORM).map(|(b, form)| value(base_digit(*b, *form))).collect();
     let &[_, _, _, _, _, _, y1, y2, _, d1, d2, ..] = plain.as_slice() else { return None };
     let number = |tens: u8, ones: u8| tens.wrapping_mul(10).wrapping_add(ones);
-    let month = (1..).zip(MONTHS).find(|(_, letter)| code.get(8) == Some(letter)).map(|(number, _)| number)?;
+    let month =
+        (1..).zip(MONTHS).find(|(_, letter)| code.get(8) == Some(letter)).map(|(number, _)| number)?;
     let day = match number(d1, d2) {
         day @ 41.. => day.wrapping_sub(40),
         day => day,
@@ -309,7 +310,9 @@ mod tests {
         let leap = TaxCode::from_body("RSSMRA00B29H501").unwrap();
         assert_eq!(leap.born_on("2000-02-28".parse().unwrap()), None, "1900 had no such day");
         let code = parse("RSSMRA80A01H501U").unwrap();
-        for (day, is) in [("1980-01-01", true), ("1880-01-01", false), ("1980-01-02", false), ("1981-01-01", false)] {
+        for (day, is) in
+            [("1980-01-01", true), ("1880-01-01", false), ("1980-01-02", false), ("1981-01-01", false)]
+        {
             assert_eq!(code.is_born_on(day.parse().unwrap()), is, "{day}");
         }
         assert!(!parse("12345678903").unwrap().is_born_on(today));

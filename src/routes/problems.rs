@@ -123,13 +123,12 @@ pub(super) fn of(error: &Error, request: RequestId) -> Problem {
         )
         .detail(limit.clone())
         .retry_after(*after),
-        Error::TooManyReprints { again_at_ms, now_ms } => Problem::new(
+        Error::TooManyReprints { again_at_ms } => Problem::new(
             StatusCode::CONFLICT,
             "too_many_reprints",
             "The card's codes were handed out again as often as the policy allows",
         )
-        .detail(format!("possible again from {}", time_text(*again_at_ms)))
-        .retry_after(Duration::from_millis(again_at_ms.saturating_sub(*now_ms))),
+        .detail(format!("possible again from {}", time_text(*again_at_ms))),
         Error::Unavailable(what) => {
             tracing::warn!(%request, what, "unavailable");
             Problem::unavailable().retry_after(Duration::from_secs(1))

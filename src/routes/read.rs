@@ -118,8 +118,7 @@ mod tests {
     #[test]
     fn the_field_at_fault_is_named_and_its_value_is_not() {
         let some = |path: &str| Some(path.to_owned());
-        let good =
-            r#"{"tax_code":"a","team_number":"b","expires_on":"c","contact":{"channel":"d","address":"e"}}"#;
+        let good = r#"{"tax_code":"a","team_number":"b","expires_on":"c","applicant":{"is":"f"},"contact":{"channel":"d","address":"e"}}"#;
         assert!(parse::<Activate>(good.as_bytes()).is_ok());
         assert_eq!(fault("{"), ("malformed_json", None));
         assert_eq!(fault(&format!("{good} x")), ("malformed_json", None));
@@ -130,7 +129,7 @@ mod tests {
         assert_eq!(fault(&good.replace("\"e\"", "7")), ("invalid_body", some("$.contact.address")));
         assert_eq!(fault(&good.replace("address", "adress")), ("invalid_body", some("$.contact.adress")));
         let nested = good.replace(r#"{"channel":"d","address":"e"}"#, r#"["d","e"]"#);
-        for array in [r#" ["a","b","c",{"channel":"d","address":"e"},false]"#, &nested] {
+        for array in [r#" ["a","b","c",{"is":"f"},{"channel":"d","address":"e"},false]"#, &nested] {
             assert_eq!(fault(array), ("invalid_body", some("$")));
         }
         assert!(parse::<Activate>(good.replace("\"e\"", r#""[\"[""#).as_bytes()).is_ok(), "within a string");

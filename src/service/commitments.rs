@@ -5,7 +5,9 @@ use crate::{
     domain::{
         encoding,
         id::{CardId, RequestId},
-        tax_code::TaxCode, team::TeamNumber},
+        tax_code::TaxCode,
+        team::TeamNumber,
+    },
     hsm::MacKey,
     policy::Act,
     secret::{Secret, SecretBytes},

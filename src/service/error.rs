@@ -96,13 +96,11 @@ pub enum Error {
         /// How long its window still is.
         after: std::time::Duration,
     },
-    /// The card's codes were handed out again as often as the policy allows; times in milliseconds since 1970 UTC.
+    /// The card's codes were handed out again as often as the policy allows.
     #[error("too many reprints of the card")]
     TooManyReprints {
-        /// When there may be one again.
+        /// When there may be one again, milliseconds since 1970 UTC.
         again_at_ms: u64,
-        /// When it was asked.
-        now_ms: u64,
     },
     /// HSM or store gives no answer, now.
     #[error("unavailable: {0}")]

@@ -143,7 +143,7 @@ impl Service {
             }),
             Err(AgainAt(at_ms)) => {
                 self.refused_on_card(call, kind, card, "too_many_reprints", None).await?;
-                Err(Error::TooManyReprints { again_at_ms: at_ms, now_ms })
+                Err(Error::TooManyReprints { again_at_ms: at_ms })
             }
         }
     }

@@ -105,7 +105,8 @@ impl Service {
             Some(proxy) => commitments::tax_code(&proxy.tax_code)?,
             None => commitments::team(&request.team)?,
         };
-        let ([team, proxy, dossier], key) = self.commitments_and_key(&mut call, [team, proxy, dossier]).await?;
+        let ([team, proxy, dossier], key) =
+            self.commitments_and_key(&mut call, [team, proxy, dossier]).await?;
         if let Some(before) = self.answered(&key)? {
             return self.revoked_before(&call, &said, before).await;
         }

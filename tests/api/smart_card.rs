@@ -151,7 +151,7 @@ async fn a_card_approves_what_a_colleague_asks_for_and_nothing_twice() {
     let asked = desk.change("/v1/approvals", &wanted).await;
     assert_eq!(asked.status, 201, "{asked:?}");
     let id = asked.json()["id"].as_str().unwrap().to_owned();
-    let body = json!({ "team_number": citizen.card.team_number, "approval": id, "reason": "lost" });
+    let body = citizen.card.revocation("approval", &id, "lost");
     desk.change("/v1/revocations", &body).await.problem(409, "approval_not_signed");
 
     // Nobody is asked where there is no terminal, and nothing is signed then.

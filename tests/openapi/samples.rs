@@ -6,6 +6,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use sigillo::{
     api::{
+        applicant::{Applicant, Document, MaskedApplicant, Proxy},
         approvals::{Approval, ApprovalCard, AskApproval, SignApproval, SignedApproval},
         cards::{BadLine, Card, LookUp, NewCard, Registered, Revoke, Revoked},
         codes::{
@@ -16,6 +17,7 @@ use sigillo::{
             Deregister, Deregistered, OpenRegistration, OpenedRegistration, Session, SessionAction,
             SessionOperator, SignRegistration, SignedRegistration,
         },
+        paper::Paper,
         policy::Reloaded,
         problem::ProblemDocument,
     },
@@ -242,6 +244,7 @@ fn some<T: From<&'static str>>(text: &'static str) -> Option<T> {
 /// Every type of the wire.
 pub(crate) fn all() -> Vec<Sample> {
     let mut all = cards();
+    all.extend(applicants());
     all.extend(approvals());
     all.extend(codes());
     all.extend(operators());
@@ -282,8 +285,9 @@ fn cards() -> Vec<Sample> {
         verification: id.clone(),
         approval: id,
         reason: "lost".into(),
+        applicant: applicant(false),
     };
-    let revoked = Revoked { state: "revoked".into(), revoked_at: TIME.into() };
+    let revoked = Revoked { state: "revoked".into(), revoked_at: TIME.into(), paper: paper(false) };
     vec![
         request("NewCard", &new(some(TEAM)), &new(None)),
         answer("Registered", &registered, &Registered::default()),
@@ -320,32 +324,119 @@ fn card(more: bool) -> Card {
         region: "060".into(),
         template: "IT/1".into(),
         cip_tries_left: more.then_some(left),
+        activation: more.then(|| "proxy:guardian".into()),
         delivery: more.then(|| HEX32.into()),
     }
 }
 
+fn proxy() -> Proxy {
+    Proxy {
+        title: "guardian".into(),
+        tax_code: "CCCFBA85D03L219P".into(),
+        given_name: "Anna".into(),
+        family_name: "Bianchi".into(),
+    }
+}
+
+fn document(expires_on: Option<String>) -> Document {
+    Document {
+        kind: "identity_card".into(),
+        number: "CA12345AB".into(),
+        issuer: "Comune di Roma".into(),
+        issued_on: "2022-03-01".into(),
+        expires_on,
+    }
+}
+
+fn applicant(more: bool) -> Applicant {
+    Applicant {
+        is: if more { "proxy" } else { "holder" }.into(),
+        proxy: more.then(proxy),
+        document: more.then(|| document(some(DAY))),
+        declaration: more,
+        holder_born_on: more.then(|| "1916-01-01".into()),
+    }
+}
+
+fn paper(more: bool) -> Paper {
+    Paper {
+        operation: "activation".into(),
+        at: TIME.into(),
+        office: "example-office".into(),
+        expires_on: DAY.into(),
+        number_ends: "7893".into(),
+        applicant: "holder".into(),
+        document: more.then(|| "identity_card".into()),
+        channel: more.then(|| "email".into()),
+        contact: more.then(|| "m***@e***.it".into()),
+        texts: vec!["second_parts_follow".into()],
+    }
+}
+
+fn applicants() -> Vec<Sample> {
+    let masked = |more: bool| MaskedApplicant {
+        is: "proxy:guardian".into(),
+        name: more.then(|| "A*** B******".into()),
+        tax_code: more.then(|| "CCCFBA**********".into()),
+        document: more.then(|| "identity_card".into()),
+        document_number: more.then(|| "******5AB".into()),
+    };
+    vec![
+        request("Applicant", &applicant(true), &applicant(false)),
+        request("Proxy", &proxy(), &proxy()),
+        request("Document", &document(some(DAY)), &document(None)),
+        answer("MaskedApplicant", &masked(true), &masked(false)),
+        answer("Paper", &paper(true), &paper(false)),
+    ]
+}
+
 fn codes() -> Vec<Sample> {
-    let contact = || ContactTo { channel: "email".into(), address: "mario.rossi@example.it".into() };
+    let contact = |repeated| {
+        let address = || "mario.rossi@example.it".to_owned();
+        ContactTo {
+            channel: "email".into(),
+            address: address(),
+            repeated: (repeated == "twice").then(address),
+        }
+    };
     let activate = |preview| Activate {
         tax_code: CF.into(),
         team_number: TEAM.into(),
         expires_on: DAY.into(),
-        contact: contact(),
+        applicant: applicant(preview),
+        contact: contact("once"),
+        data_processing: preview,
         preview,
     };
-    let reprint = Reprint {
+    let reprint = |preview| Reprint {
         tax_code: CF.into(),
         team_number: TEAM.into(),
         expires_on: DAY.into(),
         reason: "lost_paper".into(),
-        contact: contact(),
+        applicant: applicant(preview),
+        contact: contact("once"),
+        preview,
     };
     let split = || Split { first: 2, second: 3 };
-    let preview = Preview { card: card(true), codes: BTreeMap::from([("PIN".into(), split())]) };
+    let preview = Preview {
+        card: card(true),
+        codes: BTreeMap::from([("PIN".into(), split())]),
+        applicant: MaskedApplicant {
+            is: "holder".into(),
+            name: None,
+            tax_code: None,
+            document: None,
+            document_number: None,
+        },
+        channel: "email".into(),
+        contact: "m***@e***.it".into(),
+        lacks: vec!["data_processing_missing".into()],
+    };
     let handed = |delivery| HandedOut {
         first_parts: BTreeMap::from([("PIN".into(), "07".into())]),
         control: "735204".into(),
         delivery,
+        paper: paper(true),
     };
     let verified = Verified { outcome: "accepted".into(), verification: HEX32.into() };
     let delivery = |reason| Delivery {
@@ -361,9 +452,9 @@ fn codes() -> Vec<Sample> {
     // It is read only, never written.
     let verify = json!({ "team_number": TEAM, "code": "48215907", "purpose": "revocation" });
     vec![
-        request("ContactTo", &contact(), &contact()),
+        request("ContactTo", &contact("twice"), &contact("once")),
         request("Activate", &activate(true), &activate(false)),
-        request("Reprint", &reprint, &reprint),
+        request("Reprint", &reprint(true), &reprint(false)),
         answer("Split", &split(), &split()),
         answer("Preview", &preview, &preview),
         answer("HandedOut", &handed(some(HEX32)), &handed(None)),

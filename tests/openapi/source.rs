@@ -116,7 +116,8 @@ fn computed(status: u64, after: &str) -> BTreeSet<String> {
                 })
                 .collect();
             assert!(!all.is_empty(), "codes of fields");
-            all
+            let applicants = code_of("src/domain/applicant/rules.rs");
+            all.into_iter().chain(arms(&applicants, "pub const fn code(self)")).collect()
         }
         (403, "refusal.problem_code(") => {
             let list = code_of("src/auth/cns/refusal.rs");

@@ -27,10 +27,10 @@ impl Job {
     pub(crate) const fn calls(self) -> &'static [&'static str] {
         match self {
             Self::Activate => {
-                &["index", "index", "index", "index", "index", "print", "print", "print", "verify"]
+                &["index", "index", "index", "index", "index", "index", "print", "print", "print", "verify"]
             }
-            Self::Reprint => &["index", "index", "index", "index", "index", "print", "print"],
-            Self::Revoke | Self::RevokeApproved => &["index", "index", "index", "index"],
+            Self::Reprint => &["index", "index", "index", "index", "index", "index", "print", "print"],
+            Self::Revoke | Self::RevokeApproved => &["index", "index", "index", "index", "index", "index"],
             Self::Verify => &["index", "index", "index", "index", "index", "verify", "verify"],
         }
     }

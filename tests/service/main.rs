@@ -11,6 +11,7 @@
 )]
 
 mod accounts;
+mod applicants;
 mod approvals;
 mod approvals_faults;
 mod audit;

@@ -61,7 +61,12 @@ impl Personal {
     }
 
     /// Words of good characters with one blank between them.
-    fn of(text: &str, most: usize, good: impl Fn(char) -> bool, why: BadPersonal) -> Result<Self, BadPersonal> {
+    fn of(
+        text: &str,
+        most: usize,
+        good: impl Fn(char) -> bool,
+        why: BadPersonal,
+    ) -> Result<Self, BadPersonal> {
         if !(1..=most).contains(&text.len()) {
             return Err(BadPersonal::Length { most });
         }

@@ -135,7 +135,9 @@ impl Objection {
         match self {
             Self::BirthDateDiffers => "not the date of birth in the holder's tax code",
             Self::DataProcessingMissing => "without the data processing ticked a card is not activated",
-            Self::DeclarationMissing => "a proxy signs the substitute declaration first, and the office keeps it",
+            Self::DeclarationMissing => {
+                "a proxy signs the substitute declaration first, and the office keeps it"
+            }
             Self::DocumentExpired => "the document has expired",
             Self::DocumentExpiresBeforeIssue => "the document would end before it was issued",
             Self::DocumentExpiryMissing => "a document of this kind has a last day",
@@ -145,7 +147,9 @@ impl Objection {
             Self::HolderIsMinor => "a holder under 18 does not act in person: a parent or guardian does",
             Self::MinorNeedsParentOrGuardian => "only a parent or a guardian acts for a holder under 18",
             Self::ParentOfAdult => "the holder is of age",
-            Self::ParentsNotAllowedInRegion => "the policy does not allow it to parents for cards of this region",
+            Self::ParentsNotAllowedInRegion => {
+                "the policy does not allow it to parents for cards of this region"
+            }
             Self::ProxyIsHolder => "the proxy is the holder",
             Self::ProxyIsMinor => "a proxy must be of age",
             Self::ProxyTitleNotAllowed => "the policy does not allow it to a proxy with this title",

@@ -86,7 +86,8 @@ impl Applicant {
             })
         });
         // What is there must be read: `Some(None)` is a damaged dossier.
-        let whole = proxy.as_ref().is_none_or(Option::is_some) && document.as_ref().is_none_or(Option::is_some);
+        let whole =
+            proxy.as_ref().is_none_or(Option::is_some) && document.as_ref().is_none_or(Option::is_some);
         whole.then(|| Self {
             proxy: proxy.flatten(),
             document: document.flatten(),

@@ -78,7 +78,10 @@ fn who_comes_in_person_is_of_age_and_shows_a_valid_document() {
         (Document { kind: "fishing_licence".into(), ..identity_card() }, "unknown_document_kind"),
         (Document { expires_on: Some(day("2026-11-28")), ..identity_card() }, "document_expired"),
         (Document { issued_on: day("2026-11-30"), ..identity_card() }, "document_issued_in_future"),
-        (Document { expires_on: Some(day("2019-12-31")), ..identity_card() }, "document_expires_before_issue"),
+        (
+            Document { expires_on: Some(day("2019-12-31")), ..identity_card() },
+            "document_expires_before_issue",
+        ),
         (Document { expires_on: None, ..identity_card() }, "document_expiry_missing"),
     ] {
         let applicant = Applicant { document: Some(change), ..in_person() };
@@ -105,7 +108,10 @@ fn minors_act_by_a_parent_or_guardian() {
         let applicant = proxy(title, &other);
         assert_eq!(for_activation(&applicant, &child), Vec::from_iter(of_child), "{title:?}");
         assert_eq!(for_activation(&applicant, &adult), Vec::from_iter(of_adult), "{title:?}");
-        assert!(for_activation(&applicant, &"12345678903".parse().unwrap()).is_empty(), "no age in the number");
+        assert!(
+            for_activation(&applicant, &"12345678903".parse().unwrap()).is_empty(),
+            "no age in the number"
+        );
     }
     let parent = proxy(Title::ParentalAuthority, &other);
     assert_eq!(said(Errand::Activation, &parent, &child, "042"), ["parents_not_allowed_in_region"]);
@@ -141,7 +147,9 @@ fn a_proxy_is_somebody_else_of_age_with_a_title_and_a_declaration() {
     let all = ["proxy_is_holder", "declaration_missing", "document_missing"];
     assert_eq!(for_activation(&both, &holder), all);
     let parent = proxy(Title::ParentalAuthority, &holder);
-    assert!(rules().objections(Errand::Revocation, &parent, None, "120".parse().unwrap(), today()).is_empty());
+    assert!(
+        rules().objections(Errand::Revocation, &parent, None, "120".parse().unwrap(), today()).is_empty()
+    );
 }
 
 #[test]
@@ -149,7 +157,8 @@ fn texts_of_people_and_documents() {
     for good in ["Anna", "Anna Maria", "D'Angelo", "Però-Šimić", "de l’Aquila", "S. Ambrogio"] {
         assert!(Personal::name(good).is_ok(), "{good}");
     }
-    for bad in ["", " Anna", "Anna ", "An  na", "Anna3", "An\"na", "An\\na", "An\nna", "<b>", &"à".repeat(41)] {
+    for bad in ["", " Anna", "Anna ", "An  na", "Anna3", "An\"na", "An\\na", "An\nna", "<b>", &"à".repeat(41)]
+    {
         assert!(Personal::name(bad).is_err(), "{bad:?}");
     }
     assert!(Personal::number("CA 12345-AB/1.2").is_ok());
@@ -200,12 +209,15 @@ fn a_dossier_is_of_one_size_and_reads_as_written() {
         assert_eq!(read.dossier().unwrap().expose(), dossier.expose());
     }
     let damaged = |from: &str, to: &str| {
-        let text = String::from_utf8(proxy(Title::Curator, &born("80A01")).dossier().unwrap().expose().to_vec());
+        let text =
+            String::from_utf8(proxy(Title::Curator, &born("80A01")).dossier().unwrap().expose().to_vec());
         let text = text.unwrap();
         assert!(text.contains(from));
         Applicant::of_dossier(&SecretBytes::new(text.replace(from, to).into_bytes()))
     };
-    for (from, to) in [("curator", "uncle"), ("2020-01-01", "2020-13-01"), (":1,", ":2,"), ("Anna Maria", "A1")] {
+    for (from, to) in
+        [("curator", "uncle"), ("2020-01-01", "2020-13-01"), (":1,", ":2,"), ("Anna Maria", "A1")]
+    {
         assert!(damaged(from, to).is_none(), "{from}");
     }
 }

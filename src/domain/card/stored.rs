@@ -82,7 +82,15 @@ impl Card {
             && (first_tag.is_none() || was_active)
             && (activation.is_none() || was_active)
             && (second_tag.is_none() || first_tag.is_some());
-        holds_together.then_some(Self { registration, state, activation, salt, generations, first_tag, second_tag })
+        holds_together.then_some(Self {
+            registration,
+            state,
+            activation,
+            salt,
+            generations,
+            first_tag,
+            second_tag,
+        })
     }
 }
 

@@ -6,8 +6,8 @@ use serde::Deserialize;
 
 use super::{
     super::{
-        audit::{Head, Kind, Outcome, time_ms},
         applicant::Role,
+        audit::{Head, Kind, Outcome, time_ms},
         card::{Activation, Reason},
         id::CardId,
     },

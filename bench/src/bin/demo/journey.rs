@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use sigillo::{
     api::{
         cards::{Card, NewCard, Revoked},
-        codes::{Delivery, HandedOut, Preview, Verified},
+        codes::{Delivery, HandedOut, Verified},
     },
     tls::Protocols,
 };
@@ -15,7 +15,7 @@ use sigillo_bench::{
     installation::{API, Installation, run},
 };
 
-use crate::{Teller, colleagues, mailbox, officers, phone};
+use crate::{Teller, colleagues, counter, mailbox, officers, phone};
 
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 const PATIENCE: u32 = 600;
@@ -55,14 +55,10 @@ pub(crate) async fn play(teller: &mut Teller, here: &mut Installation, sigillo: 
     println!("    It is {}, valid until {}, template {}.", seen.state, seen.expires_on, seen.template);
 
     let mut activation = data.clone();
+    set(&mut activation, "applicant", counter::holder());
     set(&mut activation, "contact", json!({ "channel": "email", "address": "citizen@example.it" }));
-    let mut preview = activation.clone();
-    set(&mut preview, "preview", true.into());
-    let what = "The operator sees a summary before confirming; nothing is done yet";
-    let summary: Preview = teller.step(what, post(&desk, "/v1/activations", "activation", &preview)).await?;
-    for (code, split) in &summary.codes {
-        println!("    {code}: {} digits on paper, {} by e-mail", split.first, split.second);
-    }
+    counter::summary(teller, &desk, &activation).await?;
+    set(&mut activation, "data_processing", true.into());
     let what = "The operator confirms: the card is active, the paper is printed";
     let paper: HandedOut =
         teller.step(what, post(&desk, "/v1/activations", "activation", &activation)).await?;
@@ -71,6 +67,7 @@ pub(crate) async fn play(teller: &mut Teller, here: &mut Installation, sigillo: 
         println!("    |  {:<57}|", format!("{code}: first part {part}"));
     }
     println!("    |  {:<57}|", format!("control number {}", paper.control));
+    counter::print(&paper.paper);
     println!("    +-----------------------------------------------------------+");
 
     let mail = directory.join("smtp/mail/new");
@@ -97,18 +94,23 @@ pub(crate) async fn play(teller: &mut Teller, here: &mut Installation, sigillo: 
     expect("accepted", &verified.outcome)?;
     let revocation = json!({
         "team_number": card.team_number, "verification": verified.verification, "reason": "stolen",
+        "applicant": counter::holder(),
     });
     let what = "The card is revoked for good; the proof is used up";
     let revoked: Revoked =
         teller.step(what, post(&desk, "/v1/revocations", "revocation", &revocation)).await?;
     expect("revoked", &revoked.state)?;
+    counter::print(&revoked.paper);
 
     println!("\nFrom now on everything is refused.\n");
     let what = "The right C.I.P. is rejected, and the answer does not say why";
     let verified: Verified = teller.step(what, post(&desk, "/v1/verifications", "after", &ask(&cip))).await?;
     expect("rejected", &verified.outcome)?;
-    let mut reprint = activation.clone();
-    set(&mut reprint, "reason", "lost_paper".into());
+    let mut reprint = data.clone();
+    for (member, value) in [("applicant", counter::holder()), ("reason", "lost_paper".into())] {
+        set(&mut reprint, member, value);
+    }
+    set(&mut reprint, "contact", json!({ "channel": "email", "address": "citizen@example.it" }));
     for (what, path, key, body, code) in [
         ("A reprint is refused", "/v1/reprints", "reprint", &reprint, "card_revoked"),
         ("A new activation is refused", "/v1/activations", "again", &activation, "card_revoked"),
@@ -177,9 +179,11 @@ async fn by_sms(teller: &mut Teller, desk: &Desk, directory: &Path) -> Result<Ne
     let card = a_card(directory, "030")?;
     let activation = json!({
         "tax_code": card.tax_code, "team_number": card.team_number, "expires_on": card.expires_on,
+        "applicant": counter::guardian(),
         "contact": { "channel": "sms", "address": NUMBER },
+        "data_processing": true,
     });
-    let what = "The operator activates the card; Lombardia has no C.I.P.";
+    let what = "The operator activates the card for the holder's guardian; Lombardia has no C.I.P.";
     let paper: HandedOut = teller.step(what, post(desk, "/v1/activations", "by-sms", &activation)).await?;
     let id = paper.delivery.as_deref().ok_or("no delivery")?;
     let log = directory.join("logs/network.log");

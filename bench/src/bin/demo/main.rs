@@ -2,6 +2,7 @@
 #![expect(clippy::print_stdout, reason = "telling the story is what this program is for")]
 
 mod colleagues;
+mod counter;
 mod journey;
 #[path = "../../../../tests/support/limits.rs"]
 mod limits;
@@ -175,7 +176,9 @@ Activate it; with "preview": true nothing is done yet:
     -H 'content-type: application/json' -H 'idempotency-key: first-activation' \
     -H "client-cert: :$(grep -v -- ----- {at}/clients/operator.pem | tr -d '\n'):" https://{API}/v1/activations \
     -d '{{"tax_code": "...", "team_number": "...", "expires_on": "...",
-         "contact": {{"channel": "email", "address": "citizen@example.it"}}}}'
+         "applicant": {{"is": "holder", "document": {{"kind": "identity_card", "number": "CA12345AB", "issuer": "Comune di Roma",
+           "issued_on": "2020-01-01", "expires_on": "2099-12-31"}}}},
+         "contact": {{"channel": "email", "address": "citizen@example.it"}}, "data_processing": true}}'
 
 With "contact": {{"channel": "sms", "address": "+393331234567"}} the second parts go by SMS. Who approves a revocation without
 the C.I.P. is {at}/clients/supervisor.pem; README.md has the steps.
