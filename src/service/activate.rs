@@ -80,7 +80,7 @@ impl Service {
         check_channel(&call, &request.contact)?;
         let said = request.said();
         let new = match self.asked(&mut call, Kind::CardActivated, &request.card, &said).await? {
-            Asked::Before(answer) => return Ok(answer),
+            Asked::Before(answer) => return Ok(*answer),
             Asked::Now(new) => *new,
         };
         let (now_ms, today) = (self.clock.now_ms(), self.today()?);

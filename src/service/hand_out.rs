@@ -74,7 +74,7 @@ pub(super) struct Handing<'a, A> {
 /// A request to hand out codes, before anything is decided.
 pub(super) enum Asked<A> {
     /// It was answered before.
-    Before(HandedOut),
+    Before(Box<HandedOut>),
     /// It is new.
     Now(Box<New<A>>),
 }
@@ -111,7 +111,8 @@ impl Service {
         let messages = [team, cf, commitments::dossier(&call.request)?];
         let ([team, cf, dossier], key) = self.commitments_and_key(call, messages).await?;
         if let Some(before) = self.answered(&key)? {
-            return Ok(Asked::Before(self.hand_out_again(call, kind, before, said).await?));
+            let answer = self.hand_out_again(call, kind, before, said).await?;
+            return Ok(Asked::Before(Box::new(answer)));
         }
         self.may_ask(call, &said.visit)?;
         self.charge_look_up(call).await?;

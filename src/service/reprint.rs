@@ -87,7 +87,7 @@ impl Service {
         request.check(&call)?;
         let said = request.said();
         let new = match self.asked(&mut call, Kind::CodesReprinted, &request.card, &said).await? {
-            Asked::Before(answer) => return Ok(answer),
+            Asked::Before(answer) => return Ok(*answer),
             Asked::Now(new) => *new,
         };
         let id = new.found.id();

@@ -1,7 +1,6 @@
 //! Attivazione.
 
 use serde_json::{Value, json};
-use sigillo::domain::team::TeamNumber;
 
 use super::{CHILD, PROXY, proxy, with};
 use crate::fixture::{Activated, Card, Installation, audit::Log, key};
@@ -10,11 +9,8 @@ const ADDRESS: &str = "attivazione@esempio.it";
 
 /// Registers a card of this holder and region.
 async fn card_of(home: &Installation, tax_code: &str, region: &str) -> Card {
-    let made = home.produced(1).remove(0);
-    let serial: u64 = made.team_number[10..19].parse().unwrap();
-    let number = TeamNumber::of_serial(region.parse().unwrap(), serial).unwrap();
-    let (tax_code, team_number) = (tax_code.to_owned(), number.as_str().to_owned());
-    let card = Card { tax_code, team_number, ..made };
+    let made = home.produced(3).into_iter().find(|card| &card.team_number[7..10] == region).unwrap();
+    let card = Card { tax_code: tax_code.to_owned(), ..made };
     home.register_line(&card.printed()).await;
     card
 }
