@@ -6,6 +6,8 @@ use super::{CHILD, PROXY, proxy, with};
 use crate::fixture::{Activated, Card, Installation, audit::Log, key};
 
 const ADDRESS: &str = "attivazione@esempio.it";
+/// Nobody else is written to here.
+const STEPS: &str = "attivazione-passi@esempio.it";
 
 /// Registers a card of this holder and region.
 async fn card_of(home: &Installation, tax_code: &str, region: &str) -> Card {
@@ -23,8 +25,8 @@ async fn the_steps() {
     // (1) C.F., TEAM code, expiry.
     assert_eq!(card.look_up(&desk).await["state"], "registered");
     // (2) The holder in person, (3) with an identity card, (4) and how the second parts travel, typed twice; (6) summary.
-    let mut form = card.activation(ADDRESS);
-    form["contact"]["repeated"] = json!("attivazione@ESEMPIO.it");
+    let mut form = card.activation(STEPS);
+    form["contact"]["repeated"] = json!("attivazione-passi@ESEMPIO.it");
     let unticked = with(&with(&form, "/data_processing", json!(false)), "/preview", json!(true));
     let summary = desk.post("/v1/activations", None, &unticked).await.ok();
     let shown = json!({ "is": "holder", "document": "identity_card", "document_number": "******5AB" });
@@ -33,7 +35,7 @@ async fn the_steps() {
     // (5) Ticked, (6) confirmed, (7) outcome.
     let once = key();
     let answer = desk.post("/v1/activations", Some(&once), &form).await;
-    let active = Activated::new(&card, ADDRESS, &answer);
+    let active = Activated::new(&card, STEPS, &answer);
     let found = card.look_up(&desk).await;
     assert_eq!((&found["state"], &found["activation"]), (&json!("active"), &json!("in_person")));
     // (10) What is printed: the first parts, and the second parts follow under the same number.
@@ -84,7 +86,7 @@ async fn every_kind_of_proxy() {
 async fn what_is_refused_names_its_field_and_changes_nothing() {
     let home = Installation::shared().await;
     let desk = home.api("desk");
-    let card = home.cards(1).await.remove(0);
+    let card = card_of(&home, "RSSMRA70A01H501S", "120").await;
     let child = card_of(&home, CHILD, "120").await;
     let in_trento = card_of(&home, CHILD, "042").await;
     let (form, of_child) = (card.activation(ADDRESS), child.activation(ADDRESS));

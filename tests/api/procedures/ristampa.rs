@@ -6,6 +6,8 @@ use super::{proxy, with};
 use crate::fixture::{Activated, Installation};
 
 const ADDRESS: &str = "ristampa@esempio.it";
+/// Nobody else is written to here.
+const STEPS: &str = "ristampa-passi@esempio.it";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_steps() {
@@ -14,18 +16,18 @@ async fn the_steps() {
     let active = home.activated(&desk).await;
     let before = active.second_parts(&home).await;
     // (1) The card, (2) to the holder, (4) channel and reason; (7) summary.
-    let form = active.card.reprint(ADDRESS, "lost_paper");
+    let form = active.card.reprint(STEPS, "lost_paper");
     let summary = desk.post("/v1/reprints", None, &with(&form, "/preview", json!(true))).await.ok();
     assert_eq!((&summary["lacks"], &summary["contact"]), (&json!([]), &json!("r***@e***.it")));
     assert!(summary["codes"].get("CIP").is_none(), "the citizen has it already: {summary}");
     // Confirmed; (8) outcome, (5) the paper with the same first parts, and the same second parts again.
     let answer = desk.change("/v1/reprints", &form).await;
-    let again = Activated::new(&active.card, ADDRESS, &answer);
+    let again = Activated::new(&active.card, STEPS, &answer);
     let paper = &answer.ok()["paper"];
     assert_eq!((&paper["operation"], &paper["applicant"]), (&json!("reprint"), &json!("holder")));
     // (6) What the citizen reads: who has changed the PIN on the chip needs the PUK.
     assert_eq!(paper["texts"], json!(["same_codes", "second_parts_follow", "changed_pin_needs_puk"]));
-    let mail = home.mail(ADDRESS).await;
+    let mail = home.mail(STEPS).await;
     assert_eq!(mail.after("Numero di controllo"), again.control);
     for (code, name) in [("PIN", "PIN"), ("PUK", "PUK")] {
         assert_eq!(again.first_parts[code], active.first_parts[code]);
