@@ -28,9 +28,6 @@ fn with(body: &Value, pointer: &str, member: Value) -> Value {
     let (parent, name) = pointer.rsplit_once('/').unwrap();
     let mut body = body.clone();
     let parent = body.pointer_mut(parent).unwrap().as_object_mut().unwrap();
-    match member {
-        Value::Null => drop(parent.remove(name)),
-        member => drop(parent.insert(name.to_owned(), member)),
-    }
+    drop(if member.is_null() { parent.remove(name) } else { parent.insert(name.to_owned(), member) });
     body
 }
