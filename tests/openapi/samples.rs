@@ -1,14 +1,18 @@
 //! One full and one least value of every type of the wire, written by the program's own types.
 
+#[path = "applicants.rs"]
+mod applicants;
+
 use std::collections::{BTreeMap, BTreeSet};
 
+use applicants::{applicant, applicants, card, paper};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use sigillo::{
     api::{
-        applicant::{Applicant, Document, MaskedApplicant, Proxy},
+        applicant::MaskedApplicant,
         approvals::{Approval, ApprovalCard, AskApproval, SignApproval, SignedApproval},
-        cards::{BadLine, Card, LookUp, NewCard, Registered, Revoke, Revoked},
+        cards::{BadLine, LookUp, NewCard, Registered, Revoke, Revoked},
         codes::{
             Activate, Checkpoint, ContactTo, Delivery, HandedOut, Preview, Reprint, Split, Verified, Verify,
         },
@@ -17,7 +21,6 @@ use sigillo::{
             Deregister, Deregistered, OpenRegistration, OpenedRegistration, Session, SessionAction,
             SessionOperator, SignRegistration, SignedRegistration,
         },
-        paper::Paper,
         policy::Reloaded,
         problem::ProblemDocument,
     },
@@ -25,7 +28,6 @@ use sigillo::{
         audit::{Event, Kind, Outcome},
         card::{Reason, State},
         id::{CardId, DeliveryId, LeaseId, RequestId},
-        tries::{Limits, Tries},
     },
     policy::Action,
     service::Exported,
@@ -312,81 +314,6 @@ fn approvals() -> Vec<Sample> {
         answer("Approval", &approval, &approval),
         request("SignApproval", &sign, &sign),
         answer("SignedApproval", &signed, &signed),
-    ]
-}
-
-fn card(more: bool) -> Card {
-    let left = Tries::new(Limits { in_a_row: 5, lifetime: 100 }).left();
-    Card {
-        state: "active".into(),
-        expires_on: DAY.into(),
-        expired: false,
-        region: "060".into(),
-        template: "IT/1".into(),
-        cip_tries_left: more.then_some(left),
-        activation: more.then(|| "proxy:guardian".into()),
-        delivery: more.then(|| HEX32.into()),
-    }
-}
-
-fn proxy() -> Proxy {
-    Proxy {
-        title: "guardian".into(),
-        tax_code: "CCCFBA85D03L219P".into(),
-        given_name: "Anna".into(),
-        family_name: "Bianchi".into(),
-    }
-}
-
-fn document(expires_on: Option<String>) -> Document {
-    Document {
-        kind: "identity_card".into(),
-        number: "CA12345AB".into(),
-        issuer: "Comune di Roma".into(),
-        issued_on: "2022-03-01".into(),
-        expires_on,
-    }
-}
-
-fn applicant(more: bool) -> Applicant {
-    Applicant {
-        is: if more { "proxy" } else { "holder" }.into(),
-        proxy: more.then(proxy),
-        document: more.then(|| document(some(DAY))),
-        declaration: more,
-        holder_born_on: more.then(|| "1916-01-01".into()),
-    }
-}
-
-fn paper(more: bool) -> Paper {
-    Paper {
-        operation: "activation".into(),
-        at: TIME.into(),
-        office: "example-office".into(),
-        expires_on: DAY.into(),
-        number_ends: "7893".into(),
-        applicant: "holder".into(),
-        document: more.then(|| "identity_card".into()),
-        channel: more.then(|| "email".into()),
-        contact: more.then(|| "m***@e***.it".into()),
-        texts: vec!["second_parts_follow".into()],
-    }
-}
-
-fn applicants() -> Vec<Sample> {
-    let masked = |more: bool| MaskedApplicant {
-        is: "proxy:guardian".into(),
-        name: more.then(|| "A*** B******".into()),
-        tax_code: more.then(|| "CCCFBA**********".into()),
-        document: more.then(|| "identity_card".into()),
-        document_number: more.then(|| "******5AB".into()),
-    };
-    vec![
-        request("Applicant", &applicant(true), &applicant(false)),
-        request("Proxy", &proxy(), &proxy()),
-        request("Document", &document(some(DAY)), &document(None)),
-        answer("MaskedApplicant", &masked(true), &masked(false)),
-        answer("Paper", &paper(true), &paper(false)),
     ]
 }
 
