@@ -7,6 +7,7 @@
 mod allowed;
 mod applicants;
 mod callers;
+mod consents;
 mod decide;
 mod directory;
 mod files;
@@ -16,6 +17,7 @@ mod officers;
 mod operators;
 mod parameters;
 mod permit;
+mod readers;
 mod rules;
 mod shipped;
 mod trust;
@@ -32,11 +34,13 @@ pub(crate) use officers::officer_key;
 pub use operators::{Operators, Profile};
 pub use parameters::{ApprovalRules, DeliveryRules, Parameters, ReprintRules, VerificationRules};
 pub use permit::{Act, Action, CardPermit, Permit, Refused, act};
+pub use readers::ReaderRules;
 pub use rules::{OPERATORS_ACTIONS, Rule};
 
 use crate::{
     auth::cns::Trust,
     domain::{
+        consent::{Consent, ConsentKind},
         in_force::Candidate,
         officers::{FromFile, Officers},
         team::Region,
@@ -48,6 +52,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Policy {
     callers: Vec<Caller>,
+    consents: Vec<Consent>,
     digest: Arc<str>,
     kept: decide::Kept,
     officers: Officers,
@@ -75,6 +80,16 @@ impl Policy {
             officers: &self.officers,
             signatures: &self.signatures,
         }
+    }
+
+    /// Every consent that people are or were asked for, by kind.
+    pub fn consents(&self) -> impl Iterator<Item = &Consent> {
+        self.consents.iter()
+    }
+
+    /// The consent of this kind.
+    pub fn consent(&self, kind: &ConsentKind) -> Option<&Consent> {
+        self.consents.iter().find(|consent| consent.kind == *kind)
     }
 
     /// The security officers.

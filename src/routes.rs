@@ -5,12 +5,15 @@ mod audit;
 mod backup;
 mod cards;
 mod codes;
+mod consents;
 mod courier;
 mod operator;
 mod policy;
 mod problems;
 mod read;
+mod readers;
 mod registry;
+mod renewals;
 
 use std::sync::{Arc, OnceLock};
 
@@ -70,6 +73,16 @@ routes! {
     LookUp = "lookup" "POST" "/v1/cards/lookup";
     /// Activates a card, or shows what that would do.
     Activations = "activations" "POST" "/v1/activations";
+    /// Records consents to the health record, or shows what that would do.
+    Consents = "consents" "POST" "/v1/consents";
+    /// Shows a person's consents.
+    ConsentsLookUp = "consents_lookup" "POST" "/v1/consents/lookup";
+    /// Hands a card reader over, or shows what that would do.
+    ReaderRequests = "reader_requests" "POST" "/v1/reader-requests";
+    /// Takes card readers into an office's stock, or counts them.
+    ReaderStock = "reader_stock" "POST" "/v1/reader-stock";
+    /// Has a holder activate a new card, or shows what that would do.
+    SelfRenewals = "self_renewals" "POST" "/v1/self-renewals";
     /// Hands PIN and PUK out again.
     Reprints = "reprints" "POST" "/v1/reprints";
     /// Says whether a C.I.P. is right.
@@ -169,6 +182,14 @@ impl App {
         Ok(Call { permit, request: arrived.id, key, operator, body })
     }
 
+    /// As [`App::call`], by a citizen who is logged in to the front end.
+    async fn call_by_citizen<A: Act>(&self, arrived: Arrived) -> Result<Call<A>, Problem> {
+        let (permit, citizen) = self.permit(&arrived, |policy| self.citizen(policy, &arrived))?;
+        let key = read::idempotency_key(arrived.request.headers())?;
+        let (_, body) = http::read(arrived.request, http::MediaType::Json, self.limits.body()).await?;
+        Ok(Call { permit, request: arrived.id, key, operator: citizen, body })
+    }
+
     /// A permitted call that has no body.
     fn bare<A: Act>(&self, arrived: &Arrived) -> Result<Call<A>, Problem> {
         let (permit, _) = self.permit(arrived, |_| Ok(None))?;
@@ -199,7 +220,10 @@ impl App {
         let refused = RefusedRequest {
             caller: operator::caller(&policy, remote).map(|caller| caller.name().to_string()),
             certificate: *remote.fingerprint(),
-            operator: who.map(Operator::new),
+            operator: who.map(|code| {
+                let who = Operator::new(code);
+                if route == Route::SelfRenewals { who.as_citizen() } else { who }
+            }),
             operation: route.name(),
             reason: problem.code(),
             rule: rule_of(&problem),
@@ -219,6 +243,8 @@ impl App {
             Route::AuditEvents => self.events(arrived).await,
             Route::Backup => self.back_up(arrived).await,
             Route::Cards => self.register(arrived).await,
+            Route::Consents => self.record_consents(arrived).await,
+            Route::ConsentsLookUp => self.look_up_consents(arrived).await,
             Route::Deliveries => self.delivery(arrived, id).await,
             Route::Deregistration => self.deregister(arrived).await,
             Route::Leases => self.lease(arrived).await,
@@ -226,9 +252,12 @@ impl App {
             Route::OpenApi => Ok(body(OPENAPI.as_bytes(), http::MediaType::Json.as_str())),
             Route::OpenRegistration => self.open_registration(arrived).await,
             Route::PolicyReload => self.reload_policy(arrived).await,
+            Route::ReaderRequests => self.request_reader(arrived).await,
+            Route::ReaderStock => self.stock_readers(arrived).await,
             Route::Reports => self.report(arrived, id).await,
             Route::Reprints => self.reprint(arrived).await,
             Route::Revocations => self.revoke(arrived).await,
+            Route::SelfRenewals => self.renew_self(arrived).await,
             Route::Session => self.session(arrived).await,
             Route::SignRegistration => self.sign_registration(arrived, id).await,
             Route::Verifications => self.verify(arrived).await,
@@ -252,9 +281,13 @@ fn is_recorded_here(route: Route, problem: &Problem) -> bool {
                 | "not_allowed_on_card"
                 | "operator_former_card"
                 | "own_card"
+                | "renewal_other_card"
+                | "renewal_other_holder"
         ),
         StatusCode::CONFLICT if route == Route::PolicyReload => false,
-        StatusCode::UNPROCESSABLE_ENTITY if problem.code() == "bad_signature" => false,
+        StatusCode::UNPROCESSABLE_ENTITY if matches!(problem.code(), "bad_signature" | "unknown_consent") => {
+            false
+        }
         StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => false,
         StatusCode::CONFLICT => route == Route::Reports,
         status => status.is_client_error(),

@@ -11,6 +11,7 @@ mod approvals;
 mod audit;
 mod backup;
 mod commitments;
+mod consents;
 mod deliveries;
 mod dossier;
 mod effects;
@@ -27,10 +28,12 @@ mod paper;
 mod policies;
 mod presented;
 mod preview;
+mod readers;
 mod records;
 mod recover;
 mod register;
 mod registry;
+mod renew_self;
 mod reports;
 mod reprint;
 mod revoke;
@@ -47,6 +50,10 @@ pub use answer::{CardView, DeliveryView, FirstParts};
 pub use approvals::{ApprovalRequest, ApprovalView, SignedApproval};
 pub use audit::Exported;
 pub use backup::Backup;
+pub use consents::{
+    ConsentView, ConsentsPreview, ConsentsRequest, Given, PastConsent, RecordedConsent, RecordedConsents,
+    Words,
+};
 pub use error::{Error, What};
 pub use hand_out::HandedOut;
 pub use leases::{Leased, LeasedDelivery};
@@ -56,9 +63,11 @@ pub use operator::Operator;
 pub use paper::Paper;
 pub use policies::Reloaded;
 pub use preview::{MaskedApplicant, Summary};
+pub use readers::{ReaderPreview, ReaderRequest, Receipt, Stocked, Stocking};
 pub use recover::{NoRecovery, Recovered, Standing};
 pub use register::{Former, Line, LineOutcome};
 pub use registry::{CardStanding, DeregistrationRequest, OpenedRegistration, SignedRegistration};
+pub use renew_self::SelfRenewalRequest;
 pub use reports::Outcome as DeliveryOutcome;
 pub use reprint::ReprintRequest;
 pub use revoke::{RevocationProof, RevocationRequest, Revoked};
@@ -207,10 +216,13 @@ impl Service {
         let RefusedRequest { caller, certificate, operator, operation, reason, rule } = refused;
         let name = match operator {
             // Whatever the token does, a refusal is an event (I8).
-            Some(operator) => Some(self.name_of(operator).await.unwrap_or_else(|error| {
-                tracing::error!("the operator of a refused request is not named: {error}");
-                "unknown".to_owned()
-            })),
+            Some(operator) => Some((
+                operator.acts_as(),
+                self.name_of(operator).await.unwrap_or_else(|error| {
+                    tracing::error!("the operator of a refused request is not named: {error}");
+                    "unknown".to_owned()
+                }),
+            )),
             None => None,
         };
         let mut detail = vec![
@@ -219,7 +231,7 @@ impl Service {
             ("certificate", hex::encode(certificate)),
         ];
         detail.extend(rule.map(|named| ("rule", named)));
-        detail.extend(name.map(|name| ("operator", name)));
+        detail.extend(name);
         let event = self.own_event(evidence::Kind::RequestRefused, evidence::Outcome::Refused)?;
         self.record(evidence::Event { caller: caller.unwrap_or_default(), request, detail, ..event }).await
     }
@@ -240,7 +252,7 @@ impl Service {
             policy: call.permit.policy().digest().to_string(),
             card: None,
             with_ticket: false,
-            detail: call.operator_name().map(|name| ("operator", name)).into_iter().collect(),
+            detail: call.acting().into_iter().collect(),
         }
     }
 

@@ -51,6 +51,9 @@ pub enum Space {
     CourierCount = b'w',
     /// Card id -> notice to its former contact that is still to be sent.
     CourierNotice = b'o',
+    /// MAC of the C.F. (16 bytes), kind of consent, 0, [`u32::MAX`] less the number of the record (4 bytes) -> what the person
+    /// said: the newest comes first.
+    Consent = b'g',
     /// Consumer's name -> sequence number of the last event it has dealt with.
     Cursor = b'u',
     /// Delivery id -> delivery record.
@@ -71,6 +74,9 @@ pub enum Space {
     OpenRegistration = b'h',
     /// Operator's name in events (16 bytes) -> commitment to the key of the card that is registered.
     OperatorCard = b'r',
+    /// `o` and an office -> [`crate::domain::readers::Desk`]; `h` and MAC of the C.F., `f` and MAC of a household (16 bytes) -> when
+    /// readers were handed over, as [`crate::domain::reprints::Reprints`].
+    Reader = b's',
     /// MAC of the TEAM number (16 bytes) -> card id.
     TeamCard = b't',
     /// Template id -> the template as it was when the first card got it, for ever.
@@ -83,13 +89,14 @@ pub enum Space {
 
 impl Space {
     /// Every space, in the order of its bytes.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::Approval,
         Self::Budget,
         Self::Card,
         Self::Delivery,
         Self::Event,
         Self::CfCard,
+        Self::Consent,
         Self::OpenRegistration,
         Self::Idem,
         Self::Checkpoint,
@@ -99,6 +106,7 @@ impl Space {
         Self::Template,
         Self::Due,
         Self::OperatorCard,
+        Self::Reader,
         Self::TeamCard,
         Self::Cursor,
         Self::Verification,

@@ -108,6 +108,17 @@ fn lists_are_those_of_the_program() {
     let operators = Reason::ALL.iter().filter(|r| !matches!(r, Reason::Renewed | Reason::Replaced));
     assert_eq!(list("Revoke", "reason"), strings(operators.map(|reason| reason.text())));
     assert_eq!(list("AskApproval", "reason"), list("Revoke", "reason"));
+    let choices = sigillo::domain::consent::Choice::ALL;
+    assert_eq!(list("GivenConsent", "choice"), strings(choices.map(sigillo::domain::consent::Choice::text)));
+    for schema in ["Consent", "PastConsent", "RecordedConsent"] {
+        assert_eq!(list(schema, "state"), strings(choices.map(sigillo::domain::consent::Choice::state)));
+    }
+    let ways = sigillo::domain::readers::HandOver::ALL.map(sigillo::domain::readers::HandOver::text);
+    for schema in ["RequestReader", "ReaderReceipt"] {
+        assert_eq!(list(schema, "kind"), strings(ways));
+    }
+    let activations = sigillo::domain::card::Activation::ALL.map(sigillo::domain::card::Activation::text);
+    assert_eq!(list("Card", "activation"), strings(activations));
     assert_eq!(list("LeasedCode", "code"), strings(CodeName::ALL.map(CodeName::text)));
     assert_eq!(list("Card", "state"), strings(samples::CARD_STATES.map(|state| state.text())));
     assert_eq!(list("Delivery", "state"), source::delivery_states());

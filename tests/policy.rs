@@ -207,6 +207,20 @@ fn each_mistake_is_refused_with_its_file_and_reason() {
         ("templates/trento.toml", "lifetime = 100", "lifetime = 101", false, "lifetime"),
         ("templates/trento.toml", "in_a_row = 5", "", true, "missing field `in_a_row`"),
         ("templates/trento.toml", "[cip]", "[cup]", true, "unknown field"),
+        ("authority.toml", "[\"free\", \"sale\"]", "[\"gift\"]", false, "readers.kinds: \"gift\" must be"),
+        ("authority.toml", "[\"free\", \"sale\"]", "[\"sale\", \"sale\"]", false, "a kind is given twice"),
+        ("authority.toml", "price_cents = 1000", "price_cents = 100001", false, "readers.price_cents"),
+        (
+            "authority.toml",
+            "per_days = 2192",
+            "per_days = 0",
+            false,
+            "readers.per_days = 0: must be 1 to 36500",
+        ),
+        ("authority.toml", "household = false", "", true, "missing field `household`: add it"),
+        ("consents.toml", "version = 1", "version = 2", false, "count from 1"),
+        ("consents.toml", "asked_from = \"2015-11-26\"", "asked = 1", true, "unknown field"),
+        ("callers.toml", "forwards_citizens = true", "", false, "takes forwards_citizens = true"),
     ] {
         let set = copy();
         let path = edit(set.path(), file, from, to);
@@ -223,7 +237,7 @@ fn each_mistake_is_refused_with_its_file_and_reason() {
 
 #[test]
 fn missing_and_foreign_files_are_refused() {
-    for file in ["authority.toml", "callers.toml", "trust.toml", "templates/trento.toml"] {
+    for file in ["authority.toml", "callers.toml", "consents.toml", "trust.toml", "templates/trento.toml"] {
         let set = copy();
         fs::remove_file(set.path().join(file)).unwrap();
         Policy::load(set.path()).unwrap_err();

@@ -38,6 +38,12 @@ pub enum Kind {
     /// A card was revoked for good.
     #[serde(rename = "card.revoked")]
     CardRevoked,
+    /// Consents to the health record were read.
+    #[serde(rename = "consents.read")]
+    ConsentsRead,
+    /// Consents to the health record were recorded, or that was refused.
+    #[serde(rename = "consents.recorded")]
+    ConsentsRecorded,
     /// An operation was refused before it reached a card.
     #[serde(rename = "request.refused")]
     RequestRefused,
@@ -116,6 +122,12 @@ pub enum Kind {
     /// An operator was given a text to sign with the card that is to be registered, or that was refused.
     #[serde(rename = "operator.registration_opened")]
     OperatorRegistrationOpened,
+    /// A card reader was handed over, or that was refused.
+    #[serde(rename = "reader.handed_over")]
+    ReaderHandedOver,
+    /// An office took card readers into its stock, or counted them.
+    #[serde(rename = "reader.stocked")]
+    ReaderStocked,
     /// A policy set came into force.
     #[serde(rename = "policy.activated")]
     PolicyActivated,

@@ -176,6 +176,15 @@ impl Card {
         if self.is_expired(today) { Err(Refusal::CardExpired) } else { Ok(()) }
     }
 
+    /// Refuses unless the card says who its holder is: handed over or about to be, and not expired.
+    pub fn check_presentable(&self, today: CivilDate) -> Result<(), Refusal> {
+        match self.state {
+            State::Registered if self.is_expired(today) => Err(Refusal::CardExpired),
+            State::Registered => Ok(()),
+            State::Active { .. } | State::Held { .. } | State::Revoked { .. } => self.check_in_use(today),
+        }
+    }
+
     const fn check_active(&self) -> Result<(), Refusal> {
         match self.state {
             State::Registered => Err(Refusal::CardNotActive),

@@ -10,8 +10,8 @@ use crate::domain::{card::State, team::Region};
 pub struct Allowed {
     /// Which.
     pub action: Action,
-    /// On the cards of these regions, as far as a card's state goes with it; nothing for a verification, which does not look
-    /// at cards.
+    /// On the cards of these regions, as far as a card's state goes with it; nothing for a verification and for the stock of
+    /// readers, which do not look at cards.
     pub regions: Option<BTreeSet<Region>>,
 }
 
@@ -35,7 +35,7 @@ impl Permit<act::Session> {
                 self.policy().decide(&question).allowed
             })
         };
-        if action == Action::Verify {
+        if !action.is_on_a_card() {
             return decide(None).then_some(Allowed { action, regions: None });
         }
         let state = if action == Action::Activate {

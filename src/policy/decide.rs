@@ -54,7 +54,7 @@ pub struct Question<'a> {
     pub operator: &'a Profile,
     /// The caller's name.
     pub front_end: &'a str,
-    /// The card; ignored for a verification, which is decided by the request alone (I6).
+    /// The card; ignored for what is decided by the request alone: a verification (I6), and the stock of readers.
     pub card: Option<CardFacts<'a>>,
     /// What stands for the action; looked at for a revocation only.
     pub proof: Proof,
@@ -170,12 +170,12 @@ impl Types {
             ("regions".to_owned(), Value::new_set(regions)),
         ]);
         let mut parents: HashSet<_> = operator.roles.iter().map(|r| self.uid(Type::Role, r)).collect();
-        parents.insert(office);
+        parents.insert(office.clone());
         // One operator and one card are in a question: they need no names of their own.
         let who = self.uid(Type::Operator, "");
         let mut entities = vec![Entity::new(who.clone(), attributes, parents).map_err(|e| said(&e))?];
         let resource = match card {
-            Some(card) if action != Action::Verify => {
+            Some(card) if action.is_on_a_card() => {
                 let uid = self.uid(Type::Card, "");
                 let state = self.uid(Type::State, card.state);
                 let region = self.uid(Type::Region, &card.region.to_string());
@@ -186,6 +186,7 @@ impl Types {
                 entities.push(Entity::new(uid.clone(), attributes, HashSet::new()).map_err(|e| said(&e))?);
                 uid
             }
+            Some(_) | None if action == Action::StockReaders => office,
             Some(_) | None => self.uid(Type::Presented, ""),
         };
         let (year, month, day) = at.date.numbers();
@@ -226,7 +227,7 @@ impl Policy {
     /// Decides. What cannot be decided is not allowed (I7).
     pub fn decide(&self, question: &Question<'_>) -> Decision {
         let Some(of_action) = self.rules.of(question.action) else { return Decision::nothing_allows() };
-        if question.card.is_none() && question.action != Action::Verify {
+        if question.card.is_none() && question.action.is_on_a_card() {
             return Decision::nothing_allows();
         }
         let (request, entities) = match self.types.request(question) {

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use super::{
     Policy,
     callers::RawCallers,
+    consents::RawConsents,
     decide::{Kept, Types},
     files::{BadPolicy, File, bad, read},
     officers::RawOfficers,
@@ -83,7 +84,12 @@ fn templates(files: &BTreeMap<String, File>) -> Result<BTreeMap<TemplateId, Temp
     for (name, file) in files {
         if matches!(
             name.as_str(),
-            "authority.toml" | "callers.toml" | "officers.toml" | "operators.toml" | "trust.toml"
+            "authority.toml"
+                | "callers.toml"
+                | "consents.toml"
+                | "officers.toml"
+                | "operators.toml"
+                | "trust.toml"
         ) || name.ends_with(".md")
             || is_of_rules(name)
         {
@@ -133,6 +139,8 @@ impl Policy {
         }
         let at = file("callers.toml")?;
         let callers = parse::<RawCallers>(at)?.validate().map_err(|e| bad(&at.path, e))?;
+        let at = file("consents.toml")?;
+        let consents = parse::<RawConsents>(at)?.validate().map_err(|e| bad(&at.path, e))?;
         let at = file("officers.toml")?;
         let officers = parse::<RawOfficers>(at)?.validate().map_err(|e| bad(&at.path, e))?;
         let at = file("trust.toml")?;
@@ -148,6 +156,7 @@ impl Policy {
         let rules = Rules::load(&files, &operators, at, &callers)?;
         Ok(Self {
             callers,
+            consents,
             digest: Arc::from(digest_of(&files)),
             kept: Kept::default(),
             officers,

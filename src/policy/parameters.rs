@@ -7,6 +7,7 @@ use serde::Deserialize;
 use super::{
     applicants::RawApplicants,
     limits::{Limits, RawLimits},
+    readers::{RawReaders, ReaderRules},
 };
 use crate::domain::{
     applicant, card::Reason, contact::Channel, reprints::Reprints, team::Region, template::TemplateId,
@@ -24,6 +25,7 @@ pub(super) struct RawParameters {
     four_eyes: RawFourEyes,
     guess: RawGuess,
     limits: RawLimits,
+    readers: RawReaders,
     reprint: RawReprint,
     revocation: RawReasons,
     templates: RawChoice,
@@ -155,6 +157,8 @@ pub struct Parameters {
     pub delivery: DeliveryRules,
     /// How often may be asked.
     pub limits: Limits,
+    /// How offices hand card readers over.
+    pub readers: ReaderRules,
     /// How often the codes of one card are handed out again.
     pub reprints: ReprintRules,
     /// Chance of a guess, in millions, above which `sigillo policy check` warns.
@@ -273,6 +277,7 @@ impl RawParameters {
             four_eyes,
             guess,
             limits,
+            readers,
             reprint,
             revocation,
             templates,
@@ -296,6 +301,7 @@ impl RawParameters {
                 per_ms: within("reprint.per_days", reprint.per_days, 1, 366)?.saturating_mul(DAY_MS),
             },
             limits: limits.validate()?,
+            readers: readers.validate()?,
             warn_above_ppm: u32::try_from(warn_above).unwrap_or(1),
             sequence: within("sequence", sequence, 1, u64::MAX)?,
             verification: VerificationRules {

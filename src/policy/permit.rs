@@ -3,7 +3,7 @@
 use std::{marker::PhantomData, sync::Arc};
 
 use super::{Caller, CardFacts, Decision, Policy, Profile, Proof, Question};
-use crate::domain::{date::Moment, tax_code::TaxCode};
+use crate::domain::{date::Moment, renewal::MayRenew, tax_code::TaxCode};
 
 macro_rules! actions {
     ($($(#[$doc:meta])* $name:ident = $text:literal)*) => {
@@ -58,20 +58,30 @@ actions! {
     LookUp = "look_up"
     /// `GET /v1/audit/events` and `/v1/audit/checkpoint`
     ReadAudit = "read_audit"
+    /// `POST /v1/consents/lookup`
+    ReadConsents = "read_consents"
     /// `GET /v1/deliveries/{id}`
     ReadDelivery = "read_delivery"
+    /// `POST /v1/consents`
+    RecordConsents = "record_consents"
     /// `POST /v1/cards`
     Register = "register"
     /// `POST /v1/operator-registrations` and their signature
     RegisterOperator = "register_operator"
     /// `POST /v1/policy/reload`
     ReloadPolicy = "reload_policy"
+    /// `POST /v1/self-renewals`
+    RenewSelf = "renew_self"
     /// `POST /v1/reprints`
     Reprint = "reprint"
+    /// `POST /v1/reader-requests`
+    RequestReader = "request_reader"
     /// `POST /v1/revocations`
     Revoke = "revoke"
     /// `GET /v1/session`
     Session = "session"
+    /// `POST /v1/reader-stock`
+    StockReaders = "stock_readers"
     /// `POST /v1/verifications`
     Verify = "verify"
 }
@@ -87,7 +97,8 @@ pub struct Permit<A> {
     policy: Arc<Policy>,
 }
 
-/// The rules allow this action on this card. Made from a [`Permit`] only, with the card as it was found.
+/// The rules allow this action on this card, or its holder renews it alone. Made from a [`Permit`] only, with the card as it was
+/// found.
 #[derive(Debug)]
 pub struct CardPermit<A>(PhantomData<A>);
 
@@ -126,10 +137,14 @@ impl Action {
             | Self::Approve
             | Self::AskApproval
             | Self::LookUp
+            | Self::ReadConsents
+            | Self::RecordConsents
             | Self::RegisterOperator
             | Self::Reprint
+            | Self::RequestReader
             | Self::Revoke
             | Self::Session
+            | Self::StockReaders
             | Self::Verify => true,
             Self::Backup
             | Self::Courier
@@ -137,8 +152,19 @@ impl Action {
             | Self::ReadAudit
             | Self::ReadDelivery
             | Self::Register
-            | Self::ReloadPolicy => false,
+            | Self::ReloadPolicy
+            | Self::RenewSelf => false,
         }
+    }
+
+    /// Whether rules decide it on a card, and not by the request alone.
+    pub const fn is_on_a_card(self) -> bool {
+        !matches!(self, Self::StockReaders | Self::Verify)
+    }
+
+    /// Whether a citizen asks for it, for whom no list and no rule speaks.
+    pub const fn is_a_citizens(self) -> bool {
+        matches!(self, Self::RenewSelf)
     }
 }
 
@@ -183,6 +209,13 @@ impl<A: Act> Permit<A> {
     }
 }
 
+impl Permit<act::RenewSelf> {
+    /// The holder acts on a card of their own, which no rule is asked about: the domain has decided.
+    pub const fn of_holder(&self, _: &MayRenew) -> CardPermit<act::RenewSelf> {
+        CardPermit(PhantomData)
+    }
+}
+
 impl Permit<act::AskApproval> {
     /// Whether the rules allow `action` on this card once it is approved: nobody is asked to approve what would be refused
     /// after that.
@@ -210,11 +243,15 @@ impl Policy {
             let who = operator.ok_or(Refused::OperatorMissing)?;
             let profile = self.operators.profile(who, at.date).ok_or(Refused::UnknownOperator)?;
             match self.rules.of(A::ACTION) {
-                Some(_) if A::ACTION == Action::Verify => {
+                Some(_) if !A::ACTION.is_on_a_card() => {
                     let front_end = caller.name();
                     let (action, proof) = (A::ACTION, Proof::None);
                     let question = Question { action, operator: profile, front_end, card: None, proof, at };
-                    allowed(&self.decide_verification(who, front_end, &question))?;
+                    if action == Action::Verify {
+                        allowed(&self.decide_verification(who, front_end, &question))?;
+                    } else {
+                        allowed(&self.decide(&question))?;
+                    }
                 }
                 Some(of_action) if !of_action.may_concern(profile) => {
                     return Err(Refused::Rules(Decision::nothing_allows().named()));

@@ -94,7 +94,7 @@ impl App {
     }
 }
 
-fn preview(summary: &service::Summary) -> Preview {
+pub(super) fn preview(summary: &service::Summary) -> Preview {
     let split = |(code, first, second): &(_, u8, u8)| {
         (ToString::to_string(code), Split { first: *first, second: *second })
     };
@@ -109,7 +109,7 @@ fn preview(summary: &service::Summary) -> Preview {
     }
 }
 
-fn masked(applicant: &service::MaskedApplicant) -> MaskedApplicant {
+pub(super) fn masked(applicant: &service::MaskedApplicant) -> MaskedApplicant {
     MaskedApplicant {
         is: applicant.role.text().into(),
         name: applicant.name.clone(),
@@ -136,7 +136,7 @@ pub(super) fn paper(paper: &service::Paper) -> Paper {
     }
 }
 
-fn handed_out(handed: &service::HandedOut) -> HandedOut {
+pub(super) fn handed_out(handed: &service::HandedOut) -> HandedOut {
     let first_parts: BTreeMap<_, _> = handed
         .first_parts
         .0

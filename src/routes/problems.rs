@@ -1,5 +1,7 @@
 //! Errors of the service as problems: one match, no wildcard.
 
+mod counter;
+
 use std::time::Duration;
 
 use hyper::StatusCode;
@@ -23,6 +25,7 @@ pub(super) fn of(error: &Error, request: RequestId) -> Problem {
             "changed_meanwhile",
             "Another request changed the card first; nothing was done",
         ),
+        Error::Consent(refused) => counter::not_recorded(*refused),
         Error::Field { field, code, detail } => {
             Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code, "A value is not acceptable")
                 .field(format!("$.{field}"))
@@ -71,6 +74,8 @@ pub(super) fn of(error: &Error, request: RequestId) -> Problem {
             "no_accepted_verification",
             "No accepted verification of this card's C.I.P. for this purpose, or not any more",
         ),
+        Error::NotRenewed(refused) => counter::not_renewed(*refused),
+        Error::Reader(refused) => counter::no_reader(*refused),
         Error::NotAllowedOnCard(rule) => Problem::new(
             StatusCode::FORBIDDEN,
             "not_allowed_on_card",

@@ -44,7 +44,7 @@ impl ActivationRequest {
 }
 
 /// Every code of a template.
-fn codes_of(template: &Template) -> Vec<CodeName> {
+pub(super) fn codes_of(template: &Template) -> Vec<CodeName> {
     CodeName::ALL.into_iter().filter(|code| template.shape(*code).is_some()).collect()
 }
 
@@ -101,6 +101,7 @@ impl Service {
                 Some(Predecessor::Renews(old)) => Some(old),
                 Some(Predecessor::Replaces(_)) | None => None,
             },
+            revokes_if_in_use_on: None,
             activates: Some((how, now_ms, today)),
             said,
             new,

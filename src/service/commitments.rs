@@ -45,6 +45,11 @@ pub(super) fn decoy(number: &TeamNumber) -> Result<(MacKey, SecretBytes), Error>
     message("decoy", &[number.as_str().as_bytes()])
 }
 
+/// Message whose MAC is the store key of what a household was given.
+pub(super) fn household(name: &str) -> Result<(MacKey, SecretBytes), Error> {
+    message("household", &[name.as_bytes()])
+}
+
 /// Message whose MAC is the store key of an idempotency record: caller, operator, action and key (I9).
 pub(super) fn idempotency<A: Act>(
     call: &Call<A>,

@@ -1,7 +1,10 @@
 //! Why an operation did not answer with its result.
 
 use crate::{
-    domain::{approval::NotApproved, card::Refusal, going_back::GoneBack, in_force::NotAdmitted},
+    domain::{
+        approval::NotApproved, card::Refusal, consent::NotRecorded, going_back::GoneBack,
+        in_force::NotAdmitted, readers::NoReader, renewal::NotRenewed,
+    },
     hsm,
     policy::BadPolicy,
     store,
@@ -19,6 +22,9 @@ pub enum Error {
     /// A record changed between reading and writing it; nothing was done.
     #[error("changed by another request meanwhile")]
     Conflict,
+    /// The consent cannot be recorded.
+    #[error(transparent)]
+    Consent(#[from] NotRecorded),
     /// A value is well formed but not acceptable here.
     #[error("{field}: {detail}")]
     Field {
@@ -52,6 +58,9 @@ pub enum Error {
     /// The approval is not given, or does not serve this request.
     #[error(transparent)]
     NotApproved(#[from] NotApproved),
+    /// The card is not renewed by its holder alone.
+    #[error(transparent)]
+    NotRenewed(#[from] NotRenewed),
     /// No such thing, or not for this caller: indistinguishable.
     #[error("{0} not found")]
     NotFound(What),
@@ -82,6 +91,9 @@ pub enum Error {
     /// The policy set may not come into force.
     #[error("policy set refused: {0}")]
     PolicyRefused(NotAdmitted),
+    /// No card reader is handed over or taken into the stock.
+    #[error(transparent)]
+    Reader(#[from] NoReader),
     /// The card's life cycle does not allow it.
     #[error(transparent)]
     Refused(#[from] Refusal),

@@ -65,6 +65,8 @@ pub(super) struct Handing<'a, A> {
     pub message: &'static str,
     /// A card that ends in the same commit.
     pub revokes: Option<CardId>,
+    /// The day on which that card must be in use still, where its holder acts by it: if it is not, nothing is done.
+    pub revokes_if_in_use_on: Option<CivilDate>,
     /// What the event says beside the card and the applicant.
     pub detail: Vec<(&'static str, String)>,
     /// Other changes in the same commit.
@@ -87,6 +89,18 @@ pub(super) struct New<A> {
     dossier: Secret<32>,
     #[expect(dead_code, reason = "says that the rules have decided, for as long as it is there")]
     permit: CardPermit<A>,
+}
+
+impl<A> New<A> {
+    /// Of a request that was found new in another way than by [`Service::asked`]. `dossier` is the key of the dossier.
+    pub(super) const fn of(
+        key: Idempotency,
+        found: FoundCard,
+        dossier: Secret<32>,
+        permit: CardPermit<A>,
+    ) -> Self {
+        Self { key, found, dossier, permit }
+    }
 }
 
 /// Refuses a way for second parts that the policy does not allow.
@@ -127,8 +141,9 @@ impl Service {
         call: &Call<A>,
         handing: Handing<'_, A>,
     ) -> Result<HandedOut, Error> {
-        let Handing { kind, new, said, activates, template, codes, contact, message, revokes, detail, more } =
+        let Handing { kind, new, said, activates, template, codes, contact, message, detail, more, .. } =
             handing;
+        let (revokes, revokes_if_in_use_on) = (handing.revokes, handing.revokes_if_in_use_on);
         let New { key, found, dossier, .. } = &new;
         let id = found.id();
         let event = |kind, outcome| Event { card: Some(*id.bytes()), ..self.event(call, kind, outcome) };
@@ -168,7 +183,11 @@ impl Service {
                 self.cancel_into(&mut unit, &former, || event(Kind::DeliveryCancelled, Outcome::Done))?;
             }
             if let Some(old) = revokes {
-                self.revoke_into(&mut unit, &old, Reason::Renewed, |kind| {
+                let former = self.card(&old)?;
+                if revokes_if_in_use_on.is_some_and(|today| former.card.check_in_use(today).is_err()) {
+                    return Ok(None);
+                }
+                self.end_into(&mut unit, &former, Reason::Renewed, |kind| {
                     self.event(call, kind, Outcome::Done)
                 })?;
             }

@@ -21,7 +21,7 @@ pub struct Paper {
     pub operation: &'static str,
     /// When it was done, milliseconds since 1970 UTC.
     pub at_ms: u64,
-    /// Where the operator worked then.
+    /// Where the operator worked then; the front end where there was none.
     pub office: String,
     /// Last day of the card.
     pub expires_on: CivilDate,
@@ -47,7 +47,8 @@ pub(super) struct Stamp {
 
 impl Stamp {
     pub(super) fn new<A: Act>(call: &Call<A>, at_ms: u64) -> Self {
-        Self { at_ms, office: call.permit.office().unwrap_or_default().to_owned() }
+        let office = call.permit.office().unwrap_or_else(|| call.permit.caller());
+        Self { at_ms, office: office.to_owned() }
     }
 }
 

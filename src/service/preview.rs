@@ -39,7 +39,8 @@ pub struct MaskedApplicant {
 }
 
 impl MaskedApplicant {
-    fn of(applicant: &Applicant) -> Self {
+    /// Of an applicant.
+    pub(super) fn of(applicant: &Applicant) -> Self {
         let (proxy, document) = (applicant.proxy.as_ref(), applicant.document.as_ref());
         Self {
             role: applicant.role(),

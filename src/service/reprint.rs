@@ -103,6 +103,7 @@ impl Service {
             detail: vec![("reason", request.reason.clone())],
             more: vec![counted],
             revokes: None,
+            revokes_if_in_use_on: None,
             activates: None,
             template,
             said,

@@ -245,7 +245,7 @@ impl Service {
     }
 
     /// As [`Service::revoke_into`], for a card as it was found: its change is guarded by that.
-    fn end_into(
+    pub(super) fn end_into(
         &self,
         unit: &mut Unit,
         found: &FoundCard,

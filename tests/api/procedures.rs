@@ -1,7 +1,10 @@
 //! The functions of the operators' menu, each walked as its steps are written down, through a whole installation.
 
 mod attivazione;
+mod consensi_fse;
 mod revoca;
+mod richiesta_lettore;
+mod rinnovo;
 mod ristampa;
 
 use serde_json::{Value, json};

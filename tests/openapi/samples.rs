@@ -1,5 +1,8 @@
 //! One full and one least value of every type of the wire, written by the program's own types.
 
+#[path = "samples/counter.rs"]
+mod counter;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Serialize, de::DeserializeOwned};
@@ -40,7 +43,7 @@ pub(crate) const CARD_STATES: [State; 4] = [
     State::Held { activated_at_ms: None },
     State::Revoked { activated_at_ms: None, revoked_at_ms: 1, reason: Reason::Lost },
 ];
-pub(crate) const KINDS: [Kind; 40] = [
+pub(crate) const KINDS: [Kind; 44] = [
     Kind::ApprovalAsked,
     Kind::ApprovalShown,
     Kind::ApprovalSigned,
@@ -60,6 +63,8 @@ pub(crate) const KINDS: [Kind; 40] = [
     Kind::CardRegistered,
     Kind::CardRevoked,
     Kind::CodesReprinted,
+    Kind::ConsentsRead,
+    Kind::ConsentsRecorded,
     Kind::DeliveryCancelled,
     Kind::DeliveryLeased,
     Kind::DeliveryLookedUp,
@@ -73,6 +78,8 @@ pub(crate) const KINDS: [Kind; 40] = [
     Kind::OperatorRegistrationOpened,
     Kind::PolicyActivated,
     Kind::PolicyRefused,
+    Kind::ReaderHandedOver,
+    Kind::ReaderStocked,
     Kind::RequestRefused,
     Kind::RequestReplayed,
     Kind::ServiceStarted,
@@ -93,7 +100,7 @@ pub(crate) const REPORT_STATUSES: [ReportStatus; 7] = [
     ReportStatus::Sent,
     ReportStatus::Waiting,
 ];
-pub(crate) const ACTIONS: [Action; 16] = [
+pub(crate) const ACTIONS: [Action; 21] = [
     Action::Activate,
     Action::Approve,
     Action::AskApproval,
@@ -102,13 +109,18 @@ pub(crate) const ACTIONS: [Action; 16] = [
     Action::DeregisterOperator,
     Action::LookUp,
     Action::ReadAudit,
+    Action::ReadConsents,
     Action::ReadDelivery,
+    Action::RecordConsents,
     Action::ReloadPolicy,
     Action::Register,
     Action::RegisterOperator,
+    Action::RenewSelf,
     Action::Reprint,
+    Action::RequestReader,
     Action::Revoke,
     Action::Session,
+    Action::StockReaders,
     Action::Verify,
 ];
 
@@ -132,9 +144,10 @@ const fn _lists_are_complete(
         Kind::LeaseEnded | Kind::LeaseRefused | Kind::LeaseWaiting => {}
         Kind::CodesReprinted | Kind::DeliveryCancelled | Kind::DeliveryLeased | Kind::DeliveryLookedUp => {}
         Kind::DeliveryQueued | Kind::DeliveryReported | Kind::RequestRefused | Kind::RequestReplayed => {}
-        Kind::AuthorityRefused | Kind::LeasesUnwritten => {}
+        Kind::AuthorityRefused | Kind::ConsentsRead | Kind::ConsentsRecorded | Kind::LeasesUnwritten => {}
         Kind::StoreBackedUp | Kind::StoreGoneBack | Kind::StoreRecovered => {}
         Kind::PolicyActivated | Kind::PolicyRefused | Kind::SessionShown => {}
+        Kind::ReaderHandedOver | Kind::ReaderStocked => {}
         Kind::OperatorDeregistered | Kind::OperatorRecovered => {}
         Kind::OperatorRegistered | Kind::OperatorRegistrationOpened => {}
         Kind::LimitReached
@@ -159,8 +172,9 @@ const fn _lists_are_complete(
         | Action::ReadAudit
         | Action::ReadDelivery => {}
         Action::Register | Action::Reprint | Action::Revoke | Action::Verify => {}
-        Action::ReloadPolicy => {}
+        Action::ReadConsents | Action::RecordConsents | Action::ReloadPolicy => {}
         Action::DeregisterOperator | Action::RegisterOperator | Action::Session => {}
+        Action::RenewSelf | Action::RequestReader | Action::StockReaders => {}
     }
     match state {
         State::Registered | State::Active { .. } | State::Held { .. } | State::Revoked { .. } => {}
@@ -247,6 +261,7 @@ pub(crate) fn all() -> Vec<Sample> {
     all.extend(applicants());
     all.extend(approvals());
     all.extend(codes());
+    all.extend(counter::all());
     all.extend(operators());
     all.extend(courier());
     let problem = |more: bool| ProblemDocument {

@@ -191,7 +191,7 @@ pub(crate) fn rules() -> Vec<Broken> {
             "says nothing more than counter_acts_in_own_regions",
         ),
         (
-            format!("@id(\"x\")permit ({role}, {}, resource);", on("revoke")).replace("== Action::\"revoke\"", "in [Action::\"activate\", Action::\"ask_approval\", Action::\"look_up\", Action::\"reprint\", Action::\"revoke\"]"),
+            format!("@id(\"x\")permit ({role}, {}, resource);", on("revoke")).replace("== Action::\"revoke\"", "in [Action::\"activate\", Action::\"ask_approval\", Action::\"look_up\", Action::\"read_consents\", Action::\"record_consents\", Action::\"reprint\", Action::\"request_reader\", Action::\"revoke\"]"),
             "@id(\"x\")",
             "counter_acts_in_own_regions never decides",
         ),

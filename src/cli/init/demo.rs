@@ -104,6 +104,7 @@ struct Pki {
     backup: Issued,
     cards: Ca,
     policy: Issued,
+    portal: Issued,
     officers: Vec<Issued>,
 }
 
@@ -209,6 +210,7 @@ impl Demo<'_> {
             backup: client("Backup")?,
             cards: make("Demo CA cards")?,
             policy: client("Policy")?,
+            portal: client("Citizens' front end")?,
         };
         for (issued, directory, name) in [
             (&pki.bureau, "clients", "bureau"),
@@ -216,6 +218,7 @@ impl Demo<'_> {
             (&pki.auditor, "clients", "auditor"),
             (&pki.backup, "clients", "backup"),
             (&pki.policy, "clients", "policy"),
+            (&pki.portal, "clients", "portal"),
             (&pki.courier, "courier/tls", "courier"),
         ] {
             issued.write(&self.at(directory), name).map_err(Failure::failed)?;
@@ -224,6 +227,9 @@ impl Demo<'_> {
             let card = pki.cards.card(subject, validity).map_err(Failure::failed)?;
             card.write(&self.at("clients"), name).map_err(Failure::failed)?;
         }
+        let citizen = Self::citizen()?;
+        let card = pki.cards.card(&citizen, validity).map_err(Failure::failed)?;
+        card.write(&self.at("clients"), "citizen").map_err(Failure::failed)?;
         let list = pki.cards.crl(1, &[], validity).map_err(Failure::failed)?;
         self.write("authority/crls/demo.crl", list, 0o644)?;
         for (n, issued) in (1..).zip(&pki.officers) {
@@ -234,6 +240,15 @@ impl Demo<'_> {
             self.write(path, servers.pem(), 0o644)?;
         }
         Ok(pki)
+    }
+
+    /// The name in the certificate of a card of the batch, of the tenth region: who holds it may log in with it.
+    fn citizen() -> Result<String, Failure> {
+        let regions: Vec<Region> = Region::KNOWN.iter().map(|(region, _)| *region).collect();
+        let card = fictional::cards(SEED, 10, &regions).last();
+        let card = card.ok_or_else(|| Failure::failed("no fictional card"))?;
+        let (code, chip) = (card.tax_code.as_str(), card.id_carta.as_str());
+        Ok(format!("{code}/{chip}.{}", files::CITIZENS_CARD))
     }
 
     fn policies(&self, pki: &Pki) -> Result<(), Failure> {
@@ -249,6 +264,7 @@ impl Demo<'_> {
             ("auditor", print(&pki.auditor)),
             ("backup", print(&pki.backup)),
             ("policy", print(&pki.policy)),
+            ("portal", print(&pki.portal)),
         ])?;
         self.write("authority/policies/callers.toml", callers, 0o644)?;
         let regions: Vec<_> = Region::KNOWN.iter().map(|(region, _)| region.to_string()).collect();

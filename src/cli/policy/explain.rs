@@ -36,13 +36,14 @@ pub struct Args {
     /// C.F. of the operator, as in operators.toml.
     #[arg(long, value_name = "C.F.")]
     operator: TaxCode,
-    /// What is asked for: activate, approve, ask_approval, look_up, reprint, revoke or verify.
+    /// What is asked for: activate, approve, ask_approval, look_up, read_consents, record_consents, reprint,
+    /// request_reader, revoke, stock_readers or verify.
     #[arg(long, value_parser = super::action)]
     action: Action,
     /// Name of the caller, as in callers.toml.
     #[arg(long, value_name = "NAME")]
     front_end: String,
-    /// Region of the card, three digits; every action but verify needs it.
+    /// Region of the card, three digits; every action but stock_readers and verify needs it.
     #[arg(long, value_name = "NNN", value_parser = super::region, requires = "card_state")]
     card_region: Option<Region>,
     /// State of the card: registered, active, held or revoked.
@@ -63,8 +64,10 @@ pub(super) fn run(args: &Args, out: &mut impl Write) -> Result<(), Failure> {
     let policy = super::load(&args.directory)?;
     let now = || CivilDate::moment_in_italy(SystemClock::new().now_ms());
     let at = args.at.or_else(now).ok_or_else(|| Failure::failed("the clock is out of range"))?;
-    if args.card_region.is_none() && args.action != Action::Verify {
-        return Err(Failure::config("--card-region and --card-state: every action but verify needs them"));
+    if args.card_region.is_none() && args.action.is_on_a_card() {
+        return Err(Failure::config(
+            "--card-region and --card-state: every action but stock_readers and verify needs them",
+        ));
     }
     if args.proof.is_some() && args.action != Action::Revoke {
         return Err(Failure::config("--proof: only a revocation names one"));

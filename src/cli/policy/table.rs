@@ -119,12 +119,14 @@ fn check(row: Row, line: usize, policy: &Policy) -> Result<Expected, String> {
         return Err(format!("there is no caller \"{}\"", row.front_end));
     }
     let card = match (&row.card_region, &row.card_state) {
-        (Some(region), Some(state)) if action != Action::Verify => {
+        (Some(region), Some(state)) if action.is_on_a_card() => {
             Some((super::region(region)?, super::state(state)?))
         }
-        (None, None) if action == Action::Verify => None,
+        (None, None) if !action.is_on_a_card() => None,
         (Some(_) | None, Some(_) | None) => {
-            return Err("card_region and card_state: every action but verify has both".into());
+            return Err(
+                "card_region and card_state: every action but stock_readers and verify has both".into()
+            );
         }
     };
     let proof = match &row.proof {

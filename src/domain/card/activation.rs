@@ -9,6 +9,8 @@ pub enum Activation {
     InPerson,
     /// A proxy's.
     Proxy(Title),
+    /// The holder's, who had it already and renewed it alone, with the former card.
+    SelfService,
 }
 
 impl From<Role> for Activation {
@@ -22,19 +24,21 @@ impl From<Role> for Activation {
 
 impl Activation {
     /// Every way.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::InPerson,
         Self::Proxy(Title::Curator),
         Self::Proxy(Title::Guardian),
         Self::Proxy(Title::HealthImpediment),
         Self::Proxy(Title::ParentalAuthority),
+        Self::SelfService,
     ];
 
-    /// Its text: `in_person`, or `proxy:` and the title.
+    /// Its text: `in_person`, `proxy:` and the title, or `self_service`.
     pub const fn text(self) -> &'static str {
         match self {
             Self::InPerson => "in_person",
             Self::Proxy(title) => Role::Proxy(title).text(),
+            Self::SelfService => "self_service",
         }
     }
 
@@ -51,6 +55,7 @@ impl Activation {
             Self::Proxy(Title::Guardian) => 3,
             Self::Proxy(Title::HealthImpediment) => 4,
             Self::Proxy(Title::ParentalAuthority) => 5,
+            Self::SelfService => 6,
         }
     }
 }

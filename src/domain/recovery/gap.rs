@@ -147,8 +147,12 @@ impl Gap {
             | Kind::ApprovalShown
             | Kind::ApprovalSigned
             | Kind::CardLookedUp
+            | Kind::ConsentsRead
+            | Kind::ConsentsRecorded
             | Kind::DeliveryLookedUp
             | Kind::LimitReached
+            | Kind::ReaderHandedOver
+            | Kind::ReaderStocked
             | Kind::RequestRefused
             | Kind::RequestReplayed
             | Kind::AuditRead
@@ -167,7 +171,10 @@ impl Gap {
             Kind::CardActivated if done => {
                 let touched = self.touch(card);
                 touched.activated_at_ms = Some(at_ms()?);
-                touched.activation = logged.applicant.as_deref().and_then(Role::of).map(Activation::from);
+                // Said where the role of who asked does not say it: the holder alone is not the holder in person.
+                let said = logged.activation.as_deref().and_then(Activation::of);
+                let of_role = logged.applicant.as_deref().and_then(Role::of).map(Activation::from);
+                touched.activation = said.or(of_role);
             }
             Kind::CardRegistered if done => self.touch(card).registered = true,
             Kind::CardRevoked if done => {
@@ -315,6 +322,9 @@ mod tests {
             event("card.activated", "done", 5, ",\"applicant\":\"proxy:guardian\""),
             event("card.revoked", "done", 6, ",\"reason\":\"stolen\""),
             event("card.registered", "done", 7, ""),
+            event("card.activated", "done", 8, ",\"applicant\":\"holder\",\"activation\":\"self_service\""),
+            event("consents.recorded", "done", 9, ""),
+            event("reader.handed_over", "done", 9, ""),
         ];
         let head =
             |seq: usize| Head { seq: u64::try_from(seq).unwrap(), hash: [u8::try_from(seq).unwrap(); 32] };
@@ -325,7 +335,7 @@ mod tests {
             }
             gap
         };
-        let cards = read(head(1), 8).told().map(|told| told.cards).unwrap();
+        let cards = read(head(1), events.len()).told().map(|told| told.cards).unwrap();
         let at_ms = 1_767_225_600_000;
         let none = Touched::default();
         let by_guardian = Some(Activation::Proxy(Title::Guardian));
@@ -335,6 +345,10 @@ mod tests {
             (id(5), Touched { activated_at_ms: Some(at_ms), activation: by_guardian, ..none }),
             (id(6), Touched { revoked: Some((Reason::Stolen, at_ms)), ..none }),
             (id(7), Touched { registered: true, ..none }),
+            (
+                id(8),
+                Touched { activated_at_ms: Some(at_ms), activation: Some(Activation::SelfService), ..none },
+            ),
         ]);
         assert_eq!(cards, expected);
         assert_eq!(read(Head::EMPTY, 8).told().map(|told| told.cards).unwrap().len(), 6);
