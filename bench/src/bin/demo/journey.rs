@@ -15,7 +15,7 @@ use sigillo_bench::{
     installation::{API, Installation, run},
 };
 
-use crate::{Teller, colleagues, counter, mailbox, officers, phone};
+use crate::{Teller, colleagues, counter, mailbox, officers, phone, services};
 
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 const PATIENCE: u32 = 600;
@@ -128,6 +128,7 @@ pub(crate) async fn play(teller: &mut Teller, here: &mut Installation, sigillo: 
 
     let without_cip = by_sms(teller, &desk, &directory).await?;
     colleagues::play(teller, &desk, &without_cip, &clients).await?;
+    services::play(teller, &desk, &directory, sigillo).await?;
     officers::play(teller, &desk, &a_card(&directory, "042")?, &directory, sigillo).await?;
 
     println!("\nAn auditor checks the log, with a copy and a public key and nothing else.\n");
@@ -211,7 +212,7 @@ async fn ended(desk: &Desk, path: &str) -> Result<Delivery, String> {
 }
 
 /// A card of the batch, of the region with these three digits.
-fn a_card(directory: &Path, region: &str) -> Result<NewCard, String> {
+pub(crate) fn a_card(directory: &Path, region: &str) -> Result<NewCard, String> {
     let text = fs::read_to_string(directory.join("cards.ndjson")).map_err(|e| e.to_string())?;
     let start = format!("\"8038000{region}");
     let line = text.lines().find(|line| line.contains(&start));
@@ -228,7 +229,7 @@ fn flip(code: &str) -> Result<char, String> {
     }
 }
 
-fn set(object: &mut Value, key: &str, value: Value) {
+pub(crate) fn set(object: &mut Value, key: &str, value: Value) {
     if let Some(map) = object.as_object_mut() {
         map.insert(key.into(), value);
     }

@@ -9,6 +9,7 @@ mod limits;
 mod mailbox;
 mod officers;
 mod phone;
+mod services;
 mod smart_card;
 
 use std::{
