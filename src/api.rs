@@ -4,6 +4,7 @@
 
 pub mod approvals;
 pub mod cards;
+pub mod cip;
 pub mod codes;
 pub mod courier;
 pub mod operators;

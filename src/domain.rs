@@ -25,3 +25,4 @@ pub mod tax_code;
 pub mod team;
 pub mod template;
 pub mod tries;
+pub mod unlocks;

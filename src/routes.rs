@@ -4,6 +4,7 @@ mod approvals;
 mod audit;
 mod backup;
 mod cards;
+mod cip;
 mod codes;
 mod courier;
 mod operator;
@@ -76,6 +77,8 @@ routes! {
     Verifications = "verifications" "POST" "/v1/verifications";
     /// Revokes a card.
     Revocations = "revocations" "POST" "/v1/revocations";
+    /// Unlocks a C.I.P.
+    Unlocks = "unlocks" "POST" "/v1/unlocks";
     /// Asks for an approval.
     Approvals = "approvals" "POST" "/v1/approvals";
     /// Shows an approval.
@@ -231,6 +234,7 @@ impl App {
             Route::Revocations => self.revoke(arrived).await,
             Route::Session => self.session(arrived).await,
             Route::SignRegistration => self.sign_registration(arrived, id).await,
+            Route::Unlocks => self.unlock(arrived).await,
             Route::Verifications => self.verify(arrived).await,
         }
     }

@@ -32,6 +32,7 @@ mod reprint;
 mod revoke;
 mod running;
 mod session;
+mod unlock;
 mod upkeep;
 mod verify;
 mod witnesses;
@@ -57,6 +58,7 @@ pub use reports::Outcome as DeliveryOutcome;
 pub use reprint::ReprintRequest;
 pub use revoke::{RevocationProof, RevocationRequest, Revoked};
 pub use session::Session;
+pub use unlock::{UnlockRequest, Unlocked};
 pub use verify::{Purpose, Verdict, Verification, VerificationRequest};
 pub use witnesses::Behind;
 

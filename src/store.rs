@@ -35,7 +35,7 @@ pub enum Space {
     /// `a` and approval id -> approval; `o`, operator's name and a number -> empty: a place that an open one takes.
     Approval = b'a',
     /// `o` and an operator's name, `w` and an office, `f` and a front end -> [`crate::domain::limits::Used`]; `a`, such a key, use
-    /// and window -> number of the window whose alarm was raised last.
+    /// and window -> number of the window whose alarm was raised last; `c` and card id -> [`crate::domain::unlocks::Unlocks`].
     Budget = b'b',
     /// Card id -> card record.
     Card = b'c',
@@ -175,6 +175,11 @@ pub enum Op {
     /// Reads and writes the record on [`Space::Tries`] without changing its counters: the same work as
     /// [`Op::Forgive`] where nothing is to be forgiven.
     Touch {
+        /// Which.
+        key: Vec<u8>,
+    },
+    /// Forgives all tries up to now on [`Space::Tries`]; refuses the unit unless they lock it, and if there is no such record.
+    Unlock {
         /// Which.
         key: Vec<u8>,
     },

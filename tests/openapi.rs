@@ -25,7 +25,7 @@ use sigillo::{
         card::Reason, date::CivilDate, id::CardId, tax_code::TaxCode, team::TeamNumber, template::CodeName,
     },
     http::Limits,
-    policy::Action,
+    policy::{Action, Proof},
     routes::ROUTES,
 };
 
@@ -107,7 +107,8 @@ fn lists_are_those_of_the_program() {
     let list = |schema, property| listed(&document, schema, property);
     let operators = Reason::ALL.iter().filter(|r| !matches!(r, Reason::Renewed | Reason::Replaced));
     assert_eq!(list("Revoke", "reason"), strings(operators.map(|reason| reason.text())));
-    assert_eq!(list("AskApproval", "reason"), list("Revoke", "reason"));
+    let approved = samples::ACTIONS.iter().filter(|action| action.proofs().contains(&Proof::Approval));
+    assert_eq!(list("AskApproval", "action"), strings(approved.map(|action| action.text())));
     assert_eq!(list("LeasedCode", "code"), strings(CodeName::ALL.map(CodeName::text)));
     assert_eq!(list("Card", "state"), strings(samples::CARD_STATES.map(|state| state.text())));
     assert_eq!(list("Delivery", "state"), source::delivery_states());

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AskApproval {
-    /// What is to be done: `revoke`.
+    /// What is to be done: `revoke` or `unlock`.
     pub action: String,
     /// The card.
     pub card: ApprovalCard,
@@ -14,7 +14,7 @@ pub struct AskApproval {
     pub reason: String,
 }
 
-/// A card in [`AskApproval`], by what the operation itself takes.
+/// A card in [`AskApproval`], by its number alone.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ApprovalCard {

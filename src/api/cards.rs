@@ -77,6 +77,9 @@ pub struct Card {
     /// Guesses left before its C.I.P. locks; absent where there is none or it was not handed out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cip_tries_left: Option<u32>,
+    /// Why none is left: `in_a_row` (an unlock gives some back) or `lifetime` (only a new C.I.P. helps).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cip_lock: Option<String>,
     /// Its latest delivery of second parts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivery: Option<String>,

@@ -77,7 +77,7 @@ fn region(text: &str) -> Result<Region, String> {
     Ok(region)
 }
 
-/// What a revocation names beside the card.
+/// What a request names beside the card.
 fn proof(text: &str) -> Result<Proof, String> {
     match text {
         "approval" => Ok(Proof::Approval),

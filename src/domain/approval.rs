@@ -13,7 +13,7 @@ use super::{card::Reason, id::CardId};
 pub use text::{Facts, fits};
 
 /// What is to be done once it is approved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Asked {
     /// To revoke a card without its holder's C.I.P.
@@ -23,13 +23,20 @@ pub enum Asked {
         /// Why.
         reason: Reason,
     },
+    /// To forgive the wrong guesses that lock a C.I.P.
+    Unlock {
+        /// Of which card.
+        card: CardId,
+        /// One of the policy's reasons.
+        reason: String,
+    },
 }
 
 impl Asked {
     /// The card that it is about.
     pub const fn card(&self) -> &CardId {
         match self {
-            Self::Revoke { card, .. } => card,
+            Self::Revoke { card, .. } | Self::Unlock { card, .. } => card,
         }
     }
 }
@@ -189,7 +196,8 @@ impl Approval {
 mod tests {
     use super::*;
 
-    const ASKED: Asked = Asked::Revoke { card: CardId::new([1; 16]), reason: Reason::Lost };
+    const CARD: CardId = CardId::new([1; 16]);
+    const ASKED: Asked = Asked::Revoke { card: CARD, reason: Reason::Lost };
 
     fn party(operator: &str, key: &str) -> Party {
         Party { operator: operator.into(), key: key.into(), caller: "desk".into() }
@@ -244,7 +252,8 @@ mod tests {
         let card = CardId::new([2; 16]);
         for asked in [
             Asked::Revoke { card, reason: Reason::Lost },
-            Asked::Revoke { card: CardId::new([1; 16]), reason: Reason::Stolen },
+            Asked::Revoke { card: CARD, reason: Reason::Stolen },
+            Asked::Unlock { card: CARD, reason: "lost".into() },
         ] {
             assert_eq!(serves(&signed, asked, ("a", "desk")), other);
         }

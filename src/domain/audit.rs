@@ -38,6 +38,9 @@ pub enum Kind {
     /// A card was revoked for good.
     #[serde(rename = "card.revoked")]
     CardRevoked,
+    /// The wrong guesses that locked a C.I.P. were forgiven, or that was refused.
+    #[serde(rename = "cip.unlocked")]
+    CipUnlocked,
     /// An operation was refused before it reached a card.
     #[serde(rename = "request.refused")]
     RequestRefused,

@@ -165,6 +165,13 @@ impl Card {
         if self.is_expired(today) { Err(Refusal::CardExpired) } else { Ok(()) }
     }
 
+    /// Refuses unless the card is active and its C.I.P. was handed out. It may have expired: until it is revoked the C.I.P.
+    /// serves for that.
+    pub fn check_has_cip(&self) -> Result<(), Refusal> {
+        self.check_active()?;
+        if self.first_tag.is_none() { Err(Refusal::NoCip) } else { Ok(()) }
+    }
+
     const fn check_active(&self) -> Result<(), Refusal> {
         match self.state {
             State::Registered => Err(Refusal::CardNotActive),
@@ -229,10 +236,7 @@ impl Card {
     /// Keeps the tag of the second part of the C.I.P., as the courier hands it back. The same tag again changes
     /// nothing: the courier may have been interrupted and prepare the delivery anew.
     pub fn set_second_tag(&self, generation: u32, tag: [u8; 32]) -> Result<Self, Refusal> {
-        self.check_active()?;
-        if self.first_tag.is_none() {
-            return Err(Refusal::NoCip);
-        }
+        self.check_has_cip()?;
         if generation != self.generations.cip {
             return Err(Refusal::GenerationChanged);
         }

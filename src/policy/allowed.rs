@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Action, CardFacts, OPERATORS_ACTIONS, Permit, Proof, Question, act};
+use super::{Action, CardFacts, OPERATORS_ACTIONS, Permit, Question, act};
 use crate::domain::{card::State, team::Region};
 
 /// An action that is allowed now.
@@ -27,10 +27,8 @@ impl Permit<act::Session> {
     fn allowed_to(&self, action: Action) -> Option<Allowed> {
         let (operator, front_end, at) = (self.operator()?, self.caller(), self.at());
         // What may be done with one proof or the other is allowed: the request names which.
-        let proofs: &[Proof] =
-            if action == Action::Revoke { &[Proof::Verification, Proof::Approval] } else { &[Proof::None] };
         let decide = |card| {
-            proofs.iter().any(|proof| {
+            action.proofs().iter().any(|proof| {
                 let question = Question { action, operator, front_end, card, at, proof: *proof };
                 self.policy().decide(&question).allowed
             })

@@ -13,7 +13,7 @@ use cedar_policy::{
 };
 
 use super::{Action, Policy, operators::Profile};
-use crate::domain::{card::State, date::Moment, tax_code::TaxCode, team::Region};
+use crate::domain::{card::State, date::Moment, id::ApprovalId, tax_code::TaxCode, team::Region};
 
 /// Decisions on verifications that are kept; they are forgotten with each minute.
 const KEPT: usize = 4096;
@@ -34,15 +34,22 @@ impl CardFacts<'static> {
     }
 }
 
-/// What a request for a revocation names beside the card. Rules decide as if it held, and nothing is done unless it does.
+/// What a request names beside the card ([`Action::proofs`]). Rules decide as if it held, and nothing is done unless it does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Proof {
-    /// Nothing, as for every other action.
+    /// Nothing.
     None,
-    /// An accepted verification of the holder's C.I.P.
+    /// An accepted verification of the holder's C.I.P., for a revocation.
     Verification,
     /// A colleague's approval.
     Approval,
+}
+
+impl Proof {
+    /// What a request that may name an approval names.
+    pub const fn of(approval: Option<&ApprovalId>) -> Self {
+        if approval.is_some() { Self::Approval } else { Self::None }
+    }
 }
 
 /// A question to the rules.
@@ -56,7 +63,7 @@ pub struct Question<'a> {
     pub front_end: &'a str,
     /// The card; ignored for a verification, which is decided by the request alone (I6).
     pub card: Option<CardFacts<'a>>,
-    /// What stands for the action; looked at for a revocation only.
+    /// What stands for the action; looked at where it may name an approval.
     pub proof: Proof,
     /// When, in Italy.
     pub at: Moment,
@@ -199,11 +206,10 @@ impl Types {
             ("weekday".to_owned(), Value::new_long(at.weekday)),
             ("date".to_owned(), Value::new_long(date)),
         ];
-        if action == Action::Revoke {
-            context.extend([
-                ("approved".to_owned(), Value::new_bool(proof == Proof::Approval)),
-                ("verified".to_owned(), Value::new_bool(proof == Proof::Verification)),
-            ]);
+        for (name, of) in [("approved", Proof::Approval), ("verified", Proof::Verification)] {
+            if action.proofs().contains(&of) {
+                context.push((name.to_owned(), Value::new_bool(proof == of)));
+            }
         }
         let context = Context::from_pairs(context).map_err(|e| said(&e))?;
         let action = self.uid(Type::Action, action.text());

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use serde::Deserialize;
 
 use super::limits::{Limits, RawLimits};
-use crate::domain::{card::Reason, contact::Channel, team::Region, template::TemplateId};
+use crate::domain::{card::Reason, contact::Channel, team::Region, template::TemplateId, unlocks::Often};
 
 /// The file as written. A missing key is an error: every number here is a security decision.
 #[derive(Debug, Deserialize)]
@@ -21,6 +21,15 @@ pub(super) struct RawParameters {
     reprint: RawReasons,
     revocation: RawReasons,
     templates: RawChoice,
+    unlock: RawUnlock,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawUnlock {
+    reasons: Vec<String>,
+    most: u8,
+    in_days: u64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -132,9 +141,12 @@ pub struct Parameters {
     pub warn_above_ppm: u32,
     /// How long an idempotency key is remembered, milliseconds.
     pub idempotency_keep_ms: u64,
+    /// How often the C.I.P. of one card may be unlocked.
+    pub unlocks: Often,
     channels: Vec<Channel>,
     reprint_reasons: Vec<String>,
     revocation_reasons: Vec<String>,
+    unlock_reasons: Vec<String>,
     default_template: TemplateId,
     templates: BTreeMap<Region, TemplateId>,
 }
@@ -168,6 +180,11 @@ impl Parameters {
     /// Whether a revocation may be asked for with this reason.
     pub fn is_revocation_reason(&self, reason: &str) -> bool {
         self.revocation_reasons.iter().any(|known| known == reason)
+    }
+
+    /// Whether an unlock may be asked for with this reason.
+    pub fn is_unlock_reason(&self, reason: &str) -> bool {
+        self.unlock_reasons.iter().any(|known| known == reason)
     }
 }
 
@@ -229,6 +246,7 @@ impl RawParameters {
             reprint,
             revocation,
             templates,
+            unlock,
         } = self;
         let id = |text: &str| text.parse::<TemplateId>().map_err(|e| format!("template \"{text}\": {e}"));
         let mut by_region = BTreeMap::new();
@@ -275,6 +293,11 @@ impl RawParameters {
             },
             idempotency_keep_ms: within("idempotency.keep_h", idempotency.keep_h, 1, 720)?
                 .saturating_mul(3_600_000),
+            unlocks: Often {
+                most: u8::try_from(within("unlock.most", unlock.most.into(), 1, 20)?).unwrap_or(1),
+                within_ms: within("unlock.in_days", unlock.in_days, 1, 365)?.saturating_mul(86_400_000),
+            },
+            unlock_reasons: reasons("unlock.reasons", unlock.reasons)?,
             channels: channels(&d.channels)?,
             reprint_reasons: reasons("reprint.reasons", reprint.reasons)?,
             revocation_reasons: revocation_reasons(revocation.reasons)?,

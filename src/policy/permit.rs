@@ -72,6 +72,8 @@ actions! {
     Revoke = "revoke"
     /// `GET /v1/session`
     Session = "session"
+    /// `POST /v1/unlocks`
+    Unlock = "unlock"
     /// `POST /v1/verifications`
     Verify = "verify"
 }
@@ -130,6 +132,7 @@ impl Action {
             | Self::Reprint
             | Self::Revoke
             | Self::Session
+            | Self::Unlock
             | Self::Verify => true,
             Self::Backup
             | Self::Courier
@@ -138,6 +141,29 @@ impl Action {
             | Self::ReadDelivery
             | Self::Register
             | Self::ReloadPolicy => false,
+        }
+    }
+
+    /// What a request for it may name as proof, or nothing where that may be: rules decide whether it is enough.
+    pub const fn proofs(self) -> &'static [Proof] {
+        match self {
+            Self::Revoke => &[Proof::Verification, Proof::Approval],
+            Self::Unlock => &[Proof::None, Proof::Approval],
+            Self::Activate
+            | Self::Approve
+            | Self::AskApproval
+            | Self::Backup
+            | Self::Courier
+            | Self::DeregisterOperator
+            | Self::LookUp
+            | Self::ReadAudit
+            | Self::ReadDelivery
+            | Self::Register
+            | Self::RegisterOperator
+            | Self::ReloadPolicy
+            | Self::Reprint
+            | Self::Session
+            | Self::Verify => &[Proof::None],
         }
     }
 }

@@ -16,13 +16,7 @@ impl App {
         let id = arrived.id;
         let call = self.call(arrived).await?;
         let body: AskApproval = read::json(&call.body)?;
-        if body.action != "revoke" {
-            return Err(read::invalid("action", read::NotOneOf("\"revoke\"")));
-        }
-        let request = ApprovalRequest::Revoke {
-            team: read::field("card.team_number", &body.card.team_number)?,
-            reason: read::field("reason", &body.reason)?,
-        };
+        let request = wanted(body)?;
         let asked = self.service.ask_approval(call, request).await.map_err(|e| problems::of(&e, id))?;
         let mut response = json(&shown(asked))?;
         *response.status_mut() = StatusCode::CREATED;
@@ -48,6 +42,16 @@ impl App {
         let signed = signed.map_err(|e| problems::of(&e, request))?;
         json(&SignedApproval { state: "signed".into(), expires_at: time_text(signed.until_ms) })
     }
+}
+
+/// What is to be approved.
+fn wanted(body: AskApproval) -> Result<ApprovalRequest, Problem> {
+    let team = read::field("card.team_number", &body.card.team_number)?;
+    Ok(match body.action.as_str() {
+        "revoke" => ApprovalRequest::Revoke { team, reason: read::field("reason", &body.reason)? },
+        "unlock" => ApprovalRequest::Unlock { team, reason: body.reason },
+        _ => return Err(read::invalid("action", read::NotOneOf("\"revoke\" or \"unlock\""))),
+    })
 }
 
 fn shown(view: ApprovalView) -> Approval {

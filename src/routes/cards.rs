@@ -149,6 +149,7 @@ pub(super) fn card(view: &CardView) -> Card {
         region: view.region.clone(),
         template: view.template.clone(),
         cip_tries_left: view.cip_tries_left,
+        cip_lock: view.cip_lock.map(str::to_owned),
         delivery: view.delivery.map(|id| id.to_string()),
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use hyper::StatusCode;
 
 use crate::{
-    domain::{approval::NotApproved, id::RequestId},
+    domain::{approval::NotApproved, id::RequestId, tries::NotUnlocked},
     http::Problem,
     policy::Refused,
     service::{Error, What},
@@ -71,6 +71,7 @@ pub(super) fn of(error: &Error, request: RequestId) -> Problem {
             "no_accepted_verification",
             "No accepted verification of this card's C.I.P. for this purpose, or not any more",
         ),
+        Error::NotUnlocked(refused) => not_unlocked(*refused),
         Error::NotAllowedOnCard(rule) => Problem::new(
             StatusCode::FORBIDDEN,
             "not_allowed_on_card",
@@ -164,6 +165,25 @@ fn not_approved(refused: NotApproved) -> Problem {
     }
 }
 
+/// Codes are those of the audit events.
+const fn not_unlocked(refused: NotUnlocked) -> Problem {
+    match refused {
+        NotUnlocked::LifetimeReached => Problem::new(
+            StatusCode::CONFLICT,
+            "lifetime_reached",
+            "This C.I.P. has had all wrong guesses of its life: only a new one helps",
+        ),
+        NotUnlocked::NotLocked => {
+            Problem::new(StatusCode::CONFLICT, "not_locked", "The C.I.P. is not locked: there are tries left")
+        }
+        NotUnlocked::TooMany => Problem::new(
+            StatusCode::CONFLICT,
+            "unlocks_too_many",
+            "The card has been unlocked as often as the policy allows in this time",
+        ),
+    }
+}
+
 const fn operator_missing() -> Problem {
     Problem::new(
         StatusCode::BAD_REQUEST,
@@ -198,6 +218,13 @@ pub(super) fn of_refused(refused: &Refused) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn codes_of_unlocks_are_those_of_the_events() {
+        for refused in [NotUnlocked::LifetimeReached, NotUnlocked::NotLocked, NotUnlocked::TooMany] {
+            assert_eq!(not_unlocked(refused).code(), refused.code());
+        }
+    }
 
     #[test]
     fn codes_of_approvals_are_those_of_the_events() {

@@ -87,6 +87,14 @@ where
     text.parse().map_err(|e| invalid(name, e))
 }
 
+/// Parses the text of a field that may be absent.
+pub(super) fn optional<T>(name: &str, text: Option<&str>) -> Result<Option<T>, Problem>
+where
+    T: std::str::FromStr<Err: std::error::Error>,
+{
+    text.map(|text| field(name, text)).transpose()
+}
+
 /// The text is not one of those that the schema lists.
 #[derive(Debug, thiserror::Error)]
 #[error("must be {0}")]

@@ -1,7 +1,9 @@
 //! Why an operation did not answer with its result.
 
 use crate::{
-    domain::{approval::NotApproved, card::Refusal, going_back::GoneBack, in_force::NotAdmitted},
+    domain::{
+        approval::NotApproved, card::Refusal, going_back::GoneBack, in_force::NotAdmitted, tries::NotUnlocked,
+    },
     hsm,
     policy::BadPolicy,
     store,
@@ -55,6 +57,9 @@ pub enum Error {
     /// No such thing, or not for this caller: indistinguishable.
     #[error("{0} not found")]
     NotFound(What),
+    /// The C.I.P. is not unlocked.
+    #[error(transparent)]
+    NotUnlocked(#[from] NotUnlocked),
     /// The operator's card was replaced or deregistered, and cannot be registered again.
     #[error("a former card of the operator")]
     OperatorFormerCard,
@@ -125,6 +130,24 @@ impl std::fmt::Display for What {
             Self::Registration => "registration",
             Self::Verification => "verification",
         })
+    }
+}
+
+/// A refusal by what is known of a card: a code in the problem and in the event alike.
+pub(super) trait Coded: Into<Error> {
+    /// It never changes.
+    fn code(&self) -> &'static str;
+}
+
+impl Coded for NotUnlocked {
+    fn code(&self) -> &'static str {
+        Self::code(*self)
+    }
+}
+
+impl Coded for Refusal {
+    fn code(&self) -> &'static str {
+        Self::code(*self)
     }
 }
 

@@ -7,13 +7,14 @@ use serde::{Deserialize, Serialize};
 use super::{
     Call, CardData, Error, FirstParts, Service,
     effects::{Guard, Intended},
+    error::Coded,
     idempotency::{First, Idempotency},
     look_up::FoundCard,
 };
 use crate::{
     domain::{
         audit::{Event, Kind, Outcome},
-        card::{Card, Reason, Refusal},
+        card::{Card, Reason},
         contact::Contact,
         date::CivilDate,
         id::{CardId, DeliveryId},
@@ -204,13 +205,13 @@ impl Service {
         Ok(card.set_second_tag(card.generation(CodeName::Cip), tag)?)
     }
 
-    /// Passes a decision of the card's life cycle on; records a refusal.
-    pub(super) async fn allowed<A: Act, T>(
+    /// Passes a decision by what is known of the card on; records a refusal.
+    pub(super) async fn allowed<A: Act, T, E: Coded>(
         &self,
         call: &Call<A>,
         kind: Kind,
         card: &CardId,
-        decided: Result<T, Refusal>,
+        decided: Result<T, E>,
     ) -> Result<T, Error> {
         match decided {
             Ok(value) => Ok(value),

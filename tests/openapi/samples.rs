@@ -8,6 +8,7 @@ use sigillo::{
     api::{
         approvals::{Approval, ApprovalCard, AskApproval, SignApproval, SignedApproval},
         cards::{BadLine, Card, LookUp, NewCard, Registered, Revoke, Revoked},
+        cip::{Unlock, Unlocked},
         codes::{
             Activate, Checkpoint, ContactTo, Delivery, HandedOut, Preview, Reprint, Split, Verified, Verify,
         },
@@ -38,7 +39,7 @@ pub(crate) const CARD_STATES: [State; 4] = [
     State::Held { activated_at_ms: None },
     State::Revoked { activated_at_ms: None, revoked_at_ms: 1, reason: Reason::Lost },
 ];
-pub(crate) const KINDS: [Kind; 40] = [
+pub(crate) const KINDS: [Kind; 41] = [
     Kind::ApprovalAsked,
     Kind::ApprovalShown,
     Kind::ApprovalSigned,
@@ -57,6 +58,7 @@ pub(crate) const KINDS: [Kind; 40] = [
     Kind::CardRecovered,
     Kind::CardRegistered,
     Kind::CardRevoked,
+    Kind::CipUnlocked,
     Kind::CodesReprinted,
     Kind::DeliveryCancelled,
     Kind::DeliveryLeased,
@@ -91,7 +93,7 @@ pub(crate) const REPORT_STATUSES: [ReportStatus; 7] = [
     ReportStatus::Sent,
     ReportStatus::Waiting,
 ];
-pub(crate) const ACTIONS: [Action; 16] = [
+pub(crate) const ACTIONS: [Action; 17] = [
     Action::Activate,
     Action::Approve,
     Action::AskApproval,
@@ -107,6 +109,7 @@ pub(crate) const ACTIONS: [Action; 16] = [
     Action::Reprint,
     Action::Revoke,
     Action::Session,
+    Action::Unlock,
     Action::Verify,
 ];
 
@@ -125,7 +128,8 @@ const fn _lists_are_complete(
         | Kind::CardLookedUp
         | Kind::CardRecovered
         | Kind::CardRegistered
-        | Kind::CardRevoked => {}
+        | Kind::CardRevoked
+        | Kind::CipUnlocked => {}
         Kind::ContactNotified | Kind::CourierStarted | Kind::LeaseAdmitted => {}
         Kind::LeaseEnded | Kind::LeaseRefused | Kind::LeaseWaiting => {}
         Kind::CodesReprinted | Kind::DeliveryCancelled | Kind::DeliveryLeased | Kind::DeliveryLookedUp => {}
@@ -156,7 +160,7 @@ const fn _lists_are_complete(
         | Action::LookUp
         | Action::ReadAudit
         | Action::ReadDelivery => {}
-        Action::Register | Action::Reprint | Action::Revoke | Action::Verify => {}
+        Action::Register | Action::Reprint | Action::Revoke | Action::Unlock | Action::Verify => {}
         Action::ReloadPolicy => {}
         Action::DeregisterOperator | Action::RegisterOperator | Action::Session => {}
     }
@@ -243,6 +247,7 @@ fn some<T: From<&'static str>>(text: &'static str) -> Option<T> {
 pub(crate) fn all() -> Vec<Sample> {
     let mut all = cards();
     all.extend(approvals());
+    all.extend(cip());
     all.extend(codes());
     all.extend(operators());
     all.extend(courier());
@@ -311,6 +316,18 @@ fn approvals() -> Vec<Sample> {
     ]
 }
 
+fn cip() -> Vec<Sample> {
+    let unlock = |approval| Unlock {
+        tax_code: CF.into(),
+        team_number: TEAM.into(),
+        expires_on: DAY.into(),
+        reason: "holder_mistyped".into(),
+        approval,
+    };
+    let unlocked = Unlocked { unlocked_at: TIME.into(), cip_tries_left: 5 };
+    vec![request("Unlock", &unlock(some(HEX32)), &unlock(None)), answer("Unlocked", &unlocked, &unlocked)]
+}
+
 fn card(more: bool) -> Card {
     let left = Tries::new(Limits { in_a_row: 5, lifetime: 100 }).left();
     Card {
@@ -320,6 +337,7 @@ fn card(more: bool) -> Card {
         region: "060".into(),
         template: "IT/1".into(),
         cip_tries_left: more.then_some(left),
+        cip_lock: more.then(|| "in_a_row".into()),
         delivery: more.then(|| HEX32.into()),
     }
 }

@@ -21,7 +21,7 @@ const EXPECTED: &str = "rules/expected.toml";
 fn the_shipped_table_holds_and_a_wrong_row_is_named_by_its_line() {
     let set = copy();
     let (code, said, _) = sigillo(&["test"], &[set.path()]);
-    assert_eq!((code, &*said), (0, "13 decisions, 0 not as expected\n"));
+    assert_eq!((code, &*said), (0, "15 decisions, 0 not as expected\n"));
     edit(set.path(), EXPECTED, "allowed = false\nrules = []", "allowed = true\nrules = []");
     let (code, said, _) = sigillo(&["test"], &[set.path()]);
     assert_eq!(code, 1);
@@ -36,7 +36,7 @@ fn the_shipped_table_holds_and_a_wrong_row_is_named_by_its_line() {
         ("\"counter_operator\"", "\"boss\"", "there is no role \"boss\""),
         ("\"example-office\"", "\"moon\"", "there is no office \"moon\""),
         ("\"desk\"", "\"kiosk\"", "there is no caller \"kiosk\""),
-        ("\"activate\"", "\"unlock\"", "no action of operators"),
+        ("\"activate\"", "\"lock\"", "no action of operators"),
         ("\"registered\"", "\"lost\"", "a state is"),
         ("T10:00", "T24:00", "a moment is written"),
         ("[\"counter_acts_in_own_regions\"]", "[\"other\"]", "there is no rule \"other\""),
@@ -56,7 +56,7 @@ fn check_refuses_with_file_and_line_and_warns_of_codes_that_can_be_guessed() {
     let (code, said, _) = sigillo(&["check"], &[set.path()]);
     assert_eq!(code, 0, "{said}");
     assert!(
-        said.starts_with("accepted: set 1, 5 rules, 0 operators\n") && !said.contains("WARNING"),
+        said.starts_with("accepted: set 1, 6 rules, 0 operators\n") && !said.contains("WARNING"),
         "{said}"
     );
     // The C.I.P. of 4 and 4 digits, with 100 guesses in a life: one in a hundred with either part.
@@ -250,7 +250,7 @@ fn explain_says_why_there_is_no_decision() {
     let said = ask("verify", "desk", &[]).1;
     assert!(said.contains("does not let the front end forward operators"), "{said}");
     assert_eq!(ask("revoke", "desk", &[]).0, 64, "without a card");
-    assert_eq!(ask("unlock", "desk", &[]).0, 64);
+    assert_eq!(ask("lock", "desk", &[]).0, 64);
     let card = ["--card-region", "120", "--card-state", "active"];
     assert_eq!(
         ask("reprint", "desk", &[&card[..], &["--proof", "approval"]].concat()).0,

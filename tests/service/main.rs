@@ -41,6 +41,7 @@ mod rules;
 mod secrets;
 mod shape;
 mod templates;
+mod unlocks;
 mod watch;
 mod witness;
 mod world;

@@ -43,7 +43,7 @@ pub(crate) const ADDRESS: &str = "assistita.di.prova@esempio.example";
 /// One client certificate.
 #[derive(Clone)]
 pub(crate) struct Client {
-    service: Arc<Service>,
+    pub(crate) service: Arc<Service>,
     print: [u8; 32],
     /// C.F. of whoever uses it.
     operator: String,
@@ -327,6 +327,6 @@ fn activation(card: &FictionalCard) -> ActivationRequest {
     ActivationRequest { card: data(card), contact: contact() }
 }
 
-fn data(card: &FictionalCard) -> CardData {
+pub(crate) fn data(card: &FictionalCard) -> CardData {
     CardData { tax_code: card.tax_code.clone(), team: card.team_number.clone(), expires_on: card.expiry }
 }

@@ -41,7 +41,7 @@ const OTHER_CALLER: &str = r#"
 name = "other-desk"
 certificate_sha256 = "5555555555555555555555555555555555555555555555555555555555555555"
 actions = [
-    "register_operator", "look_up", "activate", "reprint", "verify", "revoke", "ask_approval", "approve", "read_delivery",
+    "register_operator", "look_up", "activate", "reprint", "verify", "revoke", "unlock", "ask_approval", "approve", "read_delivery",
 ]
 "#;
 

@@ -35,7 +35,9 @@ fn written(op: &Op) -> Written {
         Op::Charge { key, .. } => ("charge", Space::Budget, key.len(), 0),
         Op::Settle { key, .. } => ("settle", Space::Budget, key.len(), 0),
         Op::Delete { space, key, .. } => ("delete", *space, key.len(), 0),
-        Op::Forgive { key, .. } | Op::Touch { key } => ("count", Space::Tries, key.len(), 0),
+        Op::Forgive { key, .. } | Op::Touch { key } | Op::Unlock { key } => {
+            ("count", Space::Tries, key.len(), 0)
+        }
         Op::Put { space, key, value, expect: Expect::Absent } => ("new", *space, key.len(), value.len()),
         Op::Put { space, key, value, .. } => ("put", *space, key.len(), value.len()),
         Op::Spend { key } => ("spend", Space::Tries, key.len(), 0),

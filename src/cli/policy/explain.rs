@@ -36,7 +36,7 @@ pub struct Args {
     /// C.F. of the operator, as in operators.toml.
     #[arg(long, value_name = "C.F.")]
     operator: TaxCode,
-    /// What is asked for: activate, approve, ask_approval, look_up, reprint, revoke or verify.
+    /// What is asked for: activate, approve, ask_approval, look_up, reprint, revoke, unlock or verify.
     #[arg(long, value_parser = super::action)]
     action: Action,
     /// Name of the caller, as in callers.toml.
@@ -48,7 +48,7 @@ pub struct Args {
     /// State of the card: registered, active, held or revoked.
     #[arg(long, value_name = "STATE", value_parser = super::state, requires = "card_region")]
     card_state: Option<String>,
-    /// What a revocation names: verification (of the holder's C.I.P.) or approval (by a colleague).
+    /// What the request names: approval (by a colleague) or, for a revocation, verification (of the holder's C.I.P.).
     #[arg(long, value_name = "PROOF", value_parser = super::proof)]
     proof: Option<Proof>,
     /// The moment in Italy, YYYY-MM-DDTHH:MM; now if not given.
@@ -66,8 +66,8 @@ pub(super) fn run(args: &Args, out: &mut impl Write) -> Result<(), Failure> {
     if args.card_region.is_none() && args.action != Action::Verify {
         return Err(Failure::config("--card-region and --card-state: every action but verify needs them"));
     }
-    if args.proof.is_some() && args.action != Action::Revoke {
-        return Err(Failure::config("--proof: only a revocation names one"));
+    if args.proof.is_some_and(|proof| !args.action.proofs().contains(&proof)) {
+        return Err(Failure::config(format!("--proof: no such proof is named for {}", args.action.text())));
     }
     let calls = policy
         .caller_named(&args.front_end)

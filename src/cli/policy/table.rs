@@ -129,8 +129,13 @@ fn check(row: Row, line: usize, policy: &Policy) -> Result<Expected, String> {
     };
     let proof = match &row.proof {
         None => Proof::None,
-        Some(text) if action == Action::Revoke => super::proof(text)?,
-        Some(_) => return Err("proof: only a revocation names one".into()),
+        Some(text) => {
+            let proof = super::proof(text)?;
+            if !action.proofs().contains(&proof) {
+                return Err(format!("proof: no {text} is named for {}", action.text()));
+            }
+            proof
+        }
     };
     if let Some(rule) = row.rules.iter().find(|id| !policy.rules().any(|rule| rule.id == **id)) {
         return Err(format!("there is no rule \"{rule}\""));

@@ -33,6 +33,15 @@ const FIELDS: [&str; 11] = [
 
 /// What may be asked for, as the text says it.
 const REVOKE: &str = "revoke a card without the C.I.P. of its holder";
+const UNLOCK: &str = "forgive the wrong guesses that lock the C.I.P. of a card";
+
+/// Whether a text says why: one of the domain's reasons, or one that a policy may list.
+fn is_reason(action: &str, text: &str) -> bool {
+    match action {
+        REVOKE => Reason::ALL.iter().any(|reason| reason.text() == text),
+        _ => (1..=40).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'),
+    }
+}
 
 /// What the text says. Numbers are masked: the approving operator compares, and learns nothing more.
 #[derive(Debug)]
@@ -40,7 +49,7 @@ pub struct Facts<'a> {
     /// The approval's.
     pub id: ApprovalId,
     /// What is to be done.
-    pub asked: Asked,
+    pub asked: &'a Asked,
     /// Number of the card.
     pub team: &'a TeamNumber,
     /// Who asks.
@@ -62,6 +71,7 @@ impl Facts<'_> {
     pub fn text(&self) -> String {
         let (what, reason) = match self.asked {
             Asked::Revoke { reason, .. } => (REVOKE, reason.text()),
+            Asked::Unlock { reason, .. } => (UNLOCK, reason.as_str()),
         };
         let (policy, number) = self.policy;
         let (from_ms, until_ms) = self.time_ms;
@@ -106,13 +116,17 @@ pub fn fits(text: &str, id: &ApprovalId, until_ms: u64) -> Result<(), Unfit> {
         return Err(Unfit("text"));
     }
     let (id, until) = (id.to_string(), time_text(until_ms));
+    let mut action = "";
     for field in FIELDS {
         let value = lines.next().and_then(|line| line.strip_prefix(field)?.strip_prefix(": "));
         let value = value.ok_or(Unfit(field))?;
         let fits = match field {
             "id" => value == id,
-            "action" => value == REVOKE,
-            "reason" => Reason::ALL.iter().any(|reason| reason.text() == value),
+            "action" => {
+                action = value;
+                [REVOKE, UNLOCK].contains(&action)
+            }
+            "reason" => is_reason(action, value),
             "asked at" => time_ms(value).is_some_and(|from_ms| from_ms < until_ms),
             "valid until" => value == until,
             "nonce" => value.parse::<ApprovalId>().is_ok(),
@@ -155,9 +169,13 @@ mod tests {
     const ASKED: Asked = Asked::Revoke { card: CardId::new([9; 16]), reason: Reason::Stolen };
 
     fn text(operator: &str, office: &str, front_end: &str) -> String {
+        text_for(&ASKED, operator, office, front_end)
+    }
+
+    fn text_for(asked: &Asked, operator: &str, office: &str, front_end: &str) -> String {
         Facts {
             id: ApprovalId::new([1; 16]),
-            asked: ASKED,
+            asked,
             team: &"80380001200123456789".parse().unwrap(),
             operator: &operator.parse().unwrap(),
             office,
@@ -207,6 +225,27 @@ mod tests {
             ("Sigillo approval\n".to_owned(), "id"),
         ] {
             assert_eq!(fits(&changed, &id, until_ms), Err(Unfit(field)), "{changed}");
+        }
+    }
+
+    #[test]
+    fn other_actions_have_their_own_words_and_the_policys_reasons() {
+        let (id, until_ms) = (ApprovalId::new([1; 16]), 1_780_000_900_000);
+        let card = CardId::new([9; 16]);
+        for (asked, words) in [(
+            Asked::Unlock { card, reason: "holder_mistyped".into() },
+            "action: forgive the wrong guesses that lock the C.I.P. of a card\n\
+             card: 8038000120******6789\nreason: holder_mistyped\nasked by: ",
+        )] {
+            let text = text_for(&asked, "RSSMRA80A01H501U", "rome-1", "desk");
+            assert!(text.contains(words), "{text}");
+            assert_eq!(fits(&text, &id, until_ms), Ok(()));
+            let changed = text.replace("reason: ", "reason: R");
+            assert_eq!(fits(&changed, &id, until_ms), Err(Unfit("reason")));
+            // A reason of one action is none of another.
+            let revocation = self::text("RSSMRA80A01H501U", "rome-1", "desk");
+            let changed = revocation.replace("reason: stolen", "reason: holder_mistyped");
+            assert_eq!(fits(&changed, &id, until_ms), Err(Unfit("reason")));
         }
     }
 

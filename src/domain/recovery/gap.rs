@@ -195,6 +195,8 @@ impl Gap {
             | Kind::CardRecovered
             | Kind::CardRegistered
             | Kind::CardRevoked
+            // An unlock is not repeated: the recovery locks again what it gave back.
+            | Kind::CipUnlocked
             | Kind::CodesReprinted
             // The courier's own: they are in no log of an authority.
             | Kind::AuthorityRefused

@@ -1,0 +1,29 @@
+//! What is done about a C.I.P.: unlock.
+
+use serde::{Deserialize, Serialize};
+
+/// `POST /v1/unlocks`
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Unlock {
+    /// Holder's codice fiscale.
+    pub tax_code: String,
+    /// TEAM number, 20 digits.
+    pub team_number: String,
+    /// Last day of validity.
+    pub expires_on: String,
+    /// One of the policy's reasons.
+    pub reason: String,
+    /// Id of a colleague's approval of this unlock, where the policy asks for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<String>,
+}
+
+/// Answer to [`Unlock`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Unlocked {
+    /// When, RFC 3339.
+    pub unlocked_at: String,
+    /// Guesses left before it locks again.
+    pub cip_tries_left: u32,
+}
