@@ -7,6 +7,7 @@ pub mod cards;
 pub mod cip;
 pub mod codes;
 pub mod courier;
+pub mod deliveries;
 pub mod operators;
 pub mod policy;
 pub mod problem;

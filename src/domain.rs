@@ -7,6 +7,7 @@ pub mod checkpoint;
 pub mod chip;
 pub mod contact;
 pub mod date;
+pub mod delivery;
 pub mod derive;
 pub mod encoding;
 pub mod fictional;

@@ -7,6 +7,7 @@ mod cards;
 mod cip;
 mod codes;
 mod courier;
+mod deliveries;
 mod operator;
 mod policy;
 mod problems;
@@ -77,6 +78,8 @@ routes! {
     Verifications = "verifications" "POST" "/v1/verifications";
     /// Revokes a card.
     Revocations = "revocations" "POST" "/v1/revocations";
+    /// Gives a card a new C.I.P.
+    CipRenewals = "cip_renewals" "POST" "/v1/cip-renewals";
     /// Unlocks a C.I.P.
     Unlocks = "unlocks" "POST" "/v1/unlocks";
     /// Asks for an approval.
@@ -85,8 +88,12 @@ routes! {
     Approval = "approval" "GET" "/v1/approvals/{id}";
     /// Signs an approval.
     ApprovalSign = "approval_sign" "POST" "/v1/approvals/{id}/sign";
+    /// Sends second parts to another contact.
+    Contacts = "contacts" "POST" "/v1/contacts";
     /// Shows a delivery.
     Deliveries = "deliveries" "GET" "/v1/deliveries/{id}";
+    /// Sends a message once more.
+    Resend = "resend" "POST" "/v1/deliveries/{id}/resend";
     /// Gives the courier deliveries to carry out.
     Leases = "leases" "POST" "/v1/courier/leases";
     /// Takes the courier's reports.
@@ -222,6 +229,8 @@ impl App {
             Route::AuditEvents => self.events(arrived).await,
             Route::Backup => self.back_up(arrived).await,
             Route::Cards => self.register(arrived).await,
+            Route::CipRenewals => self.renew_cip(arrived).await,
+            Route::Contacts => self.change_contact(arrived).await,
             Route::Deliveries => self.delivery(arrived, id).await,
             Route::Deregistration => self.deregister(arrived).await,
             Route::Leases => self.lease(arrived).await,
@@ -231,6 +240,7 @@ impl App {
             Route::PolicyReload => self.reload_policy(arrived).await,
             Route::Reports => self.report(arrived, id).await,
             Route::Reprints => self.reprint(arrived).await,
+            Route::Resend => self.resend(arrived, id).await,
             Route::Revocations => self.revoke(arrived).await,
             Route::Session => self.session(arrived).await,
             Route::SignRegistration => self.sign_registration(arrived, id).await,

@@ -145,6 +145,11 @@ pub enum Op {
         /// The ticket that its [`Op::Spend`] gave.
         ticket: Ticket,
     },
+    /// Begins the count of a new C.I.P. on [`Space::Tries`]; refuses the unit if there is no such record.
+    RenewTries {
+        /// Which.
+        key: Vec<u8>,
+    },
     /// Writes a record.
     Put {
         /// Where.

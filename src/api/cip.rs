@@ -1,6 +1,27 @@
-//! What is done about a C.I.P.: unlock.
+//! What is done about a C.I.P.: unlock, a new one.
 
 use serde::{Deserialize, Serialize};
+
+use super::codes::ContactTo;
+
+/// `POST /v1/cip-renewals`; answered as [`super::codes::HandedOut`].
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RenewCip {
+    /// Holder's codice fiscale.
+    pub tax_code: String,
+    /// TEAM number, 20 digits.
+    pub team_number: String,
+    /// Last day of validity.
+    pub expires_on: String,
+    /// One of the policy's reasons.
+    pub reason: String,
+    /// Where the second part goes.
+    pub contact: ContactTo,
+    /// Id of a colleague's approval of this renewal, where the policy asks for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<String>,
+}
 
 /// `POST /v1/unlocks`
 #[derive(Debug, Serialize, Deserialize)]

@@ -8,7 +8,10 @@ mod text;
 
 use serde::{Deserialize, Serialize};
 
-use super::{card::Reason, id::CardId};
+use super::{
+    card::Reason,
+    id::{CardId, DeliveryId},
+};
 
 pub use text::{Facts, fits};
 
@@ -16,6 +19,24 @@ pub use text::{Facts, fits};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Asked {
+    /// To send second parts to another contact.
+    ChangeContact {
+        /// Of which card.
+        card: CardId,
+        /// The delivery that takes its way.
+        delivery: DeliveryId,
+        /// Commitment to the contact.
+        contact: String,
+        /// One of the policy's reasons.
+        reason: String,
+    },
+    /// To give a card a new C.I.P.
+    RenewCip {
+        /// Which.
+        card: CardId,
+        /// One of the policy's reasons.
+        reason: String,
+    },
     /// To revoke a card without its holder's C.I.P.
     Revoke {
         /// Which.
@@ -36,7 +57,10 @@ impl Asked {
     /// The card that it is about.
     pub const fn card(&self) -> &CardId {
         match self {
-            Self::Revoke { card, .. } | Self::Unlock { card, .. } => card,
+            Self::ChangeContact { card, .. }
+            | Self::RenewCip { card, .. }
+            | Self::Revoke { card, .. }
+            | Self::Unlock { card, .. } => card,
         }
     }
 }
@@ -253,6 +277,7 @@ mod tests {
         for asked in [
             Asked::Revoke { card, reason: Reason::Lost },
             Asked::Revoke { card: CARD, reason: Reason::Stolen },
+            Asked::RenewCip { card: CARD, reason: "lost".into() },
             Asked::Unlock { card: CARD, reason: "lost".into() },
         ] {
             assert_eq!(serves(&signed, asked, ("a", "desk")), other);

@@ -38,6 +38,12 @@ pub enum Kind {
     /// A card was revoked for good.
     #[serde(rename = "card.revoked")]
     CardRevoked,
+    /// The salt of a revoked card is gone: no code of it can be derived again.
+    #[serde(rename = "card.salt_destroyed")]
+    CardSaltDestroyed,
+    /// A card got a new C.I.P. and the former one died, or that was refused.
+    #[serde(rename = "cip.renewed")]
+    CipRenewed,
     /// The wrong guesses that locked a C.I.P. were forgiven, or that was refused.
     #[serde(rename = "cip.unlocked")]
     CipUnlocked,
@@ -50,6 +56,15 @@ pub enum Kind {
     /// First parts were handed out again.
     #[serde(rename = "codes.reprinted")]
     CodesReprinted,
+    /// Second parts go to another contact than was given first, or that was refused.
+    #[serde(rename = "contact.changed")]
+    ContactChanged,
+    /// What could not be sent in time is given up.
+    #[serde(rename = "delivery.expired")]
+    DeliveryExpired,
+    /// A message is to be sent once more, or that was refused.
+    #[serde(rename = "delivery.resent")]
+    DeliveryResent,
     /// Second parts wait to be sent.
     #[serde(rename = "delivery.queued")]
     DeliveryQueued,

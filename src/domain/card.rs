@@ -246,19 +246,30 @@ impl Card {
         Ok(Self { second_tag: Some(tag), ..self.clone() })
     }
 
-    /// The generation of the C.I.P. after the present one, to derive its first part before [`Card::renew_cip`].
-    pub fn next_cip_generation(&self) -> Result<u32, Refusal> {
-        if self.first_tag.is_none() {
-            return Err(Refusal::NoCip);
-        }
-        self.generations.cip.checked_add(1).ok_or(Refusal::NoCip)
+    /// Voids its C.I.P. for a new one: the next generation, of which no part is handed out yet ([`Card::hand_out_cip`]).
+    /// Whether its template has a C.I.P. is for the caller to know.
+    pub fn renew_cip(&self, today: CivilDate) -> Result<Self, Refusal> {
+        self.check_in_use(today)?;
+        let cip = self.generations.cip.checked_add(1).ok_or(Refusal::NoCip)?;
+        Ok(self.with_void_cip(cip))
     }
 
-    /// Gives it a new C.I.P.: the next generation with the tag of its first part. The former second part is void.
-    pub fn renew_cip(&self, today: CivilDate, first_tag: [u8; 32]) -> Result<Self, Refusal> {
-        self.check_in_use(today)?;
-        let generations = Generations { cip: self.next_cip_generation()?, ..self.generations };
-        Ok(Self { generations, first_tag: Some(first_tag), second_tag: None, ..self.clone() })
+    /// Keeps the tag of the first part of the C.I.P. that [`Card::renew_cip`] has begun.
+    pub fn hand_out_cip(&self, first_tag: [u8; 32]) -> Result<Self, Refusal> {
+        self.check_active()?;
+        Ok(Self { first_tag: Some(first_tag), second_tag: None, ..self.clone() })
+    }
+
+    /// Repeats a renewal that evidence tells of. Parts of the new C.I.P. were handed out then; it has no tags here, so that
+    /// neither it nor the former one is ever right. A card that has come as far stays as it is.
+    #[must_use]
+    pub fn cip_renewed_before(&self, generation: u32) -> Self {
+        if generation > self.generations.cip { self.with_void_cip(generation) } else { self.clone() }
+    }
+
+    fn with_void_cip(&self, cip: u32) -> Self {
+        let generations = Generations { cip, ..self.generations };
+        Self { generations, first_tag: None, second_tag: None, ..self.clone() }
     }
 
     /// Destroys the salt and the tags of a revoked card, when its retention time is over.

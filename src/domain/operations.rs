@@ -117,7 +117,7 @@ impl Account {
             ("verification.decided", _) => {
                 self.done(&event.request, VERIFICATION)?;
             }
-            ("card.activated" | "codes.reprinted", "intent") => {
+            ("card.activated" | "cip.renewed" | "codes.reprinted", "intent") => {
                 self.begun(event.request, Operations { deliver: 0, ..MOST });
             }
             ("lease.admitted", _) => {
@@ -255,6 +255,18 @@ mod tests {
         let repeated = [("request.replayed", "done", "r", None)];
         let account = account(&[&HANDED[..], &reprint, &repeated].concat()).unwrap();
         assert_eq!(account.total().most, Operations { print: 3 + 2 + 3, deliver: 0, verify: 1 });
+    }
+
+    #[test]
+    fn a_new_cip_is_a_hand_out_too() {
+        let renewal = [
+            ("cip.renewed", "intent", "n", None),
+            ("cip.renewed", "done", "n", Some("print=1 verify=1")),
+            ("request.replayed", "done", "r", None),
+        ];
+        let account = account(&renewal).unwrap().total();
+        assert_eq!(account.least, Operations { print: 1, deliver: 0, verify: 1 });
+        assert_eq!(account.most, Operations { print: 2, deliver: 0, verify: 1 });
     }
 
     #[test]

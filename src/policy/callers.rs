@@ -139,10 +139,10 @@ impl RawCaller {
             return Err(format!("caller \"{name}\": no actions"));
         }
         // I1: who carries second parts must not be able to ask for first parts.
-        let first_parts = [Action::Activate, Action::Reprint];
+        let first_parts = [Action::Activate, Action::RenewCip, Action::Reprint];
         if actions.contains(&Action::Courier) && actions.iter().any(|a| first_parts.contains(a)) {
             return Err(format!(
-                "caller \"{name}\": \"courier\" excludes \"activate\" and \"reprint\" (split knowledge)"
+                "caller \"{name}\": \"courier\" excludes \"activate\", \"renew_cip\" and \"reprint\" (split knowledge)"
             ));
         }
         Ok(Caller { name: name.into(), known_by, actions, forwards_operators })
@@ -182,6 +182,7 @@ mod tests {
             (caller("sportello", &a, look) + &caller("sportello", &b, look), "two callers"),
             (caller("sportello", &a, look) + &caller("altro", &a, look), "same certificate"),
             (caller("corriere", &a, "\"courier\", \"activate\""), "split knowledge"),
+            (caller("corriere", &a, "\"courier\", \"renew_cip\""), "split knowledge"),
             (caller("sportello", &a, look) + "admin = true\n", "unknown field"),
             (caller("diretto", &a, look) + "direct = true\n", "no certificate_sha256"),
             (direct("uno", look, "") + &direct("due", look, ""), "\"uno\" and \"due\" are both direct"),

@@ -12,6 +12,7 @@ use crate::domain::{card::Reason, contact::Channel, team::Region, template::Temp
 #[serde(deny_unknown_fields)]
 pub(super) struct RawParameters {
     sequence: u64,
+    cip_renewal: RawReasons,
     verification: RawVerification,
     idempotency: RawIdempotency,
     delivery: RawDelivery,
@@ -19,7 +20,7 @@ pub(super) struct RawParameters {
     guess: RawGuess,
     limits: RawLimits,
     reprint: RawReasons,
-    revocation: RawReasons,
+    revocation: RawRevocation,
     templates: RawChoice,
     unlock: RawUnlock,
 }
@@ -54,6 +55,9 @@ struct RawDelivery {
     attempts: u32,
     back_off_first_s: u64,
     back_off_most_s: u64,
+    expires_h: u64,
+    keep_contact_h: u64,
+    contact_reasons: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -73,6 +77,13 @@ struct RawGuess {
 #[serde(deny_unknown_fields)]
 struct RawReasons {
     reasons: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawRevocation {
+    reasons: Vec<String>,
+    keep_salt_days: u64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -114,6 +125,10 @@ pub struct DeliveryRules {
     pub back_off_first_ms: u64,
     /// The longest wait between attempts, milliseconds.
     pub back_off_most_ms: u64,
+    /// From when it was queued to when it is given up, milliseconds.
+    pub expires_ms: u64,
+    /// How long the contact is kept after the end, for a resend, milliseconds; 0 for not at all.
+    pub keep_contact_ms: u64,
 }
 
 impl DeliveryRules {
@@ -141,9 +156,13 @@ pub struct Parameters {
     pub warn_above_ppm: u32,
     /// How long an idempotency key is remembered, milliseconds.
     pub idempotency_keep_ms: u64,
+    /// How long the salt of a revoked card is kept, milliseconds.
+    pub keep_salt_ms: u64,
     /// How often the C.I.P. of one card may be unlocked.
     pub unlocks: Often,
     channels: Vec<Channel>,
+    cip_renewal_reasons: Vec<String>,
+    contact_reasons: Vec<String>,
     reprint_reasons: Vec<String>,
     revocation_reasons: Vec<String>,
     unlock_reasons: Vec<String>,
@@ -170,6 +189,16 @@ impl Parameters {
     /// Whether second parts may travel this way.
     pub fn is_channel(&self, channel: Channel) -> bool {
         self.channels.contains(&channel)
+    }
+
+    /// Whether a new C.I.P. may be asked for with this reason.
+    pub fn is_cip_renewal_reason(&self, reason: &str) -> bool {
+        self.cip_renewal_reasons.iter().any(|known| known == reason)
+    }
+
+    /// Whether another contact may be asked for with this reason.
+    pub fn is_contact_reason(&self, reason: &str) -> bool {
+        self.contact_reasons.iter().any(|known| known == reason)
     }
 
     /// Whether a reprint may be asked for with this reason.
@@ -237,6 +266,7 @@ impl RawParameters {
     pub(super) fn validate(self) -> Result<Parameters, String> {
         let Self {
             sequence,
+            cip_renewal,
             verification: v,
             idempotency,
             delivery: d,
@@ -290,15 +320,22 @@ impl RawParameters {
                     86_400,
                 )?
                 .saturating_mul(1000),
+                expires_ms: within("delivery.expires_h", d.expires_h, 1, 2160)?.saturating_mul(3_600_000),
+                keep_contact_ms: within("delivery.keep_contact_h", d.keep_contact_h, 0, 720)?
+                    .saturating_mul(3_600_000),
             },
+            contact_reasons: reasons("delivery.contact_reasons", d.contact_reasons)?,
             idempotency_keep_ms: within("idempotency.keep_h", idempotency.keep_h, 1, 720)?
                 .saturating_mul(3_600_000),
+            keep_salt_ms: within("revocation.keep_salt_days", revocation.keep_salt_days, 0, 3650)?
+                .saturating_mul(86_400_000),
             unlocks: Often {
                 most: u8::try_from(within("unlock.most", unlock.most.into(), 1, 20)?).unwrap_or(1),
                 within_ms: within("unlock.in_days", unlock.in_days, 1, 365)?.saturating_mul(86_400_000),
             },
             unlock_reasons: reasons("unlock.reasons", unlock.reasons)?,
             channels: channels(&d.channels)?,
+            cip_renewal_reasons: reasons("cip_renewal.reasons", cip_renewal.reasons)?,
             reprint_reasons: reasons("reprint.reasons", reprint.reasons)?,
             revocation_reasons: revocation_reasons(revocation.reasons)?,
             default_template: id(&templates.default)?,
@@ -313,7 +350,14 @@ mod tests {
 
     #[test]
     fn back_off_doubles_up_to_its_most() {
-        let rules = DeliveryRules { lease_ms: 0, attempts: 9, back_off_first_ms: 30, back_off_most_ms: 100 };
+        let rules = DeliveryRules {
+            lease_ms: 0,
+            attempts: 9,
+            back_off_first_ms: 30,
+            back_off_most_ms: 100,
+            expires_ms: 0,
+            keep_contact_ms: 0,
+        };
         let waits: Vec<_> = (1..=4).map(|n| rules.back_off_ms(n)).collect();
         assert_eq!(waits, [30, 60, 100, 100]);
         assert_eq!(rules.back_off_ms(u32::MAX), 100);

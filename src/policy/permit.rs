@@ -50,6 +50,8 @@ actions! {
     AskApproval = "ask_approval"
     /// `GET /v1/backup`
     Backup = "backup"
+    /// `POST /v1/contacts`
+    ChangeContact = "change_contact"
     /// `POST /v1/courier/leases` and reports
     Courier = "courier"
     /// `POST /v1/operator-registrations/end`
@@ -66,8 +68,12 @@ actions! {
     RegisterOperator = "register_operator"
     /// `POST /v1/policy/reload`
     ReloadPolicy = "reload_policy"
+    /// `POST /v1/cip-renewals`
+    RenewCip = "renew_cip"
     /// `POST /v1/reprints`
     Reprint = "reprint"
+    /// `POST /v1/deliveries/{id}/resend`
+    ResendDelivery = "resend_delivery"
     /// `POST /v1/revocations`
     Revoke = "revoke"
     /// `GET /v1/session`
@@ -127,9 +133,12 @@ impl Action {
             Self::Activate
             | Self::Approve
             | Self::AskApproval
+            | Self::ChangeContact
             | Self::LookUp
             | Self::RegisterOperator
+            | Self::RenewCip
             | Self::Reprint
+            | Self::ResendDelivery
             | Self::Revoke
             | Self::Session
             | Self::Unlock
@@ -148,7 +157,7 @@ impl Action {
     pub const fn proofs(self) -> &'static [Proof] {
         match self {
             Self::Revoke => &[Proof::Verification, Proof::Approval],
-            Self::Unlock => &[Proof::None, Proof::Approval],
+            Self::ChangeContact | Self::RenewCip | Self::Unlock => &[Proof::None, Proof::Approval],
             Self::Activate
             | Self::Approve
             | Self::AskApproval
@@ -162,6 +171,7 @@ impl Action {
             | Self::RegisterOperator
             | Self::ReloadPolicy
             | Self::Reprint
+            | Self::ResendDelivery
             | Self::Session
             | Self::Verify => &[Proof::None],
         }

@@ -33,12 +33,15 @@ const MOST: usize = 1000;
 const STACK: usize = 16 << 20;
 
 /// Actions that an operator asks for; the others are decided by `callers.toml` alone.
-pub const OPERATORS_ACTIONS: [Action; 8] = [
+pub const OPERATORS_ACTIONS: [Action; 11] = [
     Action::Activate,
     Action::Approve,
     Action::AskApproval,
+    Action::ChangeContact,
     Action::LookUp,
+    Action::RenewCip,
     Action::Reprint,
+    Action::ResendDelivery,
     Action::Revoke,
     Action::Unlock,
     Action::Verify,

@@ -47,10 +47,22 @@ impl App {
 /// What is to be approved.
 fn wanted(body: AskApproval) -> Result<ApprovalRequest, Problem> {
     let team = read::field("card.team_number", &body.card.team_number)?;
-    Ok(match body.action.as_str() {
-        "revoke" => ApprovalRequest::Revoke { team, reason: read::field("reason", &body.reason)? },
-        "unlock" => ApprovalRequest::Unlock { team, reason: body.reason },
-        _ => return Err(read::invalid("action", read::NotOneOf("\"revoke\" or \"unlock\""))),
+    if body.contact.is_some() != (body.action == "change_contact") {
+        let when = read::NotOneOf("given for \"change_contact\", and for nothing else");
+        return Err(read::invalid("contact", when));
+    }
+    Ok(match (body.action.as_str(), &body.contact) {
+        ("change_contact", Some(contact)) => {
+            let contact = read::contact(contact)?;
+            ApprovalRequest::ChangeContact { team, reason: body.reason, contact }
+        }
+        ("renew_cip", _) => ApprovalRequest::RenewCip { team, reason: body.reason },
+        ("revoke", _) => ApprovalRequest::Revoke { team, reason: read::field("reason", &body.reason)? },
+        ("unlock", _) => ApprovalRequest::Unlock { team, reason: body.reason },
+        _ => {
+            let known = read::NotOneOf("\"change_contact\", \"renew_cip\", \"revoke\" or \"unlock\"");
+            return Err(read::invalid("action", known));
+        }
     })
 }
 

@@ -1,16 +1,29 @@
-//! What is done about a C.I.P.: unlock.
+//! What is done about a C.I.P.: unlock, a new one.
 
 use hyper::Response;
 
-use super::{App, Arrived, cards::card_data, json, problems, read};
+use super::{App, Arrived, cards::card_data, codes::paper, json, problems, read};
 use crate::{
-    api::cip::{Unlock, Unlocked},
+    api::cip::{RenewCip, Unlock, Unlocked},
     domain::audit::time_text,
     http::{Body, Problem},
-    service::UnlockRequest,
+    service::{CipRenewalRequest, UnlockRequest},
 };
 
 impl App {
+    pub(super) async fn renew_cip(&self, arrived: Arrived) -> Result<Response<Body>, Problem> {
+        let id = arrived.id;
+        let call = self.call(arrived).await?;
+        let body: RenewCip = read::json(&call.body)?;
+        let request = CipRenewalRequest {
+            card: card_data(&body.tax_code, &body.team_number, &body.expires_on)?,
+            reason: body.reason,
+            contact: read::contact(&body.contact)?,
+            approval: read::optional("approval", body.approval.as_deref())?,
+        };
+        json(&paper(&self.service.renew_cip(call, request).await.map_err(|e| problems::of(&e, id))?))
+    }
+
     pub(super) async fn unlock(&self, arrived: Arrived) -> Result<Response<Body>, Problem> {
         let id = arrived.id;
         let call = self.call(arrived).await?;

@@ -88,7 +88,7 @@ impl App {
     }
 }
 
-fn paper(handed: &service::HandedOut) -> HandedOut {
+pub(super) fn paper(handed: &service::HandedOut) -> HandedOut {
     let first_parts: BTreeMap<_, _> = handed
         .first_parts
         .0

@@ -5,7 +5,7 @@ use std::time::Duration;
 use hyper::StatusCode;
 
 use crate::{
-    domain::{approval::NotApproved, id::RequestId, tries::NotUnlocked},
+    domain::{approval::NotApproved, delivery::NotSentAgain, id::RequestId, tries::NotUnlocked},
     http::Problem,
     policy::Refused,
     service::{Error, What},
@@ -71,6 +71,7 @@ pub(super) fn of(error: &Error, request: RequestId) -> Problem {
             "no_accepted_verification",
             "No accepted verification of this card's C.I.P. for this purpose, or not any more",
         ),
+        Error::NotSentAgain(refused) => not_sent_again(*refused),
         Error::NotUnlocked(refused) => not_unlocked(*refused),
         Error::NotAllowedOnCard(rule) => Problem::new(
             StatusCode::FORBIDDEN,
@@ -166,6 +167,45 @@ fn not_approved(refused: NotApproved) -> Problem {
 }
 
 /// Codes are those of the audit events.
+const fn not_sent_again(refused: NotSentAgain) -> Problem {
+    match refused {
+        NotSentAgain::Cancelled => Problem::new(
+            StatusCode::CONFLICT,
+            "delivery_cancelled",
+            "The delivery was cancelled: reprint the codes",
+        ),
+        NotSentAgain::ContactGone => Problem::new(
+            StatusCode::CONFLICT,
+            "contact_gone",
+            "The contact is not kept any more: give it again, if the delivery has failed, or reprint the codes",
+        ),
+        NotSentAgain::Delivered => Problem::new(
+            StatusCode::CONFLICT,
+            "delivery_delivered",
+            "The message has arrived: there is nothing to change",
+        ),
+        NotSentAgain::None => {
+            Problem::new(StatusCode::CONFLICT, "delivery_none", "Nothing was ever sent for this card")
+        }
+        NotSentAgain::Sent => Problem::new(
+            StatusCode::CONFLICT,
+            "delivery_sent",
+            "A gateway has the message: resend it to the same contact, or reprint the codes",
+        ),
+        NotSentAgain::Superseded => Problem::new(
+            StatusCode::CONFLICT,
+            "delivery_superseded",
+            "A later delivery of the card took its place",
+        ),
+        NotSentAgain::UnderWay => Problem::new(
+            StatusCode::CONFLICT,
+            "delivery_under_way",
+            "The message is still to be sent: there is nothing to resend",
+        ),
+    }
+}
+
+/// Codes are those of the audit events.
 const fn not_unlocked(refused: NotUnlocked) -> Problem {
     match refused {
         NotUnlocked::LifetimeReached => Problem::new(
@@ -218,6 +258,21 @@ pub(super) fn of_refused(refused: &Refused) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn codes_of_deliveries_are_those_of_the_events() {
+        for refused in [
+            NotSentAgain::Cancelled,
+            NotSentAgain::ContactGone,
+            NotSentAgain::Delivered,
+            NotSentAgain::None,
+            NotSentAgain::Sent,
+            NotSentAgain::Superseded,
+            NotSentAgain::UnderWay,
+        ] {
+            assert_eq!(not_sent_again(refused).code(), refused.code());
+        }
+    }
 
     #[test]
     fn codes_of_unlocks_are_those_of_the_events() {

@@ -87,6 +87,8 @@ impl Service {
                 Some(Predecessor::Replaces(_)) | None => None,
             },
             activates: Some((now_ms, today)),
+            new_cip: None,
+            ops: Vec::new(),
             found,
         };
         self.hand_out(&call, &permit, &key, handing).await

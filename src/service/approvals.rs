@@ -22,7 +22,6 @@ use crate::{
         approval::{self, Approval, Asked, Facts, NotApproved, Party, State},
         audit::{Event, Kind, Outcome},
         id::ApprovalId,
-        team::TeamNumber,
     },
     policy::{Act, Action, Proof, act},
     store::{Expect, Op, Space, Unit},
@@ -69,8 +68,7 @@ impl Service {
         request: ApprovalRequest,
     ) -> Result<ApprovalView, Error> {
         request.check(&call)?;
-        let team = request.team();
-        let messages = [commitments::team(team)?, call.operator_mut()?.key_message()?];
+        let messages = [commitments::team(request.team())?, call.operator_mut()?.key_message()?];
         let ([number, key_mac], key) = self.commitments_and_key(&mut call, messages).await?;
         if let Some(before) = self.answered(&key)? {
             return self.opened_before(&call, before).await;
@@ -85,7 +83,7 @@ impl Service {
         self.refuse_if_unmarked()?;
 
         let by = call.party(hex::encode(commitments::half(&key_mac)))?;
-        self.open(&call, &key, &found, (&asked, team, by)).await
+        self.open(&call, &key, &found, (&asked, &request, by)).await
     }
 
     /// Opens it in the first place that is free; made anew if another request of the operator takes that meanwhile.
@@ -94,7 +92,7 @@ impl Service {
         call: &Call<act::AskApproval>,
         key: &Idempotency,
         found: &FoundCard,
-        (asked, team, by): (&Asked, &TeamNumber, Party),
+        (asked, request, by): (&Asked, &ApprovalRequest, Party),
     ) -> Result<ApprovalView, Error> {
         let policy = call.permit.policy();
         let rules = policy.parameters().approvals;
@@ -103,7 +101,8 @@ impl Service {
         let text = Facts {
             id,
             asked,
-            team,
+            team: request.team(),
+            contact: request.contact(),
             operator: call.operator.as_ref().ok_or(Error::OperatorMissing)?.tax_code(),
             office: call.permit.office().unwrap_or_default(),
             front_end: &by.caller,
@@ -237,6 +236,8 @@ impl Service {
 
 const fn call_for(asked: &Asked) -> &'static str {
     match asked {
+        Asked::ChangeContact { .. } => Action::ChangeContact.text(),
+        Asked::RenewCip { .. } => Action::RenewCip.text(),
         Asked::Revoke { .. } => Action::Revoke.text(),
         Asked::Unlock { .. } => Action::Unlock.text(),
     }

@@ -2,7 +2,7 @@
 
 use super::{Call, Error, Service};
 use crate::{
-    domain::{encoding, id::CardId, tax_code::TaxCode, team::TeamNumber},
+    domain::{contact::Contact, encoding, id::CardId, tax_code::TaxCode, team::TeamNumber},
     hsm::MacKey,
     policy::Act,
     secret::{Secret, SecretBytes},
@@ -23,6 +23,11 @@ fn message(label: &str, fields: &[&[u8]]) -> Result<(MacKey, SecretBytes), Error
 /// Message whose MAC is the store key of a person's cards.
 pub(super) fn tax_code(code: &TaxCode) -> Result<(MacKey, SecretBytes), Error> {
     message("tax code", &[code.as_str().as_bytes()])
+}
+
+/// Message whose MAC stands for where second parts are to go.
+pub(super) fn contact(contact: &Contact) -> Result<(MacKey, SecretBytes), Error> {
+    message("contact", &[contact.channel().text().as_bytes(), contact.expose().as_bytes()])
 }
 
 /// Message whose MAC stands for the key of an operator's certificate (`SubjectPublicKeyInfo`, DER).

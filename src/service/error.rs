@@ -2,7 +2,8 @@
 
 use crate::{
     domain::{
-        approval::NotApproved, card::Refusal, going_back::GoneBack, in_force::NotAdmitted, tries::NotUnlocked,
+        approval::NotApproved, card::Refusal, delivery::NotSentAgain, going_back::GoneBack,
+        in_force::NotAdmitted, tries::NotUnlocked,
     },
     hsm,
     policy::BadPolicy,
@@ -57,6 +58,9 @@ pub enum Error {
     /// No such thing, or not for this caller: indistinguishable.
     #[error("{0} not found")]
     NotFound(What),
+    /// Second parts are not sent again, or not elsewhere.
+    #[error(transparent)]
+    NotSentAgain(#[from] NotSentAgain),
     /// The C.I.P. is not unlocked.
     #[error(transparent)]
     NotUnlocked(#[from] NotUnlocked),
@@ -137,6 +141,12 @@ impl std::fmt::Display for What {
 pub(super) trait Coded: Into<Error> {
     /// It never changes.
     fn code(&self) -> &'static str;
+}
+
+impl Coded for NotSentAgain {
+    fn code(&self) -> &'static str {
+        Self::code(*self)
+    }
 }
 
 impl Coded for NotUnlocked {

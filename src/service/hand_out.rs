@@ -1,4 +1,4 @@
-//! Handing out codes, for activation and reprint alike: first parts for the paper, second parts queued.
+//! Handing out codes, for activation, reprint and a new C.I.P. alike: first parts for the paper, second parts queued.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use super::{
 use crate::{
     domain::{
         audit::{Event, Kind, Outcome},
-        card::{Card, Reason},
+        card::{Card, Reason, Refusal},
         contact::Contact,
         date::CivilDate,
         id::{CardId, DeliveryId},
@@ -42,6 +42,9 @@ pub struct HandedOut {
 pub(super) struct Remembered {
     card: CardId,
     codes: Vec<CodeName>,
+    /// The generation of the C.I.P. then.
+    #[serde(default)]
+    cip_generation: Option<u32>,
     delivery: Option<DeliveryId>,
     control: String,
 }
@@ -53,6 +56,10 @@ pub(super) struct Handing<'a> {
     pub found: FoundCard,
     /// Time and date of the activation, where it is one.
     pub activates: Option<(u64, CivilDate)>,
+    /// The card with the next C.I.P., of which nothing is handed out yet, where it gets one.
+    pub new_cip: Option<Card>,
+    /// What else happens in the commit of the effect.
+    pub ops: Vec<Op>,
     pub template: Arc<Template>,
     pub codes: Vec<CodeName>,
     pub contact: &'a Contact,
@@ -89,13 +96,24 @@ impl Service {
         kind: Kind,
         data: &CardData,
     ) -> Result<Asked<A>, Error> {
+        self.asked_with(call, kind, data, Proof::None).await
+    }
+
+    /// As [`Service::asked`], of a request that names a proof.
+    pub(super) async fn asked_with<A: Act>(
+        &self,
+        call: &mut Call<A>,
+        kind: Kind,
+        data: &CardData,
+        proof: Proof,
+    ) -> Result<Asked<A>, Error> {
         let ([team, cf], key) = self.commitments_and_key(call, data.messages()?).await?;
         if let Some(before) = self.answered(&key)? {
             return Ok(Asked::Before(self.hand_out_again(call, kind, before).await?));
         }
         self.charge_look_up(call).await?;
         let found = self.seen(call, kind, self.find(&team, Some((&cf, data.expires_on)))).await?;
-        let permit = self.on_card(call, kind, &found, Proof::None).await?;
+        let permit = self.on_card(call, kind, &found, proof).await?;
         Ok(Asked::Now(Box::new((key, found, permit))))
     }
 
@@ -107,7 +125,19 @@ impl Service {
         key: &Idempotency,
         handing: Handing<'_>,
     ) -> Result<HandedOut, Error> {
-        let Handing { kind, found, activates, template, codes, contact, message, revokes, detail } = handing;
+        let Handing {
+            kind,
+            found,
+            activates,
+            new_cip,
+            ops,
+            template,
+            codes,
+            contact,
+            message,
+            revokes,
+            detail,
+        } = handing;
         let id = found.id();
         let event = |kind, outcome| Event { card: Some(*id.bytes()), ..self.event(call, kind, outcome) };
         let intent = Unit { ops: Vec::new(), events: vec![event(kind, Outcome::Intent)] };
@@ -117,14 +147,20 @@ impl Service {
             Err(guard) => return Err(Error::Bug(format!("intent refused: {guard:?}"))),
         };
 
-        let first_parts = self.first_parts(&intended, &found.card, &template, &codes).await?;
-        let card = match activates {
-            Some((now_ms, today)) => {
-                let tag = self.first_tag(&intended, &found.card, &first_parts).await?;
-                let card = found.card.activate(now_ms, today, tag)?;
+        let before = new_cip.as_ref().unwrap_or(&found.card);
+        let first_parts = self.first_parts(&intended, before, &template, &codes).await?;
+        let card = match (activates, &new_cip) {
+            (Some((now_ms, today)), _) => {
+                let tag = self.first_tag(&intended, before, &first_parts).await?;
+                let card = before.activate(now_ms, today, tag)?;
                 self.with_second_tag(&intended, card, &template).await?
             }
-            None => found.card.clone(),
+            (None, Some(renewed)) => {
+                let tag = self.first_tag(&intended, renewed, &first_parts).await?;
+                let tag = tag.ok_or_else(|| Error::Bug("a new C.I.P. that is not handed out".into()))?;
+                self.with_second_tag(&intended, renewed.hand_out_cip(tag)?, &template).await?
+            }
+            (None, None) => found.card.clone(),
         };
         let (control, operations) = (control_number()?, intended.operations().to_string());
         let mut done = event(kind, Outcome::Done);
@@ -136,6 +172,7 @@ impl Service {
             let (key_of_card, value, expect) = (id.bytes().to_vec(), card.encode(), found.unchanged());
             let put = Op::Put { space: Space::Card, key: key_of_card, value, expect };
             let mut unit = Unit { ops: vec![put], events: vec![done.clone()] };
+            unit.ops.extend(ops.iter().cloned());
             if let Some(former) = self.latest_delivery(&id)? {
                 self.cancel_into(&mut unit, &former, || event(Kind::DeliveryCancelled, Outcome::Done))?;
             }
@@ -149,7 +186,9 @@ impl Service {
                     event(Kind::DeliveryQueued, Outcome::Done)
                 })?;
             let (codes, control) = (codes.clone(), control.clone());
-            unit.ops.extend(key.answer(Remembered { card: id, codes, delivery, control })?);
+            let cip_generation = Some(card.generation(CodeName::Cip));
+            let answer = Remembered { card: id, codes, cip_generation, delivery, control };
+            unit.ops.extend(key.answer(answer)?);
             Ok(Some(unit))
         };
         match self.conclude_anew(intended, outcome).await? {
@@ -161,17 +200,22 @@ impl Service {
         }
     }
 
-    /// Answers a repeated request: same first parts, same delivery, nothing new.
+    /// Answers a repeated request: same first parts, same delivery, nothing new. Not so when the C.I.P. is another one by now:
+    /// a paper with a dead one helps nobody.
     pub(super) async fn hand_out_again<A: Act>(
         &self,
         call: &Call<A>,
         kind: Kind,
         before: Remembered,
     ) -> Result<HandedOut, Error> {
-        let Remembered { card, codes, delivery, control } = before;
+        let Remembered { card, codes, cip_generation, delivery, control } = before;
         let found = self.card(&card)?;
         let template = self.frozen.get(&found.card.registration().template)?;
         self.allowed(call, kind, &card, found.card.check_in_use(self.today()?)).await?;
+        let same = cip_generation.is_none_or(|then| then == found.card.generation(CodeName::Cip));
+        let same =
+            if same || !codes.contains(&CodeName::Cip) { Ok(()) } else { Err(Refusal::GenerationChanged) };
+        self.allowed(call, kind, &card, same).await?;
         let intended = self.replay(call, &card).await?;
         let first_parts = self.first_parts(&intended, &found.card, &template, &codes).await?;
         Ok(HandedOut { first_parts, delivery, control })

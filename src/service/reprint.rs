@@ -3,10 +3,9 @@
 use super::{
     Call, CardData, Error, Service,
     hand_out::{Asked, HandedOut, Handing, check_channel},
-    records::DeliveryState,
 };
 use crate::{
-    domain::{audit::Kind, contact::Contact, id::CardId, template::CodeName},
+    domain::{audit::Kind, contact::Contact, template::CodeName},
     policy::act,
 };
 
@@ -41,7 +40,7 @@ impl Service {
         self.allowed(&call, Kind::CodesReprinted, &found.id(), found.card.check_in_use(self.today()?))
             .await?;
         let template = self.frozen.get(&found.card.registration().template)?;
-        let cip_again = self.cip_on_its_way(&found.id())?;
+        let cip_again = self.on_their_way(&found.id())?.contains(&CodeName::Cip);
         let wanted = |code: &CodeName| match code {
             CodeName::Pin | CodeName::Puk => true,
             CodeName::Cip => cip_again && template.shape(*code).is_some(),
@@ -54,17 +53,11 @@ impl Service {
             detail: vec![("reason", request.reason)],
             revokes: None,
             activates: None,
+            new_cip: None,
+            ops: Vec::new(),
             template,
             found,
         };
         self.hand_out(&call, &permit, &key, handing).await
-    }
-
-    /// Whether the card's latest delivery holds the second part of its C.I.P. and no gateway has taken it.
-    fn cip_on_its_way(&self, card: &CardId) -> Result<bool, Error> {
-        let Some(id) = self.latest_delivery(card)? else { return Ok(false) };
-        let (record, _) = self.delivery_record(&id)?;
-        let taken = matches!(record.state, DeliveryState::Sent { .. } | DeliveryState::Delivered { .. });
-        Ok(!taken && record.codes.iter().any(|sent| sent.code == CodeName::Cip))
     }
 }

@@ -17,6 +17,7 @@ use crate::{
         card::Reason,
         id::{ApprovalId, CardId, VerificationId},
         team::TeamNumber,
+        template::CodeName,
     },
     policy::{Act, CardPermit, Proof, act},
     store::{Expect, Op, Space, Unit},
@@ -89,7 +90,7 @@ impl Service {
                 (used.ops, Some((approval, used.approver)))
             }
             RevocationProof::Verification(verification) => {
-                match self.proof(&call, &permit, &verification, &id) {
+                match self.proof(&call, &permit, &verification, &found) {
                     Err(Error::NotFound(What::Verification)) => {
                         self.record(event(Outcome::Refused).with("reason", "no_accepted_verification"))
                             .await?;
@@ -115,8 +116,9 @@ impl Service {
         let answer = Revoked { at_ms: now_ms };
         let outcome = || {
             let now = self.card(&id)?;
-            if now.facts() != found.facts() {
-                // Revoked by another request since, and the proof of this one stays unused; or not what the rules decided on.
+            let cip = |found: &FoundCard| found.card.generation(CodeName::Cip);
+            if now.facts() != found.facts() || cip(&now) != cip(&found) {
+                // Revoked, or given a new C.I.P., by another request since, and the proof of this one stays unused; or not what the rules decided on.
                 return Ok(None);
             }
             // First the proof: two requests that use the same one never both succeed.
@@ -145,7 +147,7 @@ impl Service {
         call: &Call<act::Revoke>,
         _: &CardPermit<act::Revoke>,
         id: &VerificationId,
-        card: &CardId,
+        card: &FoundCard,
     ) -> Result<Expect, Error> {
         let none = Error::NotFound(What::Verification);
         let Some(found) = self.store.get(Space::Verification, &verification_key(id))? else {
@@ -154,7 +156,8 @@ impl Service {
         let record: Verified = records::read(&found)?;
         let holds = record.outcome == Verdict::Accepted
             && record.purpose == Purpose::Revocation
-            && record.card == *card
+            && record.card == card.id()
+            && record.generation == records::generation(card.card.generation(CodeName::Cip))
             && record.caller == **call.permit.caller()
             && Some(record.operator) == call.operator_name()
             && record.until_ms >= self.clock.now_ms();
@@ -189,6 +192,7 @@ impl Service {
             value,
             expect: found.unchanged(),
         });
+        unit.ops.push(self.salt_perishes(&id));
         let revoked = Event { card: Some(*id.bytes()), ..event(Kind::CardRevoked) };
         unit.events.push(revoked.with("reason", reason.text()));
         if let Some(delivery) = self.latest_delivery(&id)? {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Error, Service, commitments::decoy_counter, records::Perishable};
+use super::{Error, Service, commitments::decoy_counter};
 use crate::{
     domain::tries::Tries,
     policy::Policy,
@@ -69,40 +69,6 @@ impl Service {
                 if let Err(e) = self.forget_expired().await {
                     tracing::error!("expired records are still there: {e}");
                 }
-            }
-        }
-    }
-
-    /// Removes idempotency keys and verifications whose time is over. A key without an answer has no such time: it
-    /// stays `unavailable` for ever (I9).
-    pub async fn forget_expired(&self) -> Result<usize, Error> {
-        let now_ms = self.clock.now_ms();
-        let mut forgotten = 0_usize;
-        loop {
-            let (mut unit, mut step) = (Unit::default(), 0_usize);
-            let found = self.store.scan(Space::Expiry, &[], &[], STEP)?;
-            for entry in &found {
-                match Perishable::read(&entry.key) {
-                    Some((at_ms, ..)) if at_ms > now_ms => break,
-                    Some((_, space, key)) => {
-                        unit.ops.push(Op::Delete { space, key: key.to_vec(), expect: Expect::Any });
-                    }
-                    None => tracing::error!("an expiry of another form is dropped"),
-                }
-                unit.ops.push(Op::Delete {
-                    space: Space::Expiry,
-                    key: entry.key.clone(),
-                    expect: Expect::Any,
-                });
-                step = step.saturating_add(1);
-                forgotten = forgotten.saturating_add(1);
-            }
-            let done = step < STEP;
-            if !unit.ops.is_empty() {
-                self.commit(unit).await?.map_err(|g| Error::Bug(format!("expired records: {g:?}")))?;
-            }
-            if done {
-                return Ok(forgotten);
             }
         }
     }

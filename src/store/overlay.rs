@@ -115,6 +115,7 @@ impl<'a> Staged<'a> {
                 }
                 Ok(met)
             }
+            Op::RenewTries { key } => self.count(key, |tries| Some(tries.renew())),
             Op::Spend { key } => self.count(key, |tries| {
                 let (after, granted) = tries.spend();
                 *ticket = granted;

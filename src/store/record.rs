@@ -136,9 +136,11 @@ pub(super) fn check(unit: &Unit) -> Result<(), Error> {
             Op::Charge { key, .. } | Op::Settle { key, .. } => (Space::Budget, key, None),
             Op::Delete { space, key, .. } => (*space, key, None),
             Op::Put { space, key, value, .. } => (*space, key, Some(value)),
-            Op::Forgive { key, .. } | Op::Spend { key } | Op::Touch { key } | Op::Unlock { key } => {
-                (Space::Tries, key, None)
-            }
+            Op::Forgive { key, .. }
+            | Op::RenewTries { key }
+            | Op::Spend { key }
+            | Op::Touch { key }
+            | Op::Unlock { key } => (Space::Tries, key, None),
         };
         if matches!(space, Space::Event | Space::Meta) {
             return refuse("events and meta records are the store's own");

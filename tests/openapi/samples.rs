@@ -8,7 +8,6 @@ use sigillo::{
     api::{
         approvals::{Approval, ApprovalCard, AskApproval, SignApproval, SignedApproval},
         cards::{BadLine, Card, LookUp, NewCard, Registered, Revoke, Revoked},
-        cip::{Unlock, Unlocked},
         codes::{
             Activate, Checkpoint, ContactTo, Delivery, HandedOut, Preview, Reprint, Split, Verified, Verify,
         },
@@ -39,7 +38,7 @@ pub(crate) const CARD_STATES: [State; 4] = [
     State::Held { activated_at_ms: None },
     State::Revoked { activated_at_ms: None, revoked_at_ms: 1, reason: Reason::Lost },
 ];
-pub(crate) const KINDS: [Kind; 41] = [
+pub(crate) const KINDS: [Kind; 46] = [
     Kind::ApprovalAsked,
     Kind::ApprovalShown,
     Kind::ApprovalSigned,
@@ -58,13 +57,18 @@ pub(crate) const KINDS: [Kind; 41] = [
     Kind::CardRecovered,
     Kind::CardRegistered,
     Kind::CardRevoked,
+    Kind::CardSaltDestroyed,
+    Kind::CipRenewed,
     Kind::CipUnlocked,
     Kind::CodesReprinted,
+    Kind::ContactChanged,
     Kind::DeliveryCancelled,
+    Kind::DeliveryExpired,
     Kind::DeliveryLeased,
     Kind::DeliveryLookedUp,
     Kind::DeliveryQueued,
     Kind::DeliveryReported,
+    Kind::DeliveryResent,
     Kind::LimitReached,
     Kind::OperationsUnaccounted,
     Kind::OperatorDeregistered,
@@ -93,11 +97,12 @@ pub(crate) const REPORT_STATUSES: [ReportStatus; 7] = [
     ReportStatus::Sent,
     ReportStatus::Waiting,
 ];
-pub(crate) const ACTIONS: [Action; 17] = [
+pub(crate) const ACTIONS: [Action; 20] = [
     Action::Activate,
     Action::Approve,
     Action::AskApproval,
     Action::Backup,
+    Action::ChangeContact,
     Action::Courier,
     Action::DeregisterOperator,
     Action::LookUp,
@@ -106,7 +111,9 @@ pub(crate) const ACTIONS: [Action; 17] = [
     Action::ReloadPolicy,
     Action::Register,
     Action::RegisterOperator,
+    Action::RenewCip,
     Action::Reprint,
+    Action::ResendDelivery,
     Action::Revoke,
     Action::Session,
     Action::Unlock,
@@ -129,8 +136,11 @@ const fn _lists_are_complete(
         | Kind::CardRecovered
         | Kind::CardRegistered
         | Kind::CardRevoked
+        | Kind::CardSaltDestroyed
+        | Kind::CipRenewed
         | Kind::CipUnlocked => {}
         Kind::ContactNotified | Kind::CourierStarted | Kind::LeaseAdmitted => {}
+        Kind::ContactChanged | Kind::DeliveryExpired | Kind::DeliveryResent => {}
         Kind::LeaseEnded | Kind::LeaseRefused | Kind::LeaseWaiting => {}
         Kind::CodesReprinted | Kind::DeliveryCancelled | Kind::DeliveryLeased | Kind::DeliveryLookedUp => {}
         Kind::DeliveryQueued | Kind::DeliveryReported | Kind::RequestRefused | Kind::RequestReplayed => {}
@@ -160,7 +170,8 @@ const fn _lists_are_complete(
         | Action::LookUp
         | Action::ReadAudit
         | Action::ReadDelivery => {}
-        Action::Register | Action::Reprint | Action::Revoke | Action::Unlock | Action::Verify => {}
+        Action::Register | Action::Reprint | Action::Revoke | Action::Verify => {}
+        Action::ChangeContact | Action::RenewCip | Action::ResendDelivery | Action::Unlock => {}
         Action::ReloadPolicy => {}
         Action::DeregisterOperator | Action::RegisterOperator | Action::Session => {}
     }
@@ -225,21 +236,21 @@ fn sample<T: Serialize + DeserializeOwned>(
     Sample { name, full: value(full), least: value(least), is_request, reads: reads::<T> }
 }
 
-fn answer<T: Serialize + DeserializeOwned>(name: &'static str, full: &T, least: &T) -> Sample {
+pub(crate) fn answer<T: Serialize + DeserializeOwned>(name: &'static str, full: &T, least: &T) -> Sample {
     sample(name, false, full, least)
 }
 
-fn request<T: Serialize + DeserializeOwned>(name: &'static str, full: &T, least: &T) -> Sample {
+pub(crate) fn request<T: Serialize + DeserializeOwned>(name: &'static str, full: &T, least: &T) -> Sample {
     sample(name, true, full, least)
 }
 
-const CF: &str = "RSSMRA80H55D612G";
-const TEAM: &str = "80380000601234567893";
-const DAY: &str = "2031-05-31";
-const TIME: &str = "2026-11-23T07:02:28.864Z";
-const HEX32: &str = "5be1f0a37c2d4e96a8b04c7d19e2f365";
+pub(crate) const CF: &str = "RSSMRA80H55D612G";
+pub(crate) const TEAM: &str = "80380000601234567893";
+pub(crate) const DAY: &str = "2031-05-31";
+pub(crate) const TIME: &str = "2026-11-23T07:02:28.864Z";
+pub(crate) const HEX32: &str = "5be1f0a37c2d4e96a8b04c7d19e2f365";
 
-fn some<T: From<&'static str>>(text: &'static str) -> Option<T> {
+pub(crate) fn some<T: From<&'static str>>(text: &'static str) -> Option<T> {
     Some(text.into())
 }
 
@@ -247,7 +258,7 @@ fn some<T: From<&'static str>>(text: &'static str) -> Option<T> {
 pub(crate) fn all() -> Vec<Sample> {
     let mut all = cards();
     all.extend(approvals());
-    all.extend(cip());
+    all.extend(crate::aftercare::all());
     all.extend(codes());
     all.extend(operators());
     all.extend(courier());
@@ -302,30 +313,19 @@ fn cards() -> Vec<Sample> {
 
 fn approvals() -> Vec<Sample> {
     let card = || ApprovalCard { team_number: TEAM.into() };
-    let ask = AskApproval { action: "revoke".into(), card: card(), reason: "lost".into() };
+    let contact = || ContactTo { channel: "email".into(), address: "mario.rossi@example.it".into() };
+    let ask = |contact| AskApproval { action: "revoke".into(), card: card(), reason: "lost".into(), contact };
     let (text, state) = ("Sigillo approval\n".into(), "open".into());
     let approval = Approval { id: HEX32.into(), text, state, expires_at: TIME.into() };
     let sign = SignApproval { signature: "MEUCIQDx".into() };
     let signed = SignedApproval { state: "signed".into(), expires_at: TIME.into() };
     vec![
-        request("AskApproval", &ask, &ask),
+        request("AskApproval", &ask(Some(contact())), &ask(None)),
         request("ApprovalCard", &card(), &card()),
         answer("Approval", &approval, &approval),
         request("SignApproval", &sign, &sign),
         answer("SignedApproval", &signed, &signed),
     ]
-}
-
-fn cip() -> Vec<Sample> {
-    let unlock = |approval| Unlock {
-        tax_code: CF.into(),
-        team_number: TEAM.into(),
-        expires_on: DAY.into(),
-        reason: "holder_mistyped".into(),
-        approval,
-    };
-    let unlocked = Unlocked { unlocked_at: TIME.into(), cip_tries_left: 5 };
-    vec![request("Unlock", &unlock(some(HEX32)), &unlock(None)), answer("Unlocked", &unlocked, &unlocked)]
 }
 
 fn card(more: bool) -> Card {

@@ -57,11 +57,6 @@ fn arms(code: &str, function: &str) -> BTreeSet<String> {
     body[0].split("=>").skip(1).flat_map(literals).collect()
 }
 
-/// Whether the service names this.
-pub(crate) fn names_in_service(name: &str) -> bool {
-    code_of("src/service").contains(name)
-}
-
 /// Places where a problem is made: status, and what follows it.
 fn made() -> Vec<(u64, String)> {
     let mut all = Vec::new();

@@ -41,7 +41,8 @@ const OTHER_CALLER: &str = r#"
 name = "other-desk"
 certificate_sha256 = "5555555555555555555555555555555555555555555555555555555555555555"
 actions = [
-    "register_operator", "look_up", "activate", "reprint", "verify", "revoke", "unlock", "ask_approval", "approve", "read_delivery",
+    "register_operator", "look_up", "activate", "reprint", "verify", "revoke", "unlock", "renew_cip", "ask_approval",
+    "approve", "read_delivery", "resend_delivery", "change_contact",
 ]
 "#;
 

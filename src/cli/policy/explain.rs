@@ -36,7 +36,8 @@ pub struct Args {
     /// C.F. of the operator, as in operators.toml.
     #[arg(long, value_name = "C.F.")]
     operator: TaxCode,
-    /// What is asked for: activate, approve, ask_approval, look_up, reprint, revoke, unlock or verify.
+    /// What is asked for: activate, approve, ask_approval, change_contact, look_up, renew_cip, reprint,
+    /// resend_delivery, revoke, unlock or verify.
     #[arg(long, value_parser = super::action)]
     action: Action,
     /// Name of the caller, as in callers.toml.

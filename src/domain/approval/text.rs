@@ -8,6 +8,7 @@ use super::Asked;
 use crate::domain::{
     audit::{time_ms, time_text},
     card::Reason,
+    contact::Contact,
     id::ApprovalId,
     signed_text::Unfit,
     tax_code::TaxCode,
@@ -16,12 +17,16 @@ use crate::domain::{
 
 const FIRST: &str = "Sigillo approval";
 
+/// Only of a change of contact.
+const CONTACT: &str = "new contact";
+
 /// The fields, in their order.
-const FIELDS: [&str; 11] = [
+const FIELDS: [&str; 12] = [
     "id",
     "action",
     "card",
     "reason",
+    CONTACT,
     "asked by",
     "office",
     "front end",
@@ -33,6 +38,8 @@ const FIELDS: [&str; 11] = [
 
 /// What may be asked for, as the text says it.
 const REVOKE: &str = "revoke a card without the C.I.P. of its holder";
+const CHANGE: &str = "send the second parts of codes to another contact";
+const RENEW: &str = "give a card a new C.I.P. in the place of the present one";
 const UNLOCK: &str = "forgive the wrong guesses that lock the C.I.P. of a card";
 
 /// Whether a text says why: one of the domain's reasons, or one that a policy may list.
@@ -52,6 +59,8 @@ pub struct Facts<'a> {
     pub asked: &'a Asked,
     /// Number of the card.
     pub team: &'a TeamNumber,
+    /// The other contact, where one is asked for.
+    pub contact: Option<&'a Contact>,
     /// Who asks.
     pub operator: &'a TaxCode,
     /// From which office.
@@ -70,6 +79,8 @@ impl Facts<'_> {
     /// The text.
     pub fn text(&self) -> String {
         let (what, reason) = match self.asked {
+            Asked::ChangeContact { reason, .. } => (CHANGE, reason.as_str()),
+            Asked::RenewCip { reason, .. } => (RENEW, reason.as_str()),
             Asked::Revoke { reason, .. } => (REVOKE, reason.text()),
             Asked::Unlock { reason, .. } => (UNLOCK, reason.as_str()),
         };
@@ -85,11 +96,13 @@ impl Facts<'_> {
         let (id, nonce, policy) =
             (self.id.to_string(), hex::encode(self.nonce), format!("{number}, {policy}"));
         let (from, until) = (time_text(from_ms), time_text(until_ms));
-        let values: [&str; 11] = [
+        let contact = self.contact.map(masked_contact).unwrap_or_default();
+        let values: [&str; 12] = [
             &id,
             what,
             &card,
             reason,
+            &contact,
             &asked_by,
             self.office,
             self.front_end,
@@ -100,7 +113,9 @@ impl Facts<'_> {
         ];
         let mut out = format!("{FIRST}\n");
         for (field, value) in FIELDS.into_iter().zip(values) {
-            line(&mut out, field, value);
+            if field != CONTACT || what == CHANGE {
+                line(&mut out, field, value);
+            }
         }
         out
     }
@@ -118,13 +133,16 @@ pub fn fits(text: &str, id: &ApprovalId, until_ms: u64) -> Result<(), Unfit> {
     let (id, until) = (id.to_string(), time_text(until_ms));
     let mut action = "";
     for field in FIELDS {
+        if field == CONTACT && action != CHANGE {
+            continue;
+        }
         let value = lines.next().and_then(|line| line.strip_prefix(field)?.strip_prefix(": "));
         let value = value.ok_or(Unfit(field))?;
         let fits = match field {
             "id" => value == id,
             "action" => {
                 action = value;
-                [REVOKE, UNLOCK].contains(&action)
+                [CHANGE, RENEW, REVOKE, UNLOCK].contains(&action)
             }
             "reason" => is_reason(action, value),
             "asked at" => time_ms(value).is_some_and(|from_ms| from_ms < until_ms),
@@ -138,6 +156,16 @@ pub fn fits(text: &str, id: &ApprovalId, until_ms: u64) -> Result<(), Unfit> {
         }
     }
     if lines.next().is_none() { Ok(()) } else { Err(Unfit("text")) }
+}
+
+/// The channel; of a number its country and last three digits, of an e-mail address the first letter and the domain.
+fn masked_contact(contact: &Contact) -> String {
+    let address = contact.expose();
+    let shown = match address.split_once('@') {
+        Some((local, domain)) => format!("{}@{domain}", masked(local, 1, 0)),
+        None => masked(address, 3, 3),
+    };
+    format!("{}, {shown}", contact.channel().text())
 }
 
 fn masked(value: &str, first: usize, last: usize) -> String {
@@ -164,7 +192,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::id::CardId;
+    use crate::domain::{
+        contact::Channel,
+        id::{CardId, DeliveryId},
+    };
 
     const ASKED: Asked = Asked::Revoke { card: CardId::new([9; 16]), reason: Reason::Stolen };
 
@@ -173,9 +204,11 @@ mod tests {
     }
 
     fn text_for(asked: &Asked, operator: &str, office: &str, front_end: &str) -> String {
+        let contact = Contact::parse(Channel::Sms, "+393331234567").ok();
         Facts {
             id: ApprovalId::new([1; 16]),
             asked,
+            contact: contact.as_ref(),
             team: &"80380001200123456789".parse().unwrap(),
             operator: &operator.parse().unwrap(),
             office,
@@ -232,11 +265,24 @@ mod tests {
     fn other_actions_have_their_own_words_and_the_policys_reasons() {
         let (id, until_ms) = (ApprovalId::new([1; 16]), 1_780_000_900_000);
         let card = CardId::new([9; 16]);
-        for (asked, words) in [(
-            Asked::Unlock { card, reason: "holder_mistyped".into() },
-            "action: forgive the wrong guesses that lock the C.I.P. of a card\n\
-             card: 8038000120******6789\nreason: holder_mistyped\nasked by: ",
-        )] {
+        let reason = || "holder_mistyped".to_owned();
+        for (asked, action) in [
+            (Asked::Unlock { card, reason: reason() }, UNLOCK),
+            (Asked::RenewCip { card, reason: reason() }, RENEW),
+            (
+                Asked::ChangeContact {
+                    card,
+                    delivery: DeliveryId::new([8; 16]),
+                    contact: String::new(),
+                    reason: reason(),
+                },
+                CHANGE,
+            ),
+        ] {
+            let contact = if action == CHANGE { "new contact: sms, +39*******567\n" } else { "" };
+            let words = &*format!(
+                "action: {action}\ncard: 8038000120******6789\nreason: holder_mistyped\n{contact}asked by: "
+            );
             let text = text_for(&asked, "RSSMRA80A01H501U", "rome-1", "desk");
             assert!(text.contains(words), "{text}");
             assert_eq!(fits(&text, &id, until_ms), Ok(()));
@@ -246,6 +292,17 @@ mod tests {
             let revocation = self::text("RSSMRA80A01H501U", "rome-1", "desk");
             let changed = revocation.replace("reason: stolen", "reason: holder_mistyped");
             assert_eq!(fits(&changed, &id, until_ms), Err(Unfit("reason")));
+        }
+    }
+
+    #[test]
+    fn a_contact_is_shown_as_far_as_it_can_be_compared() {
+        for (channel, address, shown) in [
+            (Channel::Email, "mario.rossi@example.it", "email, m**********@example.it"),
+            (Channel::Email, "m@example.it", "email, m@example.it"),
+            (Channel::Sms, "+393331234567", "sms, +39*******567"),
+        ] {
+            assert_eq!(masked_contact(&Contact::parse(channel, address).unwrap()), shown);
         }
     }
 

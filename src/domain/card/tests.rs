@@ -64,7 +64,8 @@ fn revocation_is_final() {
         assert_eq!(card.revoke(Reason::Faulty, NOW), Err(Refusal::CardRevoked));
         assert_eq!(card.activate(NOW, today(), Some(FIRST)), Err(Refusal::CardRevoked));
         assert_eq!(card.set_second_tag(1, SECOND), Err(Refusal::CardRevoked));
-        assert_eq!(card.renew_cip(today(), FIRST), Err(Refusal::CardRevoked));
+        assert_eq!(card.renew_cip(today()), Err(Refusal::CardRevoked));
+        assert_eq!(card.hand_out_cip(FIRST), Err(Refusal::CardRevoked));
     }
 }
 
@@ -84,17 +85,33 @@ fn second_tag_belongs_to_its_generation() {
 #[test]
 fn a_new_cip_voids_the_former_parts() {
     let whole = active().set_second_tag(1, SECOND).unwrap();
-    let renewed = whole.renew_cip(today(), [3; 32]).unwrap();
-    assert_eq!(renewed.generation(CodeName::Cip), whole.next_cip_generation().unwrap());
+    let begun = whole.renew_cip(today()).unwrap();
+    assert_eq!((begun.cip_first_tag(), begun.cip_second_tag()), (None, None));
+    let renewed = begun.hand_out_cip([3; 32]).unwrap();
+    assert_eq!(renewed.generation(CodeName::Cip), 2);
     assert_eq!((renewed.generation(CodeName::Pin), renewed.generation(CodeName::Puk)), (1, 1));
     assert_eq!((renewed.cip_first_tag(), renewed.cip_second_tag()), (Some(&[3; 32]), None));
     assert_eq!(renewed.set_second_tag(1, SECOND), Err(Refusal::GenerationChanged), "a late courier");
-    assert_eq!(whole.renew_cip(day("2027-01-16"), FIRST), Err(Refusal::CardExpired));
-    let without = registered().activate(NOW, today(), None).unwrap();
-    assert_eq!(without.renew_cip(today(), FIRST), Err(Refusal::NoCip));
+    assert_eq!(Card::decode(&renewed.encode()), Some(renewed));
+    assert_eq!(whole.renew_cip(day("2027-01-16")), Err(Refusal::CardExpired));
+    assert_eq!(registered().renew_cip(today()), Err(Refusal::CardNotActive));
+    assert_eq!(active().hold().renew_cip(today()), Err(Refusal::CardHeld));
     let mut last = whole;
     last.generations.cip = u32::MAX;
-    assert_eq!(last.renew_cip(today(), FIRST), Err(Refusal::NoCip));
+    assert_eq!(last.renew_cip(today()), Err(Refusal::NoCip));
+}
+
+#[test]
+fn a_renewal_that_is_repeated_leaves_no_cip_that_is_right() {
+    let whole = active().set_second_tag(1, SECOND).unwrap();
+    let renewed = whole.cip_renewed_before(3);
+    assert_eq!(renewed.generation(CodeName::Cip), 3);
+    assert_eq!((renewed.cip_first_tag(), renewed.cip_second_tag()), (None, None));
+    assert_eq!(renewed.check_has_cip(), Err(Refusal::NoCip));
+    assert_eq!(Card::decode(&renewed.encode()), Some(renewed.clone()));
+    for (card, generation) in [(whole, 1), (renewed, 3)] {
+        assert_eq!(card.cip_renewed_before(generation), card);
+    }
 }
 
 #[test]

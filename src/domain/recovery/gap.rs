@@ -20,6 +20,8 @@ pub struct Touched {
     pub spent: u32,
     /// When it was activated, milliseconds since 1970 UTC.
     pub activated_at_ms: Option<u64>,
+    /// The generation of its C.I.P. that the last renewal came to; 0 for none.
+    pub cip_generation: u32,
     /// That an earlier recovery without evidence held it.
     pub held: bool,
     /// That it was registered.
@@ -99,6 +101,7 @@ struct Logged {
     reason: Option<String>,
     changes: Option<String>,
     activated_at: Option<String>,
+    generation: Option<String>,
     operator: Option<String>,
     key: Option<String>,
     replaces: Option<String>,
@@ -142,6 +145,8 @@ impl Gap {
             | Kind::ApprovalShown
             | Kind::ApprovalSigned
             | Kind::CardLookedUp
+            // The older store has it again, and the note that destroys it.
+            | Kind::CardSaltDestroyed
             | Kind::DeliveryLookedUp
             | Kind::LimitReached
             | Kind::RequestRefused
@@ -162,6 +167,7 @@ impl Gap {
             Kind::CardActivated if done => {
                 self.touch(card).activated_at_ms = Some(at_ms()?);
             }
+            Kind::CipRenewed if done => self.renewed(card, logged.generation.as_deref())?,
             Kind::CardRegistered if done => self.touch(card).registered = true,
             Kind::CardRevoked if done => {
                 let reason = logged.reason.as_deref().unwrap_or_default();
@@ -183,6 +189,7 @@ impl Gap {
                             let at_ms = at_ms.ok_or_else(|| "when it was activated".to_owned())?;
                             self.touch(card).activated_at_ms = Some(at_ms);
                         }
+                        "cip_voided" => self.renewed(card, logged.generation.as_deref())?,
                         "held" => self.touch(card).held = true,
                         "" | "locked" | "revoked" => {
                             self.touch(card);
@@ -197,7 +204,11 @@ impl Gap {
             | Kind::CardRevoked
             // An unlock is not repeated: the recovery locks again what it gave back.
             | Kind::CipUnlocked
+            | Kind::CipRenewed
             | Kind::CodesReprinted
+            | Kind::ContactChanged
+            | Kind::DeliveryExpired
+            | Kind::DeliveryResent
             // The courier's own: they are in no log of an authority.
             | Kind::AuthorityRefused
             | Kind::ContactNotified
@@ -215,6 +226,14 @@ impl Gap {
                 self.touch(card);
             }
         }
+        Ok(())
+    }
+
+    fn renewed(&mut self, card: CardId, generation: Option<&str>) -> Result<(), String> {
+        let generation = generation.and_then(|text| text.parse().ok());
+        let generation: u32 = generation.ok_or_else(|| "the generation of its C.I.P.".to_owned())?;
+        let touched = self.touch(card);
+        touched.cip_generation = touched.cip_generation.max(generation);
         Ok(())
     }
 
@@ -363,6 +382,8 @@ mod tests {
         assert_eq!(recovered(",\"changes\":\"held,locked\""), told(Touched { held: true, ..none }));
         assert_eq!(recovered(",\"changes\":\"locked\""), told(none));
         let activated = ",\"changes\":\"activated,locked\",\"activated_at\":\"2026-01-01T00:00:00.000Z\"";
+        let voided = recovered(",\"changes\":\"cip_voided,locked\",\"generation\":\"3\"");
+        assert_eq!(voided, told(Touched { cip_generation: 3, ..none }));
         assert_eq!(recovered(activated), told(Touched { activated_at_ms: Some(at_ms), ..none }));
         for bad in [",\"changes\":\"activated\"", ",\"changes\":\"eaten\""] {
             assert!(matches!(recovered(bad), Err(BadEvidence::Event { seq: 1, .. })), "{bad}");

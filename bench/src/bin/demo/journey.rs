@@ -15,7 +15,7 @@ use sigillo_bench::{
     installation::{API, Installation, run},
 };
 
-use crate::{Teller, colleagues, mailbox, officers, phone};
+use crate::{Teller, aftercare, colleagues, mailbox, officers, phone};
 
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 const PATIENCE: u32 = 600;
@@ -126,6 +126,7 @@ pub(crate) async fn play(teller: &mut Teller, here: &mut Installation, sigillo: 
 
     let without_cip = by_sms(teller, &desk, &directory).await?;
     colleagues::play(teller, &desk, &without_cip, &clients).await?;
+    aftercare::new_cip(teller, &desk, &a_card(&directory, "120")?, &directory).await?;
     officers::play(teller, &desk, &a_card(&directory, "042")?, &directory, sigillo).await?;
 
     println!("\nAn auditor checks the log, with a copy and a public key and nothing else.\n");
@@ -191,6 +192,7 @@ async fn by_sms(teller: &mut Teller, desk: &Desk, directory: &Path) -> Result<Ne
     let seen = teller.step(what, ended(desk, &path)).await?;
     println!("    {} by {}, attempt {}", seen.state, seen.channel, seen.attempts);
     expect("delivered", &seen.state)?;
+    aftercare::resend(teller, desk, id).await?;
     Ok(card)
 }
 

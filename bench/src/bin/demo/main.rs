@@ -1,6 +1,7 @@
 //! The demonstration: one citizen's whole journey, with real parts, in plain words.
 #![expect(clippy::print_stdout, reason = "telling the story is what this program is for")]
 
+mod aftercare;
 mod colleagues;
 mod journey;
 #[path = "../../../../tests/support/limits.rs"]

@@ -16,8 +16,8 @@ pub(super) const POLICIES: [(&str, &str); 8] = shipped!("",
     "templates/trento.toml");
 
 /// The courier's texts.
-pub(super) const MESSAGES: [(&str, &str); 6] = shipped!("courier/messages/",
-    "activation.sms.txt" "activation.txt" "notice.sms.txt" "notice.txt" "reprint.sms.txt" "reprint.txt");
+pub(super) const MESSAGES: [(&str, &str); 8] = shipped!("courier/messages/",
+    "activation.sms.txt" "activation.txt" "notice.sms.txt" "notice.txt" "renewal.sms.txt" "renewal.txt" "reprint.sms.txt" "reprint.txt");
 
 const COURIER_POLICY: &str = include_str!("../../../../policies/courier/policy.toml");
 
