@@ -11,7 +11,7 @@ use sigillo::{
         tries::NotUnlocked,
     },
     secret::Digits,
-    service::{ApprovalRequest, CipRenewalRequest, Error, HandedOut, LeasedDelivery, Verdict, What},
+    service::{ApprovalRequest, CipRenewalRequest, Error, HandedOut, LeasedDelivery, Service, Verdict, What},
     store::Space,
 };
 
