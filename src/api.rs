@@ -6,6 +6,8 @@ pub mod approvals;
 pub mod cards;
 pub mod codes;
 pub mod courier;
+pub mod history;
 pub mod operators;
 pub mod policy;
 pub mod problem;
+pub mod statistics;

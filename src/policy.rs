@@ -23,14 +23,14 @@ use std::{collections::BTreeMap, sync::Arc};
 
 pub use allowed::Allowed;
 pub use callers::Caller;
-pub use decide::{CardFacts, Decision, Proof, Question};
+pub use decide::{Asks, CardFacts, Decision, Proof, Question};
 pub use directory::Directory;
 pub use files::{BadPolicy, MARKER};
 pub use limits::{Limits, Scope};
 pub(crate) use officers::officer_key;
 pub use operators::{Operators, Profile};
 pub use parameters::{ApprovalRules, DeliveryRules, Parameters, VerificationRules};
-pub use permit::{Act, Action, CardPermit, Permit, Refused, act};
+pub use permit::{Act, Action, CardPermit, Permit, Refused, ReportPermit, act};
 pub use rules::{OPERATORS_ACTIONS, Rule};
 
 use crate::{

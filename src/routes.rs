@@ -6,11 +6,14 @@ mod backup;
 mod cards;
 mod codes;
 mod courier;
+mod csv;
+mod history;
 mod operator;
 mod policy;
 mod problems;
 mod read;
 mod registry;
+mod statistics;
 
 use std::sync::{Arc, OnceLock};
 
@@ -42,6 +45,7 @@ pub struct App {
     limits: Limits,
     metrics: Arc<Metrics>,
     operators: Arc<Validator>,
+    reports: Arc<Semaphore>,
     service: Arc<Service>,
 }
 
@@ -68,6 +72,10 @@ routes! {
     Cards = "cards" "POST" "/v1/cards";
     /// Shows a card.
     LookUp = "lookup" "POST" "/v1/cards/lookup";
+    /// Shows a card's history.
+    History = "history" "POST" "/v1/history";
+    /// Figures of the log.
+    Statistics = "statistics" "POST" "/v1/reports";
     /// Activates a card, or shows what that would do.
     Activations = "activations" "POST" "/v1/activations";
     /// Hands PIN and PUK out again.
@@ -117,6 +125,9 @@ const BATCHES: usize = 2;
 /// Backups at one time: each keeps former values in memory while it is read.
 const BACKUPS: usize = 1;
 
+/// Reports made at one time: each keeps former counts in memory while it is read.
+const STATISTICS: usize = 2;
+
 /// One request on its way.
 struct Arrived {
     remote: Arc<Remote>,
@@ -136,7 +147,8 @@ impl App {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let (backups, batches) = (Arc::new(Semaphore::new(BACKUPS)), Semaphore::new(BATCHES));
-        Self { backups, batches, clock, limits, metrics, operators, service }
+        let reports = Arc::new(Semaphore::new(STATISTICS));
+        Self { backups, batches, clock, limits, metrics, operators, reports, service }
     }
 
     /// The permit of the caller behind this certificate, with the operator whom `who` finds under the same policy; or the
@@ -221,6 +233,7 @@ impl App {
             Route::Cards => self.register(arrived).await,
             Route::Deliveries => self.delivery(arrived, id).await,
             Route::Deregistration => self.deregister(arrived).await,
+            Route::History => self.history(arrived).await,
             Route::Leases => self.lease(arrived).await,
             Route::LookUp => self.look_up(arrived).await,
             Route::OpenApi => Ok(body(OPENAPI.as_bytes(), http::MediaType::Json.as_str())),
@@ -231,6 +244,7 @@ impl App {
             Route::Revocations => self.revoke(arrived).await,
             Route::Session => self.session(arrived).await,
             Route::SignRegistration => self.sign_registration(arrived, id).await,
+            Route::Statistics => self.statistics(arrived).await,
             Route::Verifications => self.verify(arrived).await,
         }
     }
@@ -252,6 +266,7 @@ fn is_recorded_here(route: Route, problem: &Problem) -> bool {
                 | "not_allowed_on_card"
                 | "operator_former_card"
                 | "own_card"
+                | "report_not_allowed"
         ),
         StatusCode::CONFLICT if route == Route::PolicyReload => false,
         StatusCode::UNPROCESSABLE_ENTITY if problem.code() == "bad_signature" => false,

@@ -15,6 +15,7 @@ mod effects;
 mod error;
 mod frozen;
 mod hand_out;
+mod history;
 mod idempotency;
 mod leases;
 mod limits;
@@ -32,6 +33,7 @@ mod reprint;
 mod revoke;
 mod running;
 mod session;
+mod statistics;
 mod upkeep;
 mod verify;
 mod witnesses;
@@ -45,6 +47,7 @@ pub use audit::Exported;
 pub use backup::Backup;
 pub use error::{Error, What};
 pub use hand_out::HandedOut;
+pub use history::{Cards, History, HistoryRequest, ListedCard, Page};
 pub use leases::{Leased, LeasedDelivery};
 pub use look_up::{CardData, CardNumber};
 pub use marks::Unspent;
@@ -57,6 +60,7 @@ pub use reports::Outcome as DeliveryOutcome;
 pub use reprint::ReprintRequest;
 pub use revoke::{RevocationProof, RevocationRequest, Revoked};
 pub use session::Session;
+pub use statistics::{Statistics, StatisticsRequest};
 pub use verify::{Purpose, Verdict, Verification, VerificationRequest};
 pub use witnesses::Behind;
 
@@ -75,6 +79,7 @@ pub struct Service {
     accounted: Arc<Uses>,
     clock: Arc<dyn Clock>,
     dispatch: tokio::sync::Mutex<()>,
+    follower: history::Follower,
     frozen: frozen::Frozen,
     hsm: Hsm,
     log: String,
@@ -166,6 +171,7 @@ impl Service {
             accounted: Arc::default(),
             clock,
             dispatch: tokio::sync::Mutex::new(()),
+            follower: history::Follower::default(),
             frozen,
             hsm,
             log,
@@ -199,6 +205,11 @@ impl Service {
     /// Records a request that was refused before it reached an operation: by the policy, or for what it says.
     pub async fn refused(&self, request: RequestId, refused: RefusedRequest) -> Result<(), Error> {
         let RefusedRequest { caller, certificate, operator, operation, reason, rule } = refused;
+        let office = operator.as_ref().and_then(|operator| {
+            let policy = self.policy();
+            let profile = policy.operators().profile(operator.tax_code(), self.today().ok()?)?;
+            Some(profile.office.clone())
+        });
         let name = match operator {
             // Whatever the token does, a refusal is an event (I8).
             Some(operator) => Some(self.name_of(operator).await.unwrap_or_else(|error| {
@@ -214,11 +225,12 @@ impl Service {
         ];
         detail.extend(rule.map(|named| ("rule", named)));
         detail.extend(name.map(|name| ("operator", name)));
+        detail.extend(office.map(|office| ("office", office)));
         let event = self.own_event(evidence::Kind::RequestRefused, evidence::Outcome::Refused)?;
         self.record(evidence::Event { caller: caller.unwrap_or_default(), request, detail, ..event }).await
     }
 
-    /// An event of this request, to be completed.
+    /// An event of this request, to be completed. It says where the operator works at this time.
     fn event<A: Act>(
         &self,
         call: &Call<A>,
@@ -234,7 +246,11 @@ impl Service {
             policy: call.permit.policy().digest().to_string(),
             card: None,
             with_ticket: false,
-            detail: call.operator_name().map(|name| ("operator", name)).into_iter().collect(),
+            detail: {
+                let operator = call.operator_name().map(|name| ("operator", name));
+                let office = call.permit.office().map(|office| ("office", office.to_owned()));
+                operator.into_iter().chain(office).collect()
+            },
         }
     }
 

@@ -63,6 +63,9 @@ pub enum Space {
     Idem = b'i',
     /// Expiry in ms (8 bytes) and key of `Idem` or `Verification`, with its space's byte first -> empty.
     Expiry = b'x',
+    /// Made from the log, behind it: `c`, card id and sequence number of an event -> empty; `d` and `h`, a day or an hour and what
+    /// is counted ([`crate::domain::counts`]) -> how many events.
+    History = b'z',
     /// Name -> value: format of the store, and what only the store itself reads and writes.
     Meta = b'm',
     /// Operator's name in events (16 bytes) -> the registration that is open, one at most.
@@ -81,7 +84,7 @@ pub enum Space {
 
 impl Space {
     /// Every space, in the order of its bytes.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Approval,
         Self::Budget,
         Self::Card,
@@ -101,6 +104,7 @@ impl Space {
         Self::Cursor,
         Self::Verification,
         Self::Expiry,
+        Self::History,
     ];
 }
 
@@ -252,6 +256,10 @@ pub trait Reader: Send + Sync {
     /// Up to `limit` records whose keys start with `prefix` and are not below `from`, in the order of their keys.
     /// Not a snapshot: a commit that happens meanwhile may be seen in part.
     fn scan(&self, space: Space, prefix: &[u8], from: &[u8], limit: usize) -> Result<Vec<Found>, Error>;
+
+    /// As [`Reader::scan`] from the other end: the keys are below `below`, the greatest first.
+    fn scan_back(&self, space: Space, prefix: &[u8], below: &[u8], limit: usize)
+    -> Result<Vec<Found>, Error>;
 
     /// The record with the greatest key.
     fn last(&self, space: Space) -> Result<Option<Found>, Error>;

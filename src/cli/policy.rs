@@ -15,7 +15,7 @@ use crate::{
         date::{CivilDate, Moment},
         team::Region,
     },
-    policy::{Action, OPERATORS_ACTIONS, Policy, Proof},
+    policy::{Action, Asks, OPERATORS_ACTIONS, Policy, Proof},
 };
 
 /// `sigillo policy ...`
@@ -83,6 +83,17 @@ fn proof(text: &str) -> Result<Proof, String> {
         "approval" => Ok(Proof::Approval),
         "verification" => Ok(Proof::Verification),
         _ => Err("a proof is verification or approval".into()),
+    }
+}
+
+/// Refuses what this action does not ask for.
+fn check_asks(action: Action, asks: Asks) -> Result<(), &'static str> {
+    match action {
+        Action::ReadReports => Ok(()),
+        Action::ReadHistory if asks.all_offices => Err("only a report is about offices"),
+        Action::ReadHistory => Ok(()),
+        _ if asks == Asks::default() => Ok(()),
+        _ => Err("only histories and reports ask for more"),
     }
 }
 

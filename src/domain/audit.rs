@@ -38,6 +38,9 @@ pub enum Kind {
     /// A card was revoked for good.
     #[serde(rename = "card.revoked")]
     CardRevoked,
+    /// Figures were read, or that was refused.
+    #[serde(rename = "report.read")]
+    ReportRead,
     /// An operation was refused before it reached a card.
     #[serde(rename = "request.refused")]
     RequestRefused,
@@ -86,6 +89,9 @@ pub enum Kind {
     /// Courier: so many events of leases that came to nothing were not written, since there were too many of them.
     #[serde(rename = "leases.unwritten")]
     LeasesUnwritten,
+    /// The history of a card was read, or that was refused.
+    #[serde(rename = "history.read")]
+    HistoryRead,
     /// A limit left nothing for the rest of its window; said once in a window.
     #[serde(rename = "limit.reached")]
     LimitReached,
@@ -134,6 +140,14 @@ pub enum Kind {
     /// A presented C.I.P. was accepted or rejected.
     #[serde(rename = "verification.decided")]
     VerificationDecided,
+}
+
+impl Kind {
+    /// The kind with this text.
+    pub fn from_text(text: &str) -> Option<Self> {
+        let from = serde::de::value::StrDeserializer::<serde::de::value::Error>::new(text);
+        Self::deserialize(from).ok()
+    }
 }
 
 /// How it ended.

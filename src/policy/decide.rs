@@ -45,6 +45,15 @@ pub enum Proof {
     Approval,
 }
 
+/// What a request for a history or a report asks for. Rules decide on it as on a card.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Asks {
+    /// Who acted, by the operators' names in events.
+    pub operators: bool,
+    /// Of a report: more than what the operator's own office did.
+    pub all_offices: bool,
+}
+
 /// A question to the rules.
 #[derive(Clone, Copy, Debug)]
 pub struct Question<'a> {
@@ -54,10 +63,12 @@ pub struct Question<'a> {
     pub operator: &'a Profile,
     /// The caller's name.
     pub front_end: &'a str,
-    /// The card; ignored for a verification, which is decided by the request alone (I6).
+    /// The card; ignored for what is not about one ([`Action::is_about_a_card`]).
     pub card: Option<CardFacts<'a>>,
     /// What stands for the action; looked at for a revocation only.
     pub proof: Proof,
+    /// Looked at for histories and reports only.
+    pub asks: Asks,
     /// When, in Italy.
     pub at: Moment,
 }
@@ -115,7 +126,7 @@ impl std::fmt::Display for Decision {
 
 /// Types of the schema.
 #[derive(Debug)]
-pub(super) struct Types([EntityTypeName; 9]);
+pub(super) struct Types([EntityTypeName; 10]);
 
 #[derive(Clone, Copy)]
 enum Type {
@@ -126,24 +137,35 @@ enum Type {
     Operator,
     Presented,
     Region,
+    Report,
     Role,
     State,
 }
 
 impl Type {
-    const ALL: [&'static str; 9] =
-        ["Action", "Card", "FrontEnd", "Office", "Operator", "Presented", "Region", "Role", "State"];
+    const ALL: [&'static str; 10] = [
+        "Action",
+        "Card",
+        "FrontEnd",
+        "Office",
+        "Operator",
+        "Presented",
+        "Region",
+        "Report",
+        "Role",
+        "State",
+    ];
 }
 
 impl Types {
     pub(super) fn new() -> Result<Self, String> {
         let parse = |name: &&str| name.parse::<EntityTypeName>().map_err(|e| e.to_string());
         let parsed = Type::ALL.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
-        parsed.try_into().map(Self).map_err(|_| "nine types".to_owned())
+        parsed.try_into().map(Self).map_err(|_| "ten types".to_owned())
     }
 
     fn uid(&self, of: Type, name: &str) -> EntityUid {
-        let [action, card, front_end, office, operator, presented, region, role, state] = &self.0;
+        let [action, card, front_end, office, operator, presented, region, report, role, state] = &self.0;
         let name_of_type = match of {
             Type::Action => action,
             Type::Card => card,
@@ -152,6 +174,7 @@ impl Types {
             Type::Operator => operator,
             Type::Presented => presented,
             Type::Region => region,
+            Type::Report => report,
             Type::Role => role,
             Type::State => state,
         };
@@ -160,7 +183,7 @@ impl Types {
 
     /// Asked anew each time, out of the question's own data.
     fn request(&self, question: &Question<'_>) -> Result<(Request, Entities), String> {
-        let Question { action, operator, front_end, card, proof, at } = *question;
+        let Question { action, operator, front_end, card, proof, asks, at } = *question;
         let said = |e: &dyn std::fmt::Display| e.to_string();
         let office = self.uid(Type::Office, &operator.office);
         let regions = operator.regions.iter();
@@ -175,7 +198,7 @@ impl Types {
         let who = self.uid(Type::Operator, "");
         let mut entities = vec![Entity::new(who.clone(), attributes, parents).map_err(|e| said(&e))?];
         let resource = match card {
-            Some(card) if action != Action::Verify => {
+            Some(card) if action.is_about_a_card() => {
                 let uid = self.uid(Type::Card, "");
                 let state = self.uid(Type::State, card.state);
                 let region = self.uid(Type::Region, &card.region.to_string());
@@ -186,6 +209,7 @@ impl Types {
                 entities.push(Entity::new(uid.clone(), attributes, HashSet::new()).map_err(|e| said(&e))?);
                 uid
             }
+            Some(_) | None if action == Action::ReadReports => self.uid(Type::Report, ""),
             Some(_) | None => self.uid(Type::Presented, ""),
         };
         let (year, month, day) = at.date.numbers();
@@ -204,6 +228,12 @@ impl Types {
                 ("approved".to_owned(), Value::new_bool(proof == Proof::Approval)),
                 ("verified".to_owned(), Value::new_bool(proof == Proof::Verification)),
             ]);
+        }
+        if matches!(action, Action::ReadHistory | Action::ReadReports) {
+            context.push(("operators".to_owned(), Value::new_bool(asks.operators)));
+        }
+        if action == Action::ReadReports {
+            context.push(("all_offices".to_owned(), Value::new_bool(asks.all_offices)));
         }
         let context = Context::from_pairs(context).map_err(|e| said(&e))?;
         let action = self.uid(Type::Action, action.text());
@@ -226,7 +256,7 @@ impl Policy {
     /// Decides. What cannot be decided is not allowed (I7).
     pub fn decide(&self, question: &Question<'_>) -> Decision {
         let Some(of_action) = self.rules.of(question.action) else { return Decision::nothing_allows() };
-        if question.card.is_none() && question.action != Action::Verify {
+        if question.card.is_none() && question.action.is_about_a_card() {
             return Decision::nothing_allows();
         }
         let (request, entities) = match self.types.request(question) {

@@ -1,11 +1,14 @@
 //! `authority.toml`: limits, periods, reasons and which template a region gets.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use serde::Deserialize;
 
 use super::limits::{Limits, RawLimits};
-use crate::domain::{card::Reason, contact::Channel, team::Region, template::TemplateId};
+use crate::domain::{audit::Kind, card::Reason, contact::Channel, team::Region, template::TemplateId};
 
 /// The file as written. A missing key is an error: every number here is a security decision.
 #[derive(Debug, Deserialize)]
@@ -17,7 +20,9 @@ pub(super) struct RawParameters {
     delivery: RawDelivery,
     four_eyes: RawFourEyes,
     guess: RawGuess,
+    history: RawHistory,
     limits: RawLimits,
+    reports: RawReports,
     reprint: RawReasons,
     revocation: RawReasons,
     templates: RawChoice,
@@ -58,6 +63,18 @@ struct RawFourEyes {
 #[serde(deny_unknown_fields)]
 struct RawGuess {
     warn_above_ppm: u32,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawHistory {
+    kinds: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawReports {
+    smallest: u64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -132,7 +149,10 @@ pub struct Parameters {
     pub warn_above_ppm: u32,
     /// How long an idempotency key is remembered, milliseconds.
     pub idempotency_keep_ms: u64,
+    /// Least count that a report tells of more than the operator's own office.
+    pub smallest_count: u64,
     channels: Vec<Channel>,
+    history_kinds: BTreeSet<String>,
     reprint_reasons: Vec<String>,
     revocation_reasons: Vec<String>,
     default_template: TemplateId,
@@ -153,6 +173,11 @@ impl Parameters {
     /// Every template that new cards may get.
     pub fn chosen(&self) -> impl Iterator<Item = &TemplateId> {
         std::iter::once(&self.default_template).chain(self.templates.values())
+    }
+
+    /// Whether operators see events of this kind in a card's history.
+    pub fn is_shown_in_history(&self, kind: &str) -> bool {
+        self.history_kinds.contains(kind)
     }
 
     /// Whether second parts may travel this way.
@@ -192,6 +217,20 @@ fn channels(list: &[String]) -> Result<Vec<Channel>, String> {
     if known.is_empty() { Err("delivery.channels: at least one channel".to_owned()) } else { Ok(known) }
 }
 
+/// Kinds of event, each of them known and named once.
+fn kinds(list: Vec<String>) -> Result<BTreeSet<String>, String> {
+    let mut known = BTreeSet::new();
+    for text in list {
+        if Kind::from_text(&text).is_none() {
+            return Err(format!("history.kinds: there is no \"{text}\""));
+        }
+        if let Some(twice) = known.replace(text) {
+            return Err(format!("history.kinds: \"{twice}\" is given twice"));
+        }
+    }
+    Ok(known)
+}
+
 fn reasons(name: &str, list: Vec<String>) -> Result<Vec<String>, String> {
     let good = |b: u8| b.is_ascii_lowercase() || b == b'_';
     if list.is_empty() {
@@ -225,7 +264,9 @@ impl RawParameters {
             delivery: d,
             four_eyes,
             guess,
+            history,
             limits,
+            reports,
             reprint,
             revocation,
             templates,
@@ -275,7 +316,9 @@ impl RawParameters {
             },
             idempotency_keep_ms: within("idempotency.keep_h", idempotency.keep_h, 1, 720)?
                 .saturating_mul(3_600_000),
+            smallest_count: within("reports.smallest", reports.smallest, 1, 1000)?,
             channels: channels(&d.channels)?,
+            history_kinds: kinds(history.kinds)?,
             reprint_reasons: reasons("reprint.reasons", reprint.reasons)?,
             revocation_reasons: revocation_reasons(revocation.reasons)?,
             default_template: id(&templates.default)?,

@@ -2,7 +2,7 @@
 
 use std::{marker::PhantomData, sync::Arc};
 
-use super::{Caller, CardFacts, Decision, Policy, Profile, Proof, Question};
+use super::{Asks, Caller, CardFacts, Decision, Policy, Profile, Proof, Question};
 use crate::domain::{date::Moment, tax_code::TaxCode};
 
 macro_rules! actions {
@@ -60,6 +60,10 @@ actions! {
     ReadAudit = "read_audit"
     /// `GET /v1/deliveries/{id}`
     ReadDelivery = "read_delivery"
+    /// `POST /v1/history`
+    ReadHistory = "read_history"
+    /// `POST /v1/reports`
+    ReadReports = "read_reports"
     /// `POST /v1/cards`
     Register = "register"
     /// `POST /v1/operator-registrations` and their signature
@@ -90,6 +94,10 @@ pub struct Permit<A> {
 /// The rules allow this action on this card. Made from a [`Permit`] only, with the card as it was found.
 #[derive(Debug)]
 pub struct CardPermit<A>(PhantomData<A>);
+
+/// The rules allow this report. Made from a [`Permit`] only, with what the report asks for.
+#[derive(Debug)]
+pub struct ReportPermit(());
 
 /// Why there is no permit.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -126,6 +134,8 @@ impl Action {
             | Self::Approve
             | Self::AskApproval
             | Self::LookUp
+            | Self::ReadHistory
+            | Self::ReadReports
             | Self::RegisterOperator
             | Self::Reprint
             | Self::Revoke
@@ -139,6 +149,11 @@ impl Action {
             | Self::Register
             | Self::ReloadPolicy => false,
         }
+    }
+
+    /// Whether its rules decide on a card. A verification is decided by the request alone (I6), and a report is about none.
+    pub const fn is_about_a_card(self) -> bool {
+        !matches!(self, Self::ReadReports | Self::Verify)
     }
 }
 
@@ -167,13 +182,19 @@ impl<A> Permit<A> {
 impl<A: Act> Permit<A> {
     /// Decides on a card, now that it is known, with what the request names as proof. A refusal names the rules.
     pub fn on_card(&self, card: CardFacts<'_>, proof: Proof) -> Result<CardPermit<A>, Refused> {
-        self.decide(A::ACTION, card, proof).map(|()| CardPermit(PhantomData))
+        self.decide(A::ACTION, Some(card), proof, Asks::default()).map(|()| CardPermit(PhantomData))
     }
 
-    fn decide(&self, action: Action, card: CardFacts<'_>, proof: Proof) -> Result<(), Refused> {
+    fn decide(
+        &self,
+        action: Action,
+        card: Option<CardFacts<'_>>,
+        proof: Proof,
+        asks: Asks,
+    ) -> Result<(), Refused> {
         let operator = self.operator.as_ref().ok_or(Refused::OperatorMissing)?;
         let front_end = &self.caller;
-        let question = Question { action, operator, front_end, card: Some(card), proof, at: self.at };
+        let question = Question { action, operator, front_end, card, proof, asks, at: self.at };
         allowed(&self.policy.decide(&question))
     }
 
@@ -187,7 +208,26 @@ impl Permit<act::AskApproval> {
     /// Whether the rules allow `action` on this card once it is approved: nobody is asked to approve what would be refused
     /// after that.
     pub fn once_approved(&self, action: Action, card: CardFacts<'_>) -> Result<(), Refused> {
-        self.decide(action, card, Proof::Approval)
+        self.decide(action, Some(card), Proof::Approval, Asks::default())
+    }
+}
+
+impl Permit<act::ReadHistory> {
+    /// Decides on the history of a card, now that it is known, with what is asked of it.
+    pub fn history_of(
+        &self,
+        card: CardFacts<'_>,
+        asks: Asks,
+    ) -> Result<CardPermit<act::ReadHistory>, Refused> {
+        let decided = self.decide(Action::ReadHistory, Some(card), Proof::None, asks);
+        decided.map(|()| CardPermit(PhantomData))
+    }
+}
+
+impl Permit<act::ReadReports> {
+    /// Decides on a report by what it asks for.
+    pub fn report(&self, asks: Asks) -> Result<ReportPermit, Refused> {
+        self.decide(Action::ReadReports, None, Proof::None, asks).map(|()| ReportPermit(()))
     }
 }
 
@@ -212,8 +252,9 @@ impl Policy {
             match self.rules.of(A::ACTION) {
                 Some(_) if A::ACTION == Action::Verify => {
                     let front_end = caller.name();
-                    let (action, proof) = (A::ACTION, Proof::None);
-                    let question = Question { action, operator: profile, front_end, card: None, proof, at };
+                    let (action, proof, asks) = (A::ACTION, Proof::None, Asks::default());
+                    let question =
+                        Question { action, operator: profile, front_end, card: None, proof, asks, at };
                     allowed(&self.decide_verification(who, front_end, &question))?;
                 }
                 Some(of_action) if !of_action.may_concern(profile) => {

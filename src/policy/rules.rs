@@ -33,11 +33,13 @@ const MOST: usize = 1000;
 const STACK: usize = 16 << 20;
 
 /// Actions that an operator asks for; the others are decided by `callers.toml` alone.
-pub const OPERATORS_ACTIONS: [Action; 7] = [
+pub const OPERATORS_ACTIONS: [Action; 9] = [
     Action::Activate,
     Action::Approve,
     Action::AskApproval,
     Action::LookUp,
+    Action::ReadHistory,
+    Action::ReadReports,
     Action::Reprint,
     Action::Revoke,
     Action::Verify,

@@ -162,7 +162,7 @@ fn line(text: &[u8]) -> Result<Line, BadLine> {
         let detail = format!("longer than {LINE_MAX} bytes");
         return Err(BadLine { line: 0, code: "line_too_long".into(), field: None, detail });
     }
-    let new: NewCard = read::parse(text).map_err(|(code, field)| BadLine {
+    let new: NewCard = read::parse(text, &[]).map_err(|(code, field)| BadLine {
         line: 0,
         code: code.into(),
         field,

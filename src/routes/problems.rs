@@ -107,6 +107,12 @@ pub(super) fn of(error: &Error, request: RequestId) -> Problem {
             let title = "The policy set in the directory is refused; the one in force stays";
             Problem::new(StatusCode::CONFLICT, "policy_refused", title).detail(error.to_string())
         }
+        Error::ReportNotAllowed(rule) => Problem::new(
+            StatusCode::FORBIDDEN,
+            "report_not_allowed",
+            "The policy does not allow this operator this report",
+        )
+        .detail(rule.clone()),
         Error::Refused(refusal) => {
             Problem::new(StatusCode::CONFLICT, refusal.code(), "The card does not allow it")
         }

@@ -12,7 +12,12 @@ use crate::{
 
 /// Parses a body; unknown, missing and mistyped fields are refused by name.
 pub(super) fn json<T: DeserializeOwned>(body: &SecretBytes) -> Result<T, Problem> {
-    parse(body.expose()).map_err(|(code, path)| {
+    json_with_lists(body, &[])
+}
+
+/// As [`json`], where fields of these names are lists of texts.
+pub(super) fn json_with_lists<T: DeserializeOwned>(body: &SecretBytes, lists: &[&str]) -> Result<T, Problem> {
+    parse(body.expose(), lists).map_err(|(code, path)| {
         let title = match code {
             "malformed_json" => "The body is not JSON",
             _ => "The body has not the fields of this operation",
@@ -26,7 +31,10 @@ pub(super) fn json<T: DeserializeOwned>(body: &SecretBytes) -> Result<T, Problem
 }
 
 /// As [`json`], with the code and the JSON path at fault.
-pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, (&'static str, Option<String>)> {
+pub(super) fn parse<T: DeserializeOwned>(
+    bytes: &[u8],
+    lists: &[&str],
+) -> Result<T, (&'static str, Option<String>)> {
     let from = &mut serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut *from).map_err(|e| {
         let path = e.path().to_string();
@@ -38,22 +46,36 @@ pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, (&'static st
         }
     })?;
     from.end().map_err(|_| ("malformed_json", None))?;
-    if has_array(bytes) {
+    if has_array(bytes, lists) {
         return Err(("invalid_body", Some("$".into())));
     }
     Ok(value)
 }
 
-/// Whether there is an array anywhere. No request has one, but serde would take one for an object, its entries by
-/// their place.
-fn has_array(bytes: &[u8]) -> bool {
-    let (mut in_string, mut escaped) = (false, false);
-    bytes.iter().any(|byte| {
-        let quote = *byte == b'"' && !escaped;
-        escaped = in_string && *byte == b'\\' && !escaped;
-        in_string ^= quote;
-        *byte == b'[' && !in_string
-    })
+/// Whether there is an array anywhere but as the value of a member with one of these names: serde would take one for an
+/// object, its entries by their place. What is of such a name is a list of texts.
+fn has_array(bytes: &[u8], lists: &[&str]) -> bool {
+    let (mut from, mut escaped) = (None, false);
+    // The string that ended last, and the last byte outside of strings that is no space.
+    let (mut last, mut before): (&[u8], u8) = (&[], 0);
+    for (at, byte) in bytes.iter().enumerate() {
+        if let Some(start) = from {
+            if *byte == b'"' && !escaped {
+                (last, from) = (bytes.get(start..at).unwrap_or_default(), None);
+            }
+            escaped = *byte == b'\\' && !escaped;
+            continue;
+        }
+        match byte {
+            b'"' => from = Some(at.saturating_add(1)),
+            b'[' if before != b':' || !lists.iter().any(|name| name.as_bytes() == last) => return true,
+            _ => {}
+        }
+        if !byte.is_ascii_whitespace() {
+            before = *byte;
+        }
+    }
+    false
 }
 
 /// The path in JSONPath form, as far as it is made of what looks like names of a schema: nothing else of the request
@@ -120,7 +142,7 @@ mod tests {
     use crate::api::codes::Activate;
 
     fn fault(body: &str) -> (&'static str, Option<String>) {
-        parse::<Activate>(body.as_bytes()).err().unwrap()
+        parse::<Activate>(body.as_bytes(), &[]).err().unwrap()
     }
 
     #[test]
@@ -128,7 +150,7 @@ mod tests {
         let some = |path: &str| Some(path.to_owned());
         let good =
             r#"{"tax_code":"a","team_number":"b","expires_on":"c","contact":{"channel":"d","address":"e"}}"#;
-        assert!(parse::<Activate>(good.as_bytes()).is_ok());
+        assert!(parse::<Activate>(good.as_bytes(), &[]).is_ok());
         assert_eq!(fault("{"), ("malformed_json", None));
         assert_eq!(fault(&format!("{good} x")), ("malformed_json", None));
         assert_eq!(fault("{}"), ("invalid_body", some("$.tax_code")));
@@ -141,7 +163,26 @@ mod tests {
         for array in [r#" ["a","b","c",{"channel":"d","address":"e"},false]"#, &nested] {
             assert_eq!(fault(array), ("invalid_body", some("$")));
         }
-        assert!(parse::<Activate>(good.replace("\"e\"", r#""[\"[""#).as_bytes()).is_ok(), "within a string");
+        assert!(
+            parse::<Activate>(good.replace("\"e\"", r#""[\"[""#).as_bytes(), &[]).is_ok(),
+            "within a string"
+        );
+    }
+
+    #[test]
+    fn lists_are_taken_where_they_are_named_only() {
+        for (body, refused) in [
+            (r#"{"by":["a","b"],"c":"[" }"#, false),
+            (r#"{ "by" : [] }"#, false),
+            (r#"{"kinds":["a"]}"#, true),
+            (r#"["by"]"#, true),
+            (r#"{"by":[["a"]]}"#, true),
+            (r#"{"a":"by","c":["a"]}"#, true),
+            (r#"{"a\"by":["a"]}"#, true),
+            (r#"{"a":"\\","by":["a\"b"]}"#, false),
+        ] {
+            assert_eq!(has_array(body.as_bytes(), &["by"]), refused, "{body}");
+        }
     }
 
     #[test]

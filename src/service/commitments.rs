@@ -2,7 +2,7 @@
 
 use super::{Call, Error, Service};
 use crate::{
-    domain::{encoding, id::CardId, tax_code::TaxCode, team::TeamNumber},
+    domain::{encoding, history::Query, id::CardId, tax_code::TaxCode, team::TeamNumber},
     hsm::MacKey,
     policy::Act,
     secret::{Secret, SecretBytes},
@@ -33,6 +33,18 @@ pub(super) fn operator_key(spki: &[u8]) -> Result<(MacKey, SecretBytes), Error> 
 /// Message whose MAC is the store key of a card's number.
 pub(super) fn team(number: &TeamNumber) -> Result<(MacKey, SecretBytes), Error> {
     message("team", &[number.as_str().as_bytes()])
+}
+
+/// Message whose MAC marks a place in a card's history, for one operator and query.
+pub(super) fn history(
+    operator: &[u8; 16],
+    card: &CardId,
+    query: &Query,
+    at: u64,
+    until: u64,
+) -> Result<(MacKey, SecretBytes), Error> {
+    let (query, at, until) = (query.text(), at.to_be_bytes(), until.to_be_bytes());
+    message("history", &[operator, card.bytes(), query.as_bytes(), &at, &until])
 }
 
 /// Message whose MAC stands in for the record of a card that does not exist.

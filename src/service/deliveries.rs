@@ -66,7 +66,7 @@ impl Service {
             value: id.bytes().to_vec(),
             expect: Expect::Any,
         });
-        unit.events.push(Event { detail: vec![("delivery", id.to_string())], ..event() });
+        unit.events.push(event().with("delivery", id.to_string()).with("channel", record.channel));
         Ok(Some(id))
     }
 
@@ -83,7 +83,7 @@ impl Service {
         record.contact = None;
         unit.ops.push(records::put(Space::Delivery, id.bytes(), &record, Expect::Version(version))?);
         unit.ops.push(Op::Delete { space: Space::Due, key: due_key(due_ms, id), expect: Expect::Any });
-        unit.events.push(Event { detail: vec![("delivery", id.to_string())], ..event() });
+        unit.events.push(event().with("delivery", id.to_string()).with("channel", record.channel));
         Ok(())
     }
 

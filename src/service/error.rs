@@ -79,6 +79,9 @@ pub enum Error {
     /// The policy set may not come into force.
     #[error("policy set refused: {0}")]
     PolicyRefused(NotAdmitted),
+    /// The rules do not allow this operator this report; which of them.
+    #[error("report not allowed: {0}")]
+    ReportNotAllowed(String),
     /// The card's life cycle does not allow it.
     #[error(transparent)]
     Refused(#[from] Refusal),

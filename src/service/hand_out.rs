@@ -128,6 +128,7 @@ impl Service {
         let (control, operations) = (control_number()?, intended.operations().to_string());
         let mut done = event(kind, Outcome::Done);
         done.detail.extend(detail);
+        done.detail.push(("channel", contact.channel().text().to_owned()));
         done.detail.push(("operations", operations.clone()));
         let mut delivery = None;
         let outcome = || {

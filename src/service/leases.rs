@@ -241,6 +241,7 @@ impl Service {
     ) -> Event {
         let mut detail = vec![
             ("delivery", id.to_string()),
+            ("channel", record.channel.clone()),
             ("state", record.state.text().to_owned()),
             ("attempt", record.attempts.to_string()),
         ];

@@ -156,9 +156,6 @@ impl Service {
         let mut event = self.event(call, Kind::LimitReached, Outcome::Refused);
         event = event.with("scope", scope.text()).with("use", what.text()).with("window", window.text());
         event = event.with("limit", most.to_string());
-        if let Some(office) = call.permit.office() {
-            event = event.with("office", office);
-        }
         tracing::warn!(
             scope = scope.text(),
             what = what.text(),

@@ -201,6 +201,10 @@ mod tests {
             panic!("an evaluation reads points only")
         }
 
+        fn scan_back(&self, _: Space, _: &[u8], _: &[u8], _: usize) -> Result<Vec<Found>, Error> {
+            panic!("an evaluation reads points only")
+        }
+
         fn last(&self, _: Space) -> Result<Option<Found>, Error> {
             panic!("an evaluation reads points only")
         }

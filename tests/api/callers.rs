@@ -10,6 +10,8 @@ fn action(route: &str) -> Option<&'static str> {
     Some(match route {
         "cards" => "register",
         "lookup" => "look_up",
+        "history" => "read_history",
+        "statistics" => "read_reports",
         "activations" => "activate",
         "reprints" => "reprint",
         "verifications" => "verify",
@@ -49,6 +51,8 @@ async fn each_caller_reaches_what_the_policy_gives_it_and_nothing_else() {
                 "ask_approval",
                 "look_up",
                 "read_delivery",
+                "read_history",
+                "read_reports",
                 "register_operator",
                 "reprint",
                 "revoke",
@@ -71,7 +75,7 @@ async fn each_caller_reaches_what_the_policy_gives_it_and_nothing_else() {
                     refused.push((caller, route, answer));
                 }
                 // The front end may; its operator is no supervisor.
-                Some("approve") => drop(answer.problem(403, "operator_not_allowed")),
+                Some("approve" | "read_reports") => drop(answer.problem(403, "operator_not_allowed")),
                 Some(_) | None => assert_ne!(answer.status, 403, "{caller} {path}"),
             }
         }

@@ -12,12 +12,14 @@ use sigillo::{
             Activate, Checkpoint, ContactTo, Delivery, HandedOut, Preview, Reprint, Split, Verified, Verify,
         },
         courier::{Lease, LeaseRequest, LeasedCode, Leases, Report, ReportStatus, Reported},
+        history::{History, HistoryCard, HistoryEntry, HistoryPage, ReadHistory},
         operators::{
             Deregister, Deregistered, OpenRegistration, OpenedRegistration, Session, SessionAction,
             SessionOperator, SignRegistration, SignedRegistration,
         },
         policy::Reloaded,
         problem::ProblemDocument,
+        statistics::{ReadReport, Report as ReportOfLog, ReportHead, ReportRow},
     },
     domain::{
         audit::{Event, Kind, Outcome},
@@ -38,7 +40,7 @@ pub(crate) const CARD_STATES: [State; 4] = [
     State::Held { activated_at_ms: None },
     State::Revoked { activated_at_ms: None, revoked_at_ms: 1, reason: Reason::Lost },
 ];
-pub(crate) const KINDS: [Kind; 40] = [
+pub(crate) const KINDS: [Kind; 42] = [
     Kind::ApprovalAsked,
     Kind::ApprovalShown,
     Kind::ApprovalSigned,
@@ -63,6 +65,7 @@ pub(crate) const KINDS: [Kind; 40] = [
     Kind::DeliveryLookedUp,
     Kind::DeliveryQueued,
     Kind::DeliveryReported,
+    Kind::HistoryRead,
     Kind::LimitReached,
     Kind::OperationsUnaccounted,
     Kind::OperatorDeregistered,
@@ -71,6 +74,7 @@ pub(crate) const KINDS: [Kind; 40] = [
     Kind::OperatorRegistrationOpened,
     Kind::PolicyActivated,
     Kind::PolicyRefused,
+    Kind::ReportRead,
     Kind::RequestRefused,
     Kind::RequestReplayed,
     Kind::ServiceStarted,
@@ -91,7 +95,7 @@ pub(crate) const REPORT_STATUSES: [ReportStatus; 7] = [
     ReportStatus::Sent,
     ReportStatus::Waiting,
 ];
-pub(crate) const ACTIONS: [Action; 16] = [
+pub(crate) const ACTIONS: [Action; 18] = [
     Action::Activate,
     Action::Approve,
     Action::AskApproval,
@@ -101,6 +105,8 @@ pub(crate) const ACTIONS: [Action; 16] = [
     Action::LookUp,
     Action::ReadAudit,
     Action::ReadDelivery,
+    Action::ReadHistory,
+    Action::ReadReports,
     Action::ReloadPolicy,
     Action::Register,
     Action::RegisterOperator,
@@ -133,6 +139,7 @@ const fn _lists_are_complete(
         Kind::AuthorityRefused | Kind::LeasesUnwritten => {}
         Kind::StoreBackedUp | Kind::StoreGoneBack | Kind::StoreRecovered => {}
         Kind::PolicyActivated | Kind::PolicyRefused | Kind::SessionShown => {}
+        Kind::HistoryRead | Kind::ReportRead => {}
         Kind::OperatorDeregistered | Kind::OperatorRecovered => {}
         Kind::OperatorRegistered | Kind::OperatorRegistrationOpened => {}
         Kind::LimitReached
@@ -157,7 +164,7 @@ const fn _lists_are_complete(
         | Action::ReadAudit
         | Action::ReadDelivery => {}
         Action::Register | Action::Reprint | Action::Revoke | Action::Verify => {}
-        Action::ReloadPolicy => {}
+        Action::ReadHistory | Action::ReadReports | Action::ReloadPolicy => {}
         Action::DeregisterOperator | Action::RegisterOperator | Action::Session => {}
     }
     match state {
@@ -246,6 +253,8 @@ pub(crate) fn all() -> Vec<Sample> {
     all.extend(codes());
     all.extend(operators());
     all.extend(courier());
+    all.extend(histories());
+    all.extend(reports());
     let problem = |more: bool| ProblemDocument {
         kind: "urn:sigillo:problem:invalid_value".into(),
         title: "A value is not acceptable".into(),
@@ -413,6 +422,113 @@ fn operators() -> Vec<Sample> {
         answer("SessionOperator", &operator(some("Mario Rossi")), &operator(None)),
         answer("SessionAction", &action(Some(vec!["120".into()])), &action(None)),
         answer("Session", &session(vec![action(None)]), &session(Vec::new())),
+    ]
+}
+
+fn histories() -> Vec<Sample> {
+    let ask = |more: bool| ReadHistory {
+        tax_code: CF.into(),
+        team_number: TEAM.into(),
+        expires_on: DAY.into(),
+        cards: more.then(|| "all".into()),
+        card: more.then(|| HEX32.into()),
+        order: more.then(|| "oldest".into()),
+        from: more.then(|| DAY.into()),
+        to: more.then(|| DAY.into()),
+        kinds: more.then(|| "card.activated".to_owned()).into_iter().collect(),
+        intents: more,
+        operators: more,
+        limit: more.then_some(20),
+        cursor: more.then(|| HEX32.repeat(2)),
+    };
+    let card = |more: bool| HistoryCard {
+        card: HEX32.into(),
+        this: more,
+        number_ends: more.then(|| "7893".into()),
+        state: "revoked".into(),
+        expires_on: DAY.into(),
+        expired: false,
+        region: "060".into(),
+        registered_at: TIME.into(),
+        activated_at: more.then(|| TIME.into()),
+        revoked_at: more.then(|| TIME.into()),
+        reason: more.then(|| "lost".into()),
+    };
+    let entry = |more: bool| HistoryEntry {
+        at: TIME.into(),
+        kind: "card.activated".into(),
+        outcome: "done".into(),
+        front_end: "desk".into(),
+        office: more.then(|| "example-office".into()),
+        operator: more.then(|| HEX32.into()),
+        reason: more.then(|| "lost".into()),
+        channel: more.then(|| "email".into()),
+        delivery: more.then(|| HEX32.into()),
+        request: HEX32.into(),
+    };
+    let page = |more: bool| HistoryPage {
+        card: HEX32.into(),
+        entries: vec![entry(more)],
+        end: !more,
+        next: more.then(|| HEX32.repeat(2)),
+    };
+    let history =
+        |more: bool| History { cards: vec![card(more)], withheld: 1, page: more.then(|| page(true)) };
+    vec![
+        request("ReadHistory", &ask(true), &ask(false)),
+        answer("History", &history(true), &history(false)),
+        answer("HistoryCard", &card(true), &card(false)),
+        answer("HistoryPage", &page(true), &page(false)),
+        answer("HistoryEntry", &entry(true), &entry(false)),
+    ]
+}
+
+fn reports() -> Vec<Sample> {
+    let list = |more: bool, text: &str| more.then(|| text.to_owned()).into_iter().collect::<Vec<_>>();
+    let ask = |more: bool| ReadReport {
+        from: DAY.into(),
+        to: DAY.into(),
+        by: list(more, "week"),
+        office: more.then(|| "example-office".into()),
+        all_offices: more,
+        operator: more.then(|| HEX32.into()),
+        kinds: list(more, "card.activated"),
+        outcomes: list(more, "done"),
+        channel: more.then(|| "sms".into()),
+        front_end: more.then(|| "desk".into()),
+    };
+    let text = |text: &str| Some(text.to_owned());
+    let row = ReportRow {
+        time: text("2026-W43"),
+        office: text("example-office"),
+        operator: text(HEX32),
+        kind: text("card.activated"),
+        outcome: text("done"),
+        channel: text("sms"),
+        front_end: text("desk"),
+        count: Some(12),
+        below: Some(5),
+        failed: Some(1),
+        share_failed: Some(0.0833),
+        per_day: Some(1.5),
+    };
+    let report = |more: bool| ReportOfLog {
+        head: ReportHead {
+            from: DAY.into(),
+            to: DAY.into(),
+            by: list(more, "week"),
+            office: more.then(|| "example-office".into()),
+            smallest: 5,
+            log_seq: 7,
+            log_hash: "00".repeat(32),
+        },
+        rows: vec![row.clone()],
+        total: ReportRow::default(),
+    };
+    vec![
+        request("ReadReport", &ask(true), &ask(false)),
+        answer("ReportOfLog", &report(true), &report(false)),
+        answer("ReportRow", &row, &ReportRow::default()),
     ]
 }
 

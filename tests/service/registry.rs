@@ -260,7 +260,10 @@ async fn a_session_says_who_the_operator_is_and_what_the_rules_allow() {
     let session = w.desk.session().await.unwrap();
     assert_eq!((session.card, session.profile.office.as_str()), (CardStanding::Registered, "everywhere"));
     let actions: Vec<_> = session.actions.iter().map(|one| one.action.text()).collect();
-    assert_eq!(actions, ["activate", "ask_approval", "look_up", "reprint", "revoke", "verify"]);
+    assert_eq!(
+        actions,
+        ["activate", "ask_approval", "look_up", "read_history", "reprint", "revoke", "verify"]
+    );
     for one in &session.actions {
         let regions = one.regions.as_ref().map(std::collections::BTreeSet::len);
         assert_eq!(regions, (one.action.text() != "verify").then_some(21));
@@ -277,10 +280,10 @@ async fn a_session_says_who_the_operator_is_and_what_the_rules_allow() {
     w.service.reload_policy(None).await.unwrap();
     let session = w.desk.session().await.unwrap();
     let actions: Vec<_> = session.actions.iter().map(|one| one.action.text()).collect();
-    assert_eq!(actions, ["activate", "ask_approval", "look_up", "reprint", "revoke"]);
+    assert_eq!(actions, ["activate", "ask_approval", "look_up", "read_history", "reprint", "revoke"]);
     let lazio = LAZIO.parse().unwrap();
     let on_lazio = session.actions.iter().map(|one| one.regions.as_ref().unwrap().contains(&lazio));
-    assert_eq!(on_lazio.collect::<Vec<_>>(), [false, true, true, true, true]);
+    assert_eq!(on_lazio.collect::<Vec<_>>(), [false, true, true, true, true, true]);
     let card = w.registered(LAZIO).await;
     assert!(matches!(w.desk.activate(&card, "a").await, Err(Error::NotAllowedOnCard(_))));
     assert_eq!(w.card(&card).state(), State::Registered);

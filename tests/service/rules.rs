@@ -42,6 +42,7 @@ name = "other-desk"
 certificate_sha256 = "5555555555555555555555555555555555555555555555555555555555555555"
 actions = [
     "register_operator", "look_up", "activate", "reprint", "verify", "revoke", "ask_approval", "approve", "read_delivery",
+    "read_history", "read_reports",
 ]
 "#;
 

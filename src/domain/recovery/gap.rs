@@ -143,7 +143,9 @@ impl Gap {
             | Kind::ApprovalSigned
             | Kind::CardLookedUp
             | Kind::DeliveryLookedUp
+            | Kind::HistoryRead
             | Kind::LimitReached
+            | Kind::ReportRead
             | Kind::RequestRefused
             | Kind::RequestReplayed
             | Kind::AuditRead
