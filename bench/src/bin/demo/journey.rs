@@ -15,7 +15,7 @@ use sigillo_bench::{
     installation::{API, Installation, run},
 };
 
-use crate::{Teller, colleagues, mailbox, officers, phone};
+use crate::{Teller, colleagues, figures, mailbox, officers, phone};
 
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 const PATIENCE: u32 = 600;
@@ -126,6 +126,7 @@ pub(crate) async fn play(teller: &mut Teller, here: &mut Installation, sigillo: 
 
     let without_cip = by_sms(teller, &desk, &directory).await?;
     colleagues::play(teller, &desk, &without_cip, &clients).await?;
+    figures::play(teller, &desk, &data, &clients).await?;
     officers::play(teller, &desk, &a_card(&directory, "042")?, &directory, sigillo).await?;
 
     println!("\nAn auditor checks the log, with a copy and a public key and nothing else.\n");
@@ -224,7 +225,7 @@ fn flip(code: &str) -> Result<char, String> {
     }
 }
 
-fn set(object: &mut Value, key: &str, value: Value) {
+pub(crate) fn set(object: &mut Value, key: &str, value: Value) {
     if let Some(map) = object.as_object_mut() {
         map.insert(key.into(), value);
     }
