@@ -9,6 +9,8 @@
     reason = "a panic is how a test fails"
 )]
 
+#[path = "openapi/figures.rs"]
+mod figures;
 #[path = "openapi/samples.rs"]
 mod samples;
 #[path = "openapi/schema.rs"]

@@ -12,14 +12,12 @@ use sigillo::{
             Activate, Checkpoint, ContactTo, Delivery, HandedOut, Preview, Reprint, Split, Verified, Verify,
         },
         courier::{Lease, LeaseRequest, LeasedCode, Leases, Report, ReportStatus, Reported},
-        history::{History, HistoryCard, HistoryEntry, HistoryPage, ReadHistory},
         operators::{
             Deregister, Deregistered, OpenRegistration, OpenedRegistration, Session, SessionAction,
             SessionOperator, SignRegistration, SignedRegistration,
         },
         policy::Reloaded,
         problem::ProblemDocument,
-        statistics::{ReadReport, Report as ReportOfLog, ReportHead, ReportRow},
     },
     domain::{
         audit::{Event, Kind, Outcome},
@@ -228,19 +226,19 @@ fn sample<T: Serialize + DeserializeOwned>(
     Sample { name, full: value(full), least: value(least), is_request, reads: reads::<T> }
 }
 
-fn answer<T: Serialize + DeserializeOwned>(name: &'static str, full: &T, least: &T) -> Sample {
+pub(crate) fn answer<T: Serialize + DeserializeOwned>(name: &'static str, full: &T, least: &T) -> Sample {
     sample(name, false, full, least)
 }
 
-fn request<T: Serialize + DeserializeOwned>(name: &'static str, full: &T, least: &T) -> Sample {
+pub(crate) fn request<T: Serialize + DeserializeOwned>(name: &'static str, full: &T, least: &T) -> Sample {
     sample(name, true, full, least)
 }
 
-const CF: &str = "RSSMRA80H55D612G";
-const TEAM: &str = "80380000601234567893";
-const DAY: &str = "2031-05-31";
-const TIME: &str = "2026-11-23T07:02:28.864Z";
-const HEX32: &str = "5be1f0a37c2d4e96a8b04c7d19e2f365";
+pub(crate) const CF: &str = "RSSMRA80H55D612G";
+pub(crate) const TEAM: &str = "80380000601234567893";
+pub(crate) const DAY: &str = "2031-05-31";
+pub(crate) const TIME: &str = "2026-11-23T07:02:28.864Z";
+pub(crate) const HEX32: &str = "5be1f0a37c2d4e96a8b04c7d19e2f365";
 
 fn some<T: From<&'static str>>(text: &'static str) -> Option<T> {
     Some(text.into())
@@ -253,8 +251,8 @@ pub(crate) fn all() -> Vec<Sample> {
     all.extend(codes());
     all.extend(operators());
     all.extend(courier());
-    all.extend(histories());
-    all.extend(reports());
+    all.extend(crate::figures::histories());
+    all.extend(crate::figures::reports());
     let problem = |more: bool| ProblemDocument {
         kind: "urn:sigillo:problem:invalid_value".into(),
         title: "A value is not acceptable".into(),
@@ -422,113 +420,6 @@ fn operators() -> Vec<Sample> {
         answer("SessionOperator", &operator(some("Mario Rossi")), &operator(None)),
         answer("SessionAction", &action(Some(vec!["120".into()])), &action(None)),
         answer("Session", &session(vec![action(None)]), &session(Vec::new())),
-    ]
-}
-
-fn histories() -> Vec<Sample> {
-    let ask = |more: bool| ReadHistory {
-        tax_code: CF.into(),
-        team_number: TEAM.into(),
-        expires_on: DAY.into(),
-        cards: more.then(|| "all".into()),
-        card: more.then(|| HEX32.into()),
-        order: more.then(|| "oldest".into()),
-        from: more.then(|| DAY.into()),
-        to: more.then(|| DAY.into()),
-        kinds: more.then(|| "card.activated".to_owned()).into_iter().collect(),
-        intents: more,
-        operators: more,
-        limit: more.then_some(20),
-        cursor: more.then(|| HEX32.repeat(2)),
-    };
-    let card = |more: bool| HistoryCard {
-        card: HEX32.into(),
-        this: more,
-        number_ends: more.then(|| "7893".into()),
-        state: "revoked".into(),
-        expires_on: DAY.into(),
-        expired: false,
-        region: "060".into(),
-        registered_at: TIME.into(),
-        activated_at: more.then(|| TIME.into()),
-        revoked_at: more.then(|| TIME.into()),
-        reason: more.then(|| "lost".into()),
-    };
-    let entry = |more: bool| HistoryEntry {
-        at: TIME.into(),
-        kind: "card.activated".into(),
-        outcome: "done".into(),
-        front_end: "desk".into(),
-        office: more.then(|| "example-office".into()),
-        operator: more.then(|| HEX32.into()),
-        reason: more.then(|| "lost".into()),
-        channel: more.then(|| "email".into()),
-        delivery: more.then(|| HEX32.into()),
-        request: HEX32.into(),
-    };
-    let page = |more: bool| HistoryPage {
-        card: HEX32.into(),
-        entries: vec![entry(more)],
-        end: !more,
-        next: more.then(|| HEX32.repeat(2)),
-    };
-    let history =
-        |more: bool| History { cards: vec![card(more)], withheld: 1, page: more.then(|| page(true)) };
-    vec![
-        request("ReadHistory", &ask(true), &ask(false)),
-        answer("History", &history(true), &history(false)),
-        answer("HistoryCard", &card(true), &card(false)),
-        answer("HistoryPage", &page(true), &page(false)),
-        answer("HistoryEntry", &entry(true), &entry(false)),
-    ]
-}
-
-fn reports() -> Vec<Sample> {
-    let list = |more: bool, text: &str| more.then(|| text.to_owned()).into_iter().collect::<Vec<_>>();
-    let ask = |more: bool| ReadReport {
-        from: DAY.into(),
-        to: DAY.into(),
-        by: list(more, "week"),
-        office: more.then(|| "example-office".into()),
-        all_offices: more,
-        operator: more.then(|| HEX32.into()),
-        kinds: list(more, "card.activated"),
-        outcomes: list(more, "done"),
-        channel: more.then(|| "sms".into()),
-        front_end: more.then(|| "desk".into()),
-    };
-    let text = |text: &str| Some(text.to_owned());
-    let row = ReportRow {
-        time: text("2026-W43"),
-        office: text("example-office"),
-        operator: text(HEX32),
-        kind: text("card.activated"),
-        outcome: text("done"),
-        channel: text("sms"),
-        front_end: text("desk"),
-        count: Some(12),
-        below: Some(5),
-        failed: Some(1),
-        share_failed: Some(0.0833),
-        per_day: Some(1.5),
-    };
-    let report = |more: bool| ReportOfLog {
-        head: ReportHead {
-            from: DAY.into(),
-            to: DAY.into(),
-            by: list(more, "week"),
-            office: more.then(|| "example-office".into()),
-            smallest: 5,
-            log_seq: 7,
-            log_hash: "00".repeat(32),
-        },
-        rows: vec![row.clone()],
-        total: ReportRow::default(),
-    };
-    vec![
-        request("ReadReport", &ask(true), &ask(false)),
-        answer("ReportOfLog", &report(true), &report(false)),
-        answer("ReportRow", &row, &ReportRow::default()),
     ]
 }
 
