@@ -88,13 +88,13 @@ fn proof(text: &str) -> Result<Proof, String> {
 
 /// Refuses what this action does not ask for.
 fn check_asks(action: Action, asks: Asks) -> Result<(), &'static str> {
-    match action {
-        Action::ReadReports => Ok(()),
-        Action::ReadHistory if asks.all_offices => Err("only a report is about offices"),
-        Action::ReadHistory => Ok(()),
-        _ if asks == Asks::default() => Ok(()),
-        _ => Err("only histories and reports ask for more"),
+    if asks.operators && !matches!(action, Action::ReadHistory | Action::ReadReports) {
+        return Err("only histories and reports ask for more");
     }
+    if asks.all_offices && action != Action::ReadReports {
+        return Err("only a report is about offices");
+    }
+    Ok(())
 }
 
 /// The state of a card as rules see it.
