@@ -264,7 +264,6 @@ async fn who_asks_for_what_is_the_policys_to_say_and_small_numbers_are_not_told(
 
 /// What it costs, printed: `cargo test --test service what_it_costs -- --nocapture`. Bytes are those of keys and values.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[expect(clippy::print_stdout, reason = "figures to look at")]
 #[expect(clippy::disallowed_methods, reason = "real time, printed and not asserted")]
 async fn what_it_costs_to_follow_the_log() {
     const CARDS: u64 = 4_000;
