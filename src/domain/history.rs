@@ -133,7 +133,7 @@ mod tests {
         texts.sort();
         texts.dedup();
         assert_eq!(texts.len(), 7);
-        let same = Query { kinds: vec!["a".into(), "b".into()], ..query.clone() };
+        let same = Query { kinds: vec!["a".into(), "b".into()], ..query };
         assert_eq!(same.text(), query.text());
     }
 }

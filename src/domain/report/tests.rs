@@ -23,8 +23,11 @@ fn cell(kind: &str, outcome: &str) -> Cell {
     Cell { kind: kind.into(), outcome: outcome.into(), ..Cell::default() }
 }
 
+/// Stretch, values, all, failed, days.
+type Line = (String, Vec<String>, u64, u64, Option<u32>);
+
 /// The rows of counts at these days, and the days of their stretches.
-fn rows(query: Query, counts: &[(&str, Cell, u64)]) -> Vec<(String, Vec<String>, u64, u64, Option<u32>)> {
+fn rows(query: Query, counts: &[(&str, Cell, u64)]) -> Vec<Line> {
     let mut rows = Rows::new(query, day("2026-12-31"));
     let mut all = Vec::new();
     for (at, cell, count) in counts {
