@@ -26,6 +26,7 @@ mod direct;
 mod going_back;
 mod guesses;
 mod hsm_loss;
+mod import;
 mod inside;
 mod internal;
 mod journey;
