@@ -6,6 +6,7 @@ mod backup;
 mod cards;
 mod codes;
 mod courier;
+mod export;
 mod operator;
 mod policy;
 mod problems;
@@ -66,6 +67,8 @@ macro_rules! routes {
 routes! {
     /// Registers produced cards.
     Cards = "cards" "POST" "/v1/cards";
+    /// What the codes of produced cards are derived from.
+    CardsExport = "cards_export" "POST" "/v1/cards/export";
     /// Shows a card.
     LookUp = "lookup" "POST" "/v1/cards/lookup";
     /// Activates a card, or shows what that would do.
@@ -219,6 +222,7 @@ impl App {
             Route::AuditEvents => self.events(arrived).await,
             Route::Backup => self.back_up(arrived).await,
             Route::Cards => self.register(arrived).await,
+            Route::CardsExport => self.export_cards(arrived).await,
             Route::Deliveries => self.delivery(arrived, id).await,
             Route::Deregistration => self.deregister(arrived).await,
             Route::Leases => self.lease(arrived).await,

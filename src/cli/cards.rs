@@ -1,5 +1,6 @@
-//! `sigillo cards`: produced cards, from a file to the authority.
+//! `sigillo cards`: produced cards, from a file to the authority, and back what their chips' codes are derived from.
 
+pub mod export;
 pub mod import;
 mod journal;
 mod lines;
@@ -12,6 +13,19 @@ use super::Failure;
 /// `sigillo cards ...`
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
+    /// Write what the codes of registered cards are derived from, for `sigillo personalise`.
+    #[command(after_help = "\
+Example:
+  sigillo cards export --url https://127.0.0.1:8443 --ca ca.pem --cert personalisation.pem \\
+    --key personalisation.key --out batch-17.cards batch-17.ndjson
+
+The batch is the one that was imported. The caller needs the action \"export_cards\", and every card is an event of the audit log.
+The file has no code and no part of one; it is signed by the authority, and opens nothing without both tokens. Cards that are
+active or revoked, or not registered, are not in it: they are listed, with their lines.
+
+Exit codes: 0 every line is in it; 1 some are not, and the file has the others; 1 too where the export broke off, and there is
+no file; 64 bad options.")]
+    Export(export::Export),
     /// Register the cards of an NDJSON file, one card a line.
     #[command(after_help = "\
 Examples:
@@ -36,6 +50,7 @@ options.")]
 /// Runs the command and writes its report to `out`.
 pub fn run(command: &Command, out: &mut impl Write) -> Result<(), Failure> {
     match command {
+        Command::Export(args) => export::run(args, out),
         Command::Import(args) => import::run(args, out),
     }
 }

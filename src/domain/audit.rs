@@ -26,6 +26,9 @@ pub enum Kind {
     /// A card became usable and its first parts were handed out, or that was refused.
     #[serde(rename = "card.activated")]
     CardActivated,
+    /// What a card's codes are derived from left for the making of its chip, or that was refused.
+    #[serde(rename = "card.exported")]
+    CardExported,
     /// A card was looked up.
     #[serde(rename = "card.looked_up")]
     CardLookedUp,
@@ -44,6 +47,9 @@ pub enum Kind {
     /// A request was repeated with its idempotency key and had no second effect.
     #[serde(rename = "request.replayed")]
     RequestReplayed,
+    /// Offline, in a log of its own: chips' codes are joined from both parts, or were.
+    #[serde(rename = "cards.personalised")]
+    CardsPersonalised,
     /// First parts were handed out again.
     #[serde(rename = "codes.reprinted")]
     CodesReprinted,

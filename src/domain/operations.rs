@@ -52,7 +52,8 @@ impl fmt::Display for Operations {
 }
 
 impl Operations {
-    fn parse(text: &str) -> Option<Self> {
+    /// The inverse of its text.
+    pub fn parse(text: &str) -> Option<Self> {
         let (print, rest) = text.strip_prefix("print=")?.split_once(" verify=")?;
         let (verify, deliver) = rest.split_once(" deliver=").unwrap_or((rest, "0"));
         Some(Self {
@@ -95,6 +96,7 @@ struct Event {
     request: String,
     card: Option<String>,
     operations: Option<String>,
+    most: Option<String>,
 }
 
 impl Account {
@@ -119,6 +121,12 @@ impl Account {
             }
             ("card.activated" | "codes.reprinted", "intent") => {
                 self.begun(event.request, Operations { deliver: 0, ..MOST });
+            }
+            // Of many cards at once, which says itself how many operations it entitles to.
+            ("cards.personalised", "intent") => {
+                let most = event.most.unwrap_or_default();
+                let most = Operations::parse(&most).ok_or_else(|| format!("most {most:?}"))?;
+                self.begun(event.request, most);
             }
             ("lease.admitted", _) => {
                 self.begun(event.request, Operations { print: 0, ..MOST });

@@ -138,6 +138,12 @@ impl RawCaller {
         if actions.is_empty() {
             return Err(format!("caller \"{name}\": no actions"));
         }
+        // What chips are made from goes to who makes them, and to nobody who can ask for a part.
+        if actions.contains(&Action::ExportCards) && actions.len() > 1 {
+            return Err(format!(
+                "caller \"{name}\": \"export_cards\" stands alone: give it a certificate of its own"
+            ));
+        }
         // I1: who carries second parts must not be able to ask for first parts.
         let first_parts = [Action::Activate, Action::Reprint];
         if actions.contains(&Action::Courier) && actions.iter().any(|a| first_parts.contains(a)) {
@@ -181,6 +187,7 @@ mod tests {
             (caller("sportello", &a, "\"everything\""), "unknown variant"),
             (caller("sportello", &a, look) + &caller("sportello", &b, look), "two callers"),
             (caller("sportello", &a, look) + &caller("altro", &a, look), "same certificate"),
+            (caller("chip", &a, "\"export_cards\", \"register\""), "stands alone"),
             (caller("corriere", &a, "\"courier\", \"activate\""), "split knowledge"),
             (caller("sportello", &a, look) + "admin = true\n", "unknown field"),
             (caller("diretto", &a, look) + "direct = true\n", "no certificate_sha256"),

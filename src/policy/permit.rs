@@ -54,6 +54,8 @@ actions! {
     Courier = "courier"
     /// `POST /v1/operator-registrations/end`
     DeregisterOperator = "deregister_operator"
+    /// `POST /v1/cards/export`
+    ExportCards = "export_cards"
     /// `POST /v1/cards/lookup`
     LookUp = "look_up"
     /// `GET /v1/audit/events` and `/v1/audit/checkpoint`
@@ -134,6 +136,7 @@ impl Action {
             Self::Backup
             | Self::Courier
             | Self::DeregisterOperator
+            | Self::ExportCards
             | Self::ReadAudit
             | Self::ReadDelivery
             | Self::Register

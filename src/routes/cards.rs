@@ -157,7 +157,8 @@ fn bad(line: u64, code: &str, field: &str, detail: impl ToString) -> BadLine {
     BadLine { line, code: code.into(), field: Some(format!("$.{field}")), detail: detail.to_string() }
 }
 
-fn line(text: &[u8]) -> Result<Line, BadLine> {
+/// A line of a batch, or what is wrong with it.
+pub(super) fn line(text: &[u8]) -> Result<Line, BadLine> {
     if text.len() > LINE_MAX {
         let detail = format!("longer than {LINE_MAX} bytes");
         return Err(BadLine { line: 0, code: "line_too_long".into(), field: None, detail });

@@ -9,6 +9,7 @@ use crate::fixture::{Answer, Api, Installation, api::json_with, audit::Log, even
 fn action(route: &str) -> Option<&'static str> {
     Some(match route {
         "cards" => "register",
+        "cards_export" => "export_cards",
         "lookup" => "look_up",
         "activations" => "activate",
         "reprints" => "reprint",
@@ -59,6 +60,7 @@ async fn each_caller_reaches_what_the_policy_gives_it_and_nothing_else() {
         ("courier", &["courier"]),
         ("auditor", &["read_audit"]),
         ("backup", &["backup"]),
+        ("personalisation", &["export_cards"]),
         ("policy", &["deregister_operator", "reload_policy"]),
     ] {
         let api = home.api(caller);
@@ -76,7 +78,7 @@ async fn each_caller_reaches_what_the_policy_gives_it_and_nothing_else() {
             }
         }
     }
-    assert_eq!(refused.len(), 6 * (ROUTES.len() - 1) - (ROUTES.len() - 1));
+    assert_eq!(refused.len(), 7 * (ROUTES.len() - 1) - (ROUTES.len() - 1));
     let log = Log::read(&home.api("auditor")).await;
     for (caller, route, answer) in refused {
         let [event] = log.by(&answer)[..] else { panic!("one event for {caller} {route}") };

@@ -11,7 +11,7 @@ use crate::fixture::{
     process::{Process, Ran, SIGILLO},
 };
 
-const CARDS: usize = 6000;
+const CARDS: u16 = 6000;
 
 /// Starts an import that may be killed.
 fn start(home: &Installation, n: usize) -> Process {
@@ -45,10 +45,10 @@ fn write(home: &Installation, lines: &[String]) {
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_three_times_it_is_whole_at_the_end() {
     let home = Installation::serving().await;
-    let cards = home.produced(CARDS);
+    let cards = home.produced(CARDS.into());
     let mut lines: Vec<String> = cards.iter().map(|card| card.printed().to_string()).collect();
     // Bad lines before and after every stop, one of them the last but one.
-    for n in [10, 1500, 3500, CARDS] {
+    for n in [10, 1500, 3500, CARDS.into()] {
         lines.insert(n, "{\"tax_code\":".into());
     }
     write(&home, &lines);
@@ -60,7 +60,7 @@ async fn killed_three_times_it_is_whole_at_the_end() {
         assert_eq!(running.ended(), None, "it was killed on the way: {}", running.said());
         running.kill();
         let now = come_to(&journal);
-        assert!(now > before && now < lines.len() as u64, "{before} {now}");
+        assert!(now > before && now < u64::from(CARDS), "{before} {now}");
     }
     // What a step that was not written down has left in the file of rejected lines goes.
     let rejected = home.path("batch.ndjson.rejected");
@@ -85,10 +85,10 @@ async fn killed_three_times_it_is_whole_at_the_end() {
     let done = parsed(&ran);
     assert_eq!((&done["lines"], &done["rejected_lines"]), (&json!(CARDS + 4), &json!(4)));
     let went_in = ["registered", "unchanged"].map(|name| done[name].as_u64().unwrap());
-    assert_eq!(went_in.iter().sum::<u64>(), CARDS as u64);
+    assert_eq!(went_in.iter().sum::<u64>(), u64::from(CARDS));
     let numbers: Vec<_> =
         done["rejected"].as_array().unwrap().iter().map(|line| line["line"].as_u64().unwrap()).collect();
-    assert_eq!(numbers, [11, 1501, 3501, CARDS as u64 + 1]);
+    assert_eq!(numbers, [11, 1501, 3501, u64::from(CARDS) + 1]);
     let kept = fs::read_to_string(&rejected).unwrap();
     let kept: Vec<Value> = kept.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(kept, done["rejected"].as_array().unwrap().as_slice());
@@ -97,7 +97,7 @@ async fn killed_three_times_it_is_whole_at_the_end() {
 
     let log = Log::read(&home.api("auditor")).await;
     let done = log.of("card.registered").filter(|event| event.text("outcome") == "done");
-    assert_eq!(done.count(), CARDS, "no card twice");
+    assert_eq!(done.count(), usize::from(CARDS), "no card twice");
     let desk = home.api("desk");
     for card in cards.iter().step_by(997) {
         assert_eq!(card.look_up(&desk).await["state"], "registered");

@@ -37,6 +37,7 @@ mod outage;
 mod p11_kit;
 #[path = "../support/p11_kit.rs"]
 mod p11_kit_server;
+mod personalise;
 mod policies;
 mod recover;
 mod recover_operators;

@@ -38,7 +38,7 @@ pub(crate) const CARD_STATES: [State; 4] = [
     State::Held { activated_at_ms: None },
     State::Revoked { activated_at_ms: None, revoked_at_ms: 1, reason: Reason::Lost },
 ];
-pub(crate) const KINDS: [Kind; 40] = [
+pub(crate) const KINDS: [Kind; 42] = [
     Kind::ApprovalAsked,
     Kind::ApprovalShown,
     Kind::ApprovalSigned,
@@ -53,10 +53,12 @@ pub(crate) const KINDS: [Kind; 40] = [
     Kind::LeaseWaiting,
     Kind::AuditRead,
     Kind::CardActivated,
+    Kind::CardExported,
     Kind::CardLookedUp,
     Kind::CardRecovered,
     Kind::CardRegistered,
     Kind::CardRevoked,
+    Kind::CardsPersonalised,
     Kind::CodesReprinted,
     Kind::DeliveryCancelled,
     Kind::DeliveryLeased,
@@ -91,13 +93,14 @@ pub(crate) const REPORT_STATUSES: [ReportStatus; 7] = [
     ReportStatus::Sent,
     ReportStatus::Waiting,
 ];
-pub(crate) const ACTIONS: [Action; 16] = [
+pub(crate) const ACTIONS: [Action; 17] = [
     Action::Activate,
     Action::Approve,
     Action::AskApproval,
     Action::Backup,
     Action::Courier,
     Action::DeregisterOperator,
+    Action::ExportCards,
     Action::LookUp,
     Action::ReadAudit,
     Action::ReadDelivery,
@@ -122,6 +125,8 @@ const fn _lists_are_complete(
         Kind::ApprovalAsked | Kind::ApprovalShown | Kind::ApprovalSigned => {}
         Kind::AuditRead
         | Kind::CardActivated
+        | Kind::CardExported
+        | Kind::CardsPersonalised
         | Kind::CardLookedUp
         | Kind::CardRecovered
         | Kind::CardRegistered
@@ -153,6 +158,7 @@ const fn _lists_are_complete(
         Action::Activate
         | Action::Backup
         | Action::Courier
+        | Action::ExportCards
         | Action::LookUp
         | Action::ReadAudit
         | Action::ReadDelivery => {}

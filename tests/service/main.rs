@@ -17,6 +17,7 @@ mod audit;
 mod backup;
 mod deliveries;
 mod ends;
+mod export;
 mod faults;
 mod faults_courier;
 mod faults_hsm;

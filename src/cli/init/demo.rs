@@ -103,6 +103,7 @@ struct Pki {
     auditor: Issued,
     backup: Issued,
     cards: Ca,
+    personalisation: Issued,
     policy: Issued,
     officers: Vec<Issued>,
 }
@@ -208,6 +209,7 @@ impl Demo<'_> {
             auditor: client("Auditor")?,
             backup: client("Backup")?,
             cards: make("Demo CA cards")?,
+            personalisation: client("Personalisation")?,
             policy: client("Policy")?,
         };
         for (issued, directory, name) in [
@@ -215,6 +217,7 @@ impl Demo<'_> {
             (&pki.desk, "clients", "desk"),
             (&pki.auditor, "clients", "auditor"),
             (&pki.backup, "clients", "backup"),
+            (&pki.personalisation, "clients", "personalisation"),
             (&pki.policy, "clients", "policy"),
             (&pki.courier, "courier/tls", "courier"),
         ] {
@@ -248,6 +251,7 @@ impl Demo<'_> {
             ("courier", print(&pki.courier)),
             ("auditor", print(&pki.auditor)),
             ("backup", print(&pki.backup)),
+            ("personalisation", print(&pki.personalisation)),
             ("policy", print(&pki.policy)),
         ])?;
         self.write("authority/policies/callers.toml", callers, 0o644)?;

@@ -141,7 +141,9 @@ impl Gap {
             Kind::ApprovalAsked
             | Kind::ApprovalShown
             | Kind::ApprovalSigned
+            | Kind::CardExported
             | Kind::CardLookedUp
+            | Kind::CardsPersonalised
             | Kind::DeliveryLookedUp
             | Kind::LimitReached
             | Kind::RequestRefused

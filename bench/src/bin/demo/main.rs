@@ -1,6 +1,7 @@
 //! The demonstration: one citizen's whole journey, with real parts, in plain words.
 #![expect(clippy::print_stdout, reason = "telling the story is what this program is for")]
 
+mod bureau;
 mod colleagues;
 mod journey;
 #[path = "../../../../tests/support/limits.rs"]
@@ -143,6 +144,7 @@ async fn play(arguments: &Arguments) -> Result<(), String> {
         how_to_call(here.directory());
         tokio::signal::ctrl_c().await.map_err(|e| e.to_string())?;
     } else {
+        bureau::play(&mut teller, here.directory(), sigillo).await?;
         smart_card::play(&mut teller, here.directory(), sigillo, card).await?;
         journey::play(&mut teller, &mut here, sigillo).await?;
     }
