@@ -135,6 +135,9 @@ async fn a_registration_is_used_up_by_its_signature_and_a_repetition_is_answered
     assert!(!signed.replaced);
     w.advance_ms(5);
     assert_eq!(desk.sign_registration(first.id, &signature, "s").await.unwrap(), signed);
+    // Both operations have one action: a key of the one serves the other as little as another body.
+    let reused = desk.sign_registration(again.id, &signature, "o").await;
+    assert!(matches!(reused, Err(Error::KeyReused)), "{reused:?}");
     assert!(not_open(&desk.sign_registration(first.id, &signature, "t").await));
     assert_eq!(w.all(Space::OpenRegistration).len(), 0);
     assert_eq!(w.log_of("request.replayed").len(), 2);
