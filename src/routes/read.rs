@@ -38,21 +38,22 @@ pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, (&'static st
         }
     })?;
     from.end().map_err(|_| ("malformed_json", None))?;
-    if has_array(bytes) {
+    if has_array_or_null(bytes) {
         return Err(("invalid_body", Some("$".into())));
     }
     Ok(value)
 }
 
-/// Whether there is an array anywhere. No request has one, but serde would take one for an object, its entries by
-/// their place.
-fn has_array(bytes: &[u8]) -> bool {
+/// Whether there is an array or a null anywhere. No request has one, but serde would take an array for an object, its entries by
+/// their place, and a null for a member that is not there.
+fn has_array_or_null(bytes: &[u8]) -> bool {
     let (mut in_string, mut escaped) = (false, false);
     bytes.iter().any(|byte| {
         let quote = *byte == b'"' && !escaped;
         escaped = in_string && *byte == b'\\' && !escaped;
         in_string ^= quote;
-        *byte == b'[' && !in_string
+        // It is JSON: outside strings `null` alone has an n.
+        matches!(*byte, b'[' | b'n') && !in_string
     })
 }
 
@@ -117,7 +118,7 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Pro
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::codes::Activate;
+    use crate::api::{cards::LookUp, codes::Activate};
 
     fn fault(body: &str) -> (&'static str, Option<String>) {
         parse::<Activate>(body.as_bytes()).err().unwrap()
@@ -141,7 +142,12 @@ mod tests {
         for array in [r#" ["a","b","c",{"channel":"d","address":"e"},false]"#, &nested] {
             assert_eq!(fault(array), ("invalid_body", some("$")));
         }
-        assert!(parse::<Activate>(good.replace("\"e\"", r#""[\"[""#).as_bytes()).is_ok(), "within a string");
+        let with_null = parse::<LookUp>(br#"{"team_number":"a","tax_code": null }"#);
+        assert_eq!(with_null.err().unwrap(), ("invalid_body", some("$")));
+        assert!(
+            parse::<Activate>(good.replace("\"e\"", r#""[\"[ null""#).as_bytes()).is_ok(),
+            "within a string"
+        );
     }
 
     #[test]
