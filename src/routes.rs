@@ -27,7 +27,7 @@ use crate::{
     auth::{Remote, cns::Validator},
     clock::Clock,
     domain::{date::CivilDate, id::RequestId, tax_code::TaxCode},
-    http::{self, Body, Handler, Limits, Problem},
+    http::{self, Body, Handler, Language, Limits, Problem},
     metrics::Metrics,
     policy::{Act, Permit, Policy, Refused},
     secret::SecretBytes,
@@ -264,9 +264,10 @@ fn is_recorded_here(route: Route, problem: &Problem) -> bool {
 impl Handler for App {
     async fn handle(&self, remote: Arc<Remote>, request: Request<Incoming>) -> Response<Body> {
         let at = self.clock.uptime();
-        let id = http::request_id(&request);
+        let (id, language) = (http::request_id(&request), Language::preferred(request.headers()));
         if !self.stays(&remote) {
-            let response = operator::unknown_caller().detail("the connection ends").into_response(id);
+            let response =
+                operator::unknown_caller().detail("the connection ends").into_response(id, language);
             self.metrics.request("none", response.status().as_u16(), self.clock.uptime().saturating_sub(at));
             return response;
         }
@@ -281,7 +282,7 @@ impl Handler for App {
             }
             Err(problem) => ("none", Err(problem)),
         };
-        let response = result.unwrap_or_else(|problem| problem.into_response(id));
+        let response = result.unwrap_or_else(|problem| problem.into_response(id, language));
         let took = self.clock.uptime().saturating_sub(at);
         self.metrics.request(name, response.status().as_u16(), took);
         response

@@ -9,6 +9,8 @@
     reason = "a panic is how a test fails"
 )]
 
+#[path = "openapi/italian.rs"]
+mod italian;
 #[path = "openapi/samples.rs"]
 mod samples;
 #[path = "openapi/schema.rs"]
@@ -171,6 +173,8 @@ fn statuses_hold_their_own_problems() {
             let headers = keys(&response["headers"]);
             assert!(headers.contains("X-Request-Id"), "{} {status}", op.path);
             assert_eq!(
+            let has_language = headers.contains("Content-Language");
+            assert_eq!(has_language, !codes.is_empty(), "Content-Language of {} {status}", op.path);
                 headers.contains("Retry-After"),
                 matches!(status.as_str(), "429" | "503"),
                 "{} {status}",

@@ -17,7 +17,7 @@ const STATUSES: [(&str, u64); 11] = [
 ];
 
 /// The text of a file or of every file below a directory, without comments and tests.
-fn code_of(path: &str) -> String {
+pub(crate) fn code_of(path: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     if path.is_dir() {
         let mut entries: Vec<_> = fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -34,7 +34,7 @@ fn code_of(path: &str) -> String {
 }
 
 /// The string literals that a piece of code begins with, separated by commas.
-fn literals(code: &str) -> Vec<String> {
+pub(crate) fn literals(code: &str) -> Vec<String> {
     let mut all = Vec::new();
     let mut rest = code.trim_start();
     while let Some(text) = rest.strip_prefix('"') {
