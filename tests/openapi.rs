@@ -11,6 +11,8 @@
 
 #[path = "openapi/italian.rs"]
 mod italian;
+#[path = "openapi/public.rs"]
+mod public;
 #[path = "openapi/samples.rs"]
 mod samples;
 #[path = "openapi/schema.rs"]
@@ -27,7 +29,7 @@ use sigillo::{
         card::Reason, date::CivilDate, id::CardId, tax_code::TaxCode, team::TeamNumber, template::CodeName,
     },
     http::Limits,
-    policy::Action,
+    policy::{Action, OPERATORS_ACTIONS},
     routes::ROUTES,
 };
 
@@ -111,6 +113,7 @@ fn lists_are_those_of_the_program() {
     assert_eq!(list("Revoke", "reason"), strings(operators.map(|reason| reason.text())));
     assert_eq!(list("AskApproval", "reason"), list("Revoke", "reason"));
     assert_eq!(list("LeasedCode", "code"), strings(CodeName::ALL.map(CodeName::text)));
+    assert_eq!(list("SessionAction", "action"), strings(OPERATORS_ACTIONS.map(|action| action.text())));
     assert_eq!(list("Card", "state"), strings(samples::CARD_STATES.map(|state| state.text())));
     assert_eq!(list("Delivery", "state"), source::delivery_states());
     assert_eq!(list("BadLine", "code"), source::line_codes());

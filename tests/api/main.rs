@@ -20,6 +20,7 @@ mod bad_input;
 mod batch;
 mod callers;
 mod confined;
+mod contract;
 mod crash;
 mod deliveries;
 mod direct;

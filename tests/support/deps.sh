@@ -12,6 +12,7 @@ have_module() {
 have_module || missing="$missing softhsm2"
 command -v softhsm2-util >/dev/null 2>&1 || case "$missing" in *softhsm2*) ;; *) missing="$missing softhsm2" ;; esac
 /usr/bin/python3 -c 'import aiosmtpd' >/dev/null 2>&1 || missing="$missing python3-aiosmtpd"
+/usr/bin/python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || missing="$missing python3-venv"
 [ -x /usr/sbin/bearerbox ] && [ -x /usr/lib/kannel/test/fakesmsc ] || missing="$missing kannel kannel-extras"
 command -v systemd-analyze >/dev/null 2>&1 || missing="$missing systemd"
 command -v setpriv >/dev/null 2>&1 || missing="$missing util-linux"
