@@ -9,3 +9,4 @@ pub mod courier;
 pub mod operators;
 pub mod policy;
 pub mod problem;
+pub mod texts;

@@ -17,6 +17,7 @@ mod parameters;
 mod permit;
 mod rules;
 mod shipped;
+mod texts;
 mod trust;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -32,6 +33,7 @@ pub use operators::{Operators, Profile};
 pub use parameters::{ApprovalRules, DeliveryRules, Parameters, VerificationRules};
 pub use permit::{Act, Action, CardPermit, Permit, Refused, act};
 pub use rules::{OPERATORS_ACTIONS, Rule};
+pub use texts::{Field, FieldKind, Function, Shelf, Text, Texts};
 
 use crate::{
     auth::cns::Trust,
@@ -55,6 +57,7 @@ pub struct Policy {
     rules: rules::Rules,
     signatures: Vec<FromFile>,
     templates: BTreeMap<TemplateId, Template>,
+    texts: Texts,
     trust: Arc<Trust>,
     types: decide::Types,
 }
@@ -104,6 +107,11 @@ impl Policy {
     /// Every template of the set.
     pub fn templates(&self) -> impl Iterator<Item = &Template> {
         self.templates.values()
+    }
+
+    /// Forms and guide.
+    pub const fn texts(&self) -> &Texts {
+        &self.texts
     }
 
     /// The template that a card of this region gets when it is registered.

@@ -11,6 +11,7 @@ mod policy;
 mod problems;
 mod read;
 mod registry;
+mod texts;
 
 use std::sync::{Arc, OnceLock};
 
@@ -29,7 +30,7 @@ use crate::{
     domain::{date::CivilDate, id::RequestId, tax_code::TaxCode},
     http::{self, Body, Handler, Language, Limits, Problem},
     metrics::Metrics,
-    policy::{Act, Permit, Policy, Refused},
+    policy::{Act, Permit, Policy, Refused, Shelf},
     secret::SecretBytes,
     service::{Call, Operator, RefusedRequest, Service},
 };
@@ -102,6 +103,14 @@ routes! {
     SignRegistration = "sign_registration" "POST" "/v1/operator-registrations/{id}/sign";
     /// Says who the operator is, and what is allowed.
     Session = "session" "GET" "/v1/session";
+    /// The forms to be printed and signed.
+    Forms = "forms" "GET" "/v1/forms";
+    /// One of them.
+    Form = "form" "GET" "/v1/forms/{id}";
+    /// The pages of the operating guide.
+    Guide = "guide" "GET" "/v1/guide";
+    /// One of them.
+    GuidePage = "guide_page" "GET" "/v1/guide/{id}";
     /// Reads the policy directory again.
     PolicyReload = "policy_reload" "POST" "/v1/policy/reload";
     /// The description of all this.
@@ -221,6 +230,10 @@ impl App {
             Route::Cards => self.register(arrived).await,
             Route::Deliveries => self.delivery(arrived, id).await,
             Route::Deregistration => self.deregister(arrived).await,
+            Route::Form => self.text(&arrived, Shelf::Forms, id),
+            Route::Forms => self.texts(&arrived, Shelf::Forms),
+            Route::Guide => self.texts(&arrived, Shelf::Guide),
+            Route::GuidePage => self.text(&arrived, Shelf::Guide, id),
             Route::Leases => self.lease(arrived).await,
             Route::LookUp => self.look_up(arrived).await,
             Route::OpenApi => Ok(body(OPENAPI.as_bytes(), http::MediaType::Json.as_str())),

@@ -16,6 +16,8 @@ mod commands;
 mod hostile;
 #[path = "policy/rules.rs"]
 mod rules;
+#[path = "policy/texts.rs"]
+mod texts;
 
 use std::{
     fs,

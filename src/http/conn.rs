@@ -156,11 +156,11 @@ async fn answer<H: Handler>(
     if head_only { response.map(|_| Body::empty()) } else { response }
 }
 
-/// The headers that every answer has.
+/// The headers that every answer has; nobody keeps one whose maker does not say so.
 fn complete(mut response: Response<Body>, id: RequestId) -> Response<Body> {
     let headers = response.headers_mut();
     headers.insert(X_REQUEST_ID, request_id::header(id));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
     response

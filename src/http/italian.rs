@@ -112,6 +112,7 @@ pub const TITLES: &[(&str, &str)] = &[
     ("policy_refused", "Le regole nella cartella sono rifiutate; restano quelle in vigore"),
     ("second_part_differs", "Per questa generazione è nota un'altra seconda parte"),
     ("tag_not_expected", "Un valore non è accettabile"),
+    ("text_not_found", "Nessun testo con questo identificativo"),
     ("too_many_lines", "Il lotto ha più righe di quelle ammesse"),
     ("too_many_requests", "Per ora è stato raggiunto un limite di richieste"),
     ("unavailable", "Servizio non disponibile"),

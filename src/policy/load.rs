@@ -15,6 +15,7 @@ use super::{
     parameters::RawParameters,
     rules::Rules,
     shipped::what_to_add,
+    texts::Texts,
     trust::RawTrust,
 };
 use crate::domain::{
@@ -85,6 +86,7 @@ fn templates(files: &BTreeMap<String, File>) -> Result<BTreeMap<TemplateId, Temp
             name.as_str(),
             "authority.toml" | "callers.toml" | "officers.toml" | "operators.toml" | "trust.toml"
         ) || name.ends_with(".md")
+            || name.starts_with("texts/")
             || is_of_rules(name)
         {
             continue;
@@ -123,6 +125,7 @@ impl Policy {
             })
         };
         let templates = templates(&files)?;
+        let texts = Texts::take(&files)?;
         let at = file("authority.toml")?;
         let parameters = parse::<RawParameters>(at)?.validate().map_err(|e| bad(&at.path, e))?;
         if let Some(missing) = parameters.chosen().find(|id| !templates.contains_key(*id)) {
@@ -156,6 +159,7 @@ impl Policy {
             rules,
             signatures,
             templates,
+            texts,
             trust,
             types: Types::new().map_err(|e| bad(directory, e))?,
         })

@@ -60,6 +60,8 @@ actions! {
     ReadAudit = "read_audit"
     /// `GET /v1/deliveries/{id}`
     ReadDelivery = "read_delivery"
+    /// `GET /v1/forms`, `/v1/guide` and their texts
+    ReadTexts = "read_texts"
     /// `POST /v1/cards`
     Register = "register"
     /// `POST /v1/operator-registrations` and their signature
@@ -136,6 +138,7 @@ impl Action {
             | Self::DeregisterOperator
             | Self::ReadAudit
             | Self::ReadDelivery
+            | Self::ReadTexts
             | Self::Register
             | Self::ReloadPolicy => false,
         }

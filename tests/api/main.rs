@@ -38,6 +38,7 @@ mod p11_kit;
 #[path = "../support/p11_kit.rs"]
 mod p11_kit_server;
 mod policies;
+mod procedures;
 mod recover;
 mod recover_operators;
 mod refused_start;

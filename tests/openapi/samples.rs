@@ -18,6 +18,7 @@ use sigillo::{
         },
         policy::Reloaded,
         problem::ProblemDocument,
+        texts::{Text, TextEntry, TextField, Texts},
     },
     domain::{
         audit::{Event, Kind, Outcome},
@@ -91,7 +92,7 @@ pub(crate) const REPORT_STATUSES: [ReportStatus; 7] = [
     ReportStatus::Sent,
     ReportStatus::Waiting,
 ];
-pub(crate) const ACTIONS: [Action; 16] = [
+pub(crate) const ACTIONS: [Action; 17] = [
     Action::Activate,
     Action::Approve,
     Action::AskApproval,
@@ -101,6 +102,7 @@ pub(crate) const ACTIONS: [Action; 16] = [
     Action::LookUp,
     Action::ReadAudit,
     Action::ReadDelivery,
+    Action::ReadTexts,
     Action::ReloadPolicy,
     Action::Register,
     Action::RegisterOperator,
@@ -155,7 +157,8 @@ const fn _lists_are_complete(
         | Action::Courier
         | Action::LookUp
         | Action::ReadAudit
-        | Action::ReadDelivery => {}
+        | Action::ReadDelivery
+        | Action::ReadTexts => {}
         Action::Register | Action::Reprint | Action::Revoke | Action::Verify => {}
         Action::ReloadPolicy => {}
         Action::DeregisterOperator | Action::RegisterOperator | Action::Session => {}
@@ -246,6 +249,7 @@ pub(crate) fn all() -> Vec<Sample> {
     all.extend(codes());
     all.extend(operators());
     all.extend(courier());
+    all.extend(texts());
     let problem = |more: bool| ProblemDocument {
         kind: "urn:sigillo:problem:invalid_value".into(),
         title: "A value is not acceptable".into(),
@@ -257,6 +261,34 @@ pub(crate) fn all() -> Vec<Sample> {
     };
     all.push(answer("Problem", &problem(true), &problem(false)));
     all
+}
+
+fn texts() -> Vec<Sample> {
+    let (id, title, language) = (|| "reader-request".to_owned(), || "Titolo".to_owned(), || "it".to_owned());
+    let function = || "reader_request".to_owned();
+    let entry =
+        || TextEntry { id: id(), title: title(), version: 1, language: language(), function: function() };
+    let field = || TextField {
+        name: "holder.tax_code".into(),
+        label: "Codice fiscale".into(),
+        kind: "tax_code".into(),
+        required: true,
+    };
+    let text = |fields| Text {
+        id: id(),
+        title: title(),
+        version: 1,
+        language: language(),
+        function: function(),
+        fields,
+        body: "{{holder.tax_code}}\n".into(),
+    };
+    vec![
+        answer("Texts", &Texts { texts: vec![entry()] }, &Texts { texts: Vec::new() }),
+        answer("TextEntry", &entry(), &entry()),
+        answer("Text", &text(vec![field()]), &text(Vec::new())),
+        answer("TextField", &field(), &field()),
+    ]
 }
 
 fn cards() -> Vec<Sample> {

@@ -1,6 +1,7 @@
 //! The demonstration: everything that an installation has, made for one machine, with nothing worth stealing in it.
 
 mod files;
+mod texts;
 
 use std::{
     fs,
@@ -131,6 +132,9 @@ impl Demo<'_> {
             "authority/policies",
             "authority/policies/rules",
             "authority/policies/templates",
+            "authority/policies/texts",
+            "authority/policies/texts/forms",
+            "authority/policies/texts/guide",
             "courier",
             "courier/tokens",
             "courier/tls",
@@ -237,7 +241,7 @@ impl Demo<'_> {
     }
 
     fn policies(&self, pki: &Pki) -> Result<(), Failure> {
-        for (name, text) in files::POLICIES {
+        for (name, text) in files::POLICIES.into_iter().chain(texts::FORMS).chain(texts::GUIDE) {
             self.write(&format!("authority/policies/{name}"), text, 0o644)?;
         }
         self.write("authority/policies/trust.toml", files::trust(&pki.cards.pem())?, 0o644)?;
