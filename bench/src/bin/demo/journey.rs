@@ -15,7 +15,7 @@ use sigillo_bench::{
     installation::{API, Installation, run},
 };
 
-use crate::{Teller, colleagues, mailbox, officers, phone};
+use crate::{Teller, colleagues, forms, mailbox, officers, phone};
 
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 const PATIENCE: u32 = 600;
@@ -48,6 +48,8 @@ pub(crate) async fn play(teller: &mut Teller, here: &mut Installation, sigillo: 
         session.operator.office,
         actions.join(", ")
     );
+
+    forms::play(teller, &desk).await?;
 
     println!("\nA citizen comes to the counter with the card {}.\n", card.team_number);
     let what = "The operator looks the card up by what is printed on it";

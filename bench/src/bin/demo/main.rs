@@ -2,6 +2,7 @@
 #![expect(clippy::print_stdout, reason = "telling the story is what this program is for")]
 
 mod colleagues;
+mod forms;
 mod journey;
 #[path = "../../../../tests/support/limits.rs"]
 mod limits;
