@@ -237,7 +237,7 @@ fn check<'t>(body: &'t str, first: usize, names: &BTreeSet<&str>) -> Result<BTre
         let mut rest = line;
         while let Some((_, after)) = rest.split_once("{{") {
             let (name, next) =
-                after.split_once("}}").ok_or((number, "{{ without }} on the line".to_owned()))?;
+                after.split_once("}}").ok_or_else(|| (number, "{{ without }} on the line".to_owned()))?;
             if !names.contains(name) {
                 return Err((number, format!("unknown field {{{{{name}}}}}: declare it as a [[field]]")));
             }
