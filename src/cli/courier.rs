@@ -18,6 +18,7 @@ use crate::{
     courier::{
         Courier, Gateways,
         authority::HttpAuthority,
+        bounces::Bounces,
         config::{self, BadConfig, Config},
         judge::Judge,
         run::{Until, run as deliver},
@@ -37,7 +38,7 @@ use crate::{
 Example:
   sigillo courier --config policies/courier/courier.toml
 
-SIGTERM and SIGINT end it after the delivery in hand; what it has leased beside that is given back.
+SIGTERM and SIGINT end it after the deliveries in hand; what it has leased beside them is given back.
 A token that is lost is opened again in this process, with every check of the start and the same keys only; what was
 leased meanwhile is given back.
 
@@ -184,7 +185,9 @@ async fn run(args: Args) -> Result<(), Error> {
     let receipts = config.receipts().await?;
     let slips = receipts.as_ref().map(Receipts::slips);
     let sms = config.sms()?.map(|account| SmsGateway::new(account, slips));
-    let gateways = Gateways::new(config.mail(Arc::clone(&clock))?, sms, Arc::clone(&clock));
+    let bounces = config.bounces()?;
+    let mail = config.mail(bounces.as_ref().map(Bounces::envelope), Arc::clone(&clock))?;
+    let gateways = Gateways::new(mail, sms, Arc::clone(&clock));
     let authority = Arc::new(HttpAuthority::new(
         &config.authority,
         &config.authority_tls,
@@ -212,7 +215,11 @@ async fn run(args: Args) -> Result<(), Error> {
     let (ended, over) = watch::channel(false);
     let receiving = receipts.map(|receipts| {
         tracing::info!(at = %receipts.local_addr(), "listening for delivery receipts");
-        tokio::spawn(receipts.serve(Arc::clone(&authority), config.limits(), over))
+        tokio::spawn(receipts.serve(Arc::clone(&authority), config.limits(), over.clone()))
+    });
+    let returning = bounces.map(|bounces| {
+        tracing::info!("reading what the relay returns");
+        tokio::spawn(bounces.serve(Arc::clone(&authority), config.limits(), over))
     });
     tracing::info!(authority = config.authority, policy = %policy.digest, "courier started");
     let judge = Judge::new(store.clone(), hsm.clone(), policy, audit_key, Arc::clone(&clock));
@@ -225,7 +232,7 @@ async fn run(args: Args) -> Result<(), Error> {
     let tally = deliver(&courier, config.pace(until), stop).await;
     courier.gateway().close().await;
     ended.send_replace(true);
-    if let Some(receiving) = receiving {
+    for receiving in receiving.into_iter().chain(returning) {
         receiving.await.map_err(std::io::Error::other)?;
     }
     let failure = store.failure();
@@ -258,8 +265,8 @@ fn on_signal() -> Result<watch::Receiver<bool>, std::io::Error> {
     let (told, stop) = watch::channel(false);
     tokio::spawn(async move {
         tokio::select! {
-            _ = term.recv() => tracing::info!("SIGTERM: ending after the delivery in hand"),
-            _ = int.recv() => tracing::info!("SIGINT: ending after the delivery in hand"),
+            _ = term.recv() => tracing::info!("SIGTERM: ending after the deliveries in hand"),
+            _ = int.recv() => tracing::info!("SIGINT: ending after the deliveries in hand"),
         }
         // Kept, since a receiver whose sender is gone takes that for a signal too.
         told.send_replace(true);

@@ -13,4 +13,4 @@ pub(super) mod text;
 pub(super) use gateway::secret_header;
 pub use gateway::{Account, SmsGateway};
 pub use receipts::Receipts;
-pub use slips::{NoSlip, Slips};
+pub use slips::Slips;

@@ -8,6 +8,7 @@ pub(crate) mod installation;
 pub(crate) mod kannel;
 pub(crate) mod listed;
 pub(crate) mod memory;
+pub(crate) mod postfix;
 pub(crate) mod process;
 pub(crate) mod registered;
 pub(crate) mod relay;

@@ -278,7 +278,7 @@ async fn a_gateway_that_is_down_holds_up_its_own_channel_alone() {
     let leases: Vec<_> =
         leases.map(|lease| sigillo::api::courier::Lease { until_ms: u64::MAX, ..lease }).collect();
     w.script.lease(Ok(leases));
-    let pace = Pace { batch: 10, poll: std::time::Duration::from_millis(1), until: Until::Idle };
+    let pace = Pace { at_once: 1, batch: 10, poll: std::time::Duration::from_millis(1), until: Until::Idle };
     let (_told, stop) = watch::channel(false);
     let tally = run(&w.courier, pace, stop).await;
     assert_eq!(tally, Tally { sent: 3, retry: 2, trouble: 1, ..Tally::default() });

@@ -74,7 +74,8 @@ mod tests {
         let named = profile(EXAMPLE);
         assert!(named.resolve);
         assert!([8443, 587].iter().all(|port| named.connect.contains(port)), "{named:?}");
-        assert_eq!(named.write, [Path::new("/var/lib/sigillo-courier/state")]);
+        let written = ["/var/lib/sigillo-courier/state", "/var/mail/sigillo-rimbalzi/new"];
+        assert_eq!(named.write, written.map(Path::new));
         let addresses =
             EXAMPLE.replace("relay.example.it", "::1").replace("authority.example.it", "127.0.0.1");
         assert!(!profile(&addresses).resolve);

@@ -13,11 +13,10 @@ use serde::Deserialize;
 use tokio_rustls::TlsConnector;
 use toml::Spanned;
 
-use super::{BadConfig, Source, default_timeout, one_line, profile::connection, trusting};
+use super::{BadConfig, Source, default_timeout, key, one_line, profile::connection, trusting};
 use crate::{
     courier::sms::{Account, Receipts, secret_header},
     domain::contact::{Channel, Contact},
-    files::read_private,
     http::plain::Reach,
     sandbox::{self, Profile},
 };
@@ -209,11 +208,7 @@ impl Sms {
     pub(super) async fn receipts(&self) -> Result<Option<Receipts>, BadConfig> {
         let Some(listen) = &self.receipts else { return Ok(None) };
         let other = |why: String| BadConfig::Other { path: listen.key_file.display().to_string(), why };
-        let text = read_private(&listen.key_file, 65)?;
-        let text = text.expose().strip_suffix(b"\n").unwrap_or_else(|| text.expose());
-        let mut key = zeroize::Zeroizing::new([0; 32]);
-        hex::decode_to_slice(text, &mut *key)
-            .map_err(|_| other("not a key of 64 hexadecimal digits".to_owned()))?;
+        let key = key(&listen.key_file)?;
         let receipts = Receipts::bind(listen.address, listen.reach, listen.base.clone(), &key).await?;
         receipts.map(Some).map_err(|e| other(e.to_string()))
     }

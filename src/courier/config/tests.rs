@@ -21,9 +21,19 @@ fn the_example_is_accepted_and_states_the_defaults() {
     assert_eq!(config.limits().margin, config.smtp.as_ref().unwrap().timeout + SKEW);
 
     let keep = |line: &&str| {
-        !["batch", "cache_mib", "poll_ms", "port", "reserve_mib", "timeout_ms", "tls", "allow_remote"]
-            .iter()
-            .any(|k| line.strip_prefix(k).is_some_and(|rest| rest.starts_with(" =")))
+        ![
+            "at_once",
+            "batch",
+            "cache_mib",
+            "poll_ms",
+            "port",
+            "reserve_mib",
+            "timeout_ms",
+            "tls",
+            "allow_remote",
+        ]
+        .iter()
+        .any(|k| line.strip_prefix(k).is_some_and(|rest| rest.starts_with(" =")))
     };
     let short = EXAMPLE.lines().filter(keep).collect::<Vec<_>>().join("\n");
     let defaults = Config::parse(Path::new("/etc/sigillo/courier.toml"), &short).unwrap();
@@ -32,8 +42,9 @@ fn the_example_is_accepted_and_states_the_defaults() {
 
 #[test]
 fn faults_are_named_with_their_line() {
-    assert!(refused("batch = 10", "batch = 0").starts_with("batch must be 1 to 100"));
-    assert!(refused("batch = 10", "batsch = 10").starts_with("unknown field `batsch`"));
+    assert!(refused("batch = 40", "batch = 0").starts_with("batch must be 1 to 100"));
+    assert!(refused("batch = 40", "batsch = 40").starts_with("unknown field `batsch`"));
+    assert!(refused("at_once = 8", "at_once = 33").starts_with("at_once must be 1 to 32"));
     assert!(refused("poll_ms = 1000", "poll_ms = 99").starts_with("poll_ms must be"));
     assert!(
         refused("directory = \"/var/lib/sigillo-courier/state\"", "directry = \"state\"")
@@ -132,7 +143,7 @@ fn a_password_for_all_to_read_is_refused() {
         std::fs::write(&password, text).unwrap();
         std::fs::set_permissions(&password, std::fs::Permissions::from_mode(mode)).unwrap();
         let clock = Arc::new(crate::clock::ManualClock::new(0));
-        let error = config.mail(clock).err().unwrap().to_string();
+        let error = config.mail(None, clock).err().unwrap().to_string();
         assert!(error.contains("password") && error.contains(why), "{error}");
         std::fs::remove_file(&password).unwrap();
     }
