@@ -6,10 +6,10 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::Instant,
 };
 
 use serde_json::json;
+use sigillo::clock::{Clock, SystemClock};
 use tokio::task::JoinSet;
 
 use crate::fixture::{Activated, Api, Installation, eventually, kannel::Kannel};
@@ -71,17 +71,17 @@ async fn every_mail_arrives_though_relay_and_courier_are_killed() {
     let desk = Arc::new(home.api("desk"));
     let count = deliveries();
     let active = home.many_activated(&desk, count).await;
-    let start = Instant::now();
+    let clock = SystemClock::new();
     home.start_courier();
     arrived(&home, count / 4, mails).await;
-    let quarter = start.elapsed();
+    let quarter = clock.uptime();
     home.relay.as_mut().unwrap().kill_and_restart();
     arrived(&home, count / 2, mails).await;
     kill_courier(&mut home);
     arrived(&home, count * 3 / 4, mails).await;
     home.relay.as_mut().unwrap().kill_and_restart();
     reach(&desk, &active, "sent").await;
-    let whole = start.elapsed();
+    let whole = clock.uptime();
 
     let mut by_address: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
     for mail in home.all_mails() {
@@ -148,17 +148,17 @@ async fn every_text_message_arrives_and_is_seen_delivered_though_kannel_and_cour
     let desk = Arc::new(home.api("desk"));
     let count = deliveries();
     let active = activated_by_phone(&home, &desk, count).await;
-    let start = Instant::now();
+    let clock = SystemClock::new();
     home.start_courier();
-    arrived(&home, count / 4, |home| Kannel::arrived(home)).await;
-    let quarter = start.elapsed();
+    arrived(&home, count / 4, Kannel::arrived).await;
+    let quarter = clock.uptime();
     kannel.kill_and_restart().await;
-    arrived(&home, count / 2, |home| Kannel::arrived(home)).await;
+    arrived(&home, count / 2, Kannel::arrived).await;
     kill_courier(&mut home);
-    arrived(&home, count * 3 / 4, |home| Kannel::arrived(home)).await;
+    arrived(&home, count * 3 / 4, Kannel::arrived).await;
     kannel.kill_and_restart().await;
     reach(&desk, &active, "delivered").await;
-    let whole = start.elapsed();
+    let whole = clock.uptime();
 
     let mut by_number: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (number, text) in Kannel::texts(&home) {
