@@ -35,7 +35,7 @@ use crate::{
 use judge::{Admission, Denied, Ended, Judge};
 use message::{Messages, Text};
 
-pub use gateways::Gateways;
+pub use gateways::{Gateways, TextGateway};
 pub use setback::Setback;
 pub use slip::NoSlip;
 

@@ -51,6 +51,8 @@ pub enum Space {
     CourierCount = b'w',
     /// Card id -> notice to its former contact that is still to be sent.
     CourierNotice = b'o',
+    /// The SMS centre's id of a message -> what it stands for, until its receipt has come. In the courier's own store.
+    CourierSms = b'g',
     /// Consumer's name -> sequence number of the last event it has dealt with.
     Cursor = b'u',
     /// Delivery id -> delivery record.

@@ -16,13 +16,13 @@ use crate::{
     client::ClientError,
     clock::{Clock, SystemClock},
     courier::{
-        Courier, Gateways,
+        Courier, Gateways, TextGateway,
         authority::HttpAuthority,
         bounces::Bounces,
         config::{self, BadConfig, Config},
         judge::Judge,
         run::{Until, run as deliver},
-        sms::{Receipts, SmsGateway},
+        sms::{Receipts, SmsGateway, smpp},
     },
     hsm::{
         self, Hsm, Role,
@@ -184,10 +184,10 @@ async fn run(args: Args) -> Result<(), Error> {
     let audit_key = config.audit_key()?;
     let receipts = config.receipts().await?;
     let slips = receipts.as_ref().map(Receipts::slips);
-    let sms = config.sms()?.map(|account| SmsGateway::new(account, slips));
+    let http = config.sms()?.map(|account| TextGateway::Http(Box::new(SmsGateway::new(account, slips))));
+    let smpp = config.smpp()?;
     let bounces = config.bounces()?;
     let mail = config.mail(bounces.as_ref().map(Bounces::envelope), Arc::clone(&clock))?;
-    let gateways = Gateways::new(mail, sms, Arc::clone(&clock));
     let authority = Arc::new(HttpAuthority::new(
         &config.authority,
         &config.authority_tls,
@@ -211,6 +211,9 @@ async fn run(args: Args) -> Result<(), Error> {
         }
     };
 
+    let (centre, link) = smpp.map(|account| smpp::open(account, store.clone(), Arc::clone(&clock))).unzip();
+    let gateways = Gateways::new(mail, http.or_else(|| centre.map(TextGateway::Smpp)), Arc::clone(&clock));
+
     let until = if args.once { Until::Idle } else { Until::Stopped };
     let (ended, over) = watch::channel(false);
     let receiving = receipts.map(|receipts| {
@@ -219,8 +222,9 @@ async fn run(args: Args) -> Result<(), Error> {
     });
     let returning = bounces.map(|bounces| {
         tracing::info!("reading what the relay returns");
-        tokio::spawn(bounces.serve(Arc::clone(&authority), config.limits(), over))
+        tokio::spawn(bounces.serve(Arc::clone(&authority), config.limits(), over.clone()))
     });
+    let linked = link.map(|link| tokio::spawn(link.serve(Arc::clone(&authority), config.limits(), over)));
     tracing::info!(authority = config.authority, policy = %policy.digest, "courier started");
     let judge = Judge::new(store.clone(), hsm.clone(), policy, audit_key, Arc::clone(&clock));
     if let Err(error) = judge.note_start().await {
@@ -232,7 +236,7 @@ async fn run(args: Args) -> Result<(), Error> {
     let tally = deliver(&courier, config.pace(until), stop).await;
     courier.gateway().close().await;
     ended.send_replace(true);
-    for receiving in receiving.into_iter().chain(returning) {
+    for receiving in receiving.into_iter().chain(returning).chain(linked) {
         receiving.await.map_err(std::io::Error::other)?;
     }
     let failure = store.failure();

@@ -4,6 +4,7 @@
 //! range or a password that others can read is refused with file, line and reason.
 
 mod profile;
+mod smpp;
 mod sms;
 mod smtp;
 
@@ -27,7 +28,7 @@ use super::{
     mail::MailGateway,
     message::{BadMessages, Messages},
     run::{Pace, Until},
-    sms::{Account, Receipts},
+    sms::{Account, Receipts, SmppAccount},
 };
 use crate::{
     clock::Clock,
@@ -37,7 +38,7 @@ use crate::{
     sandbox,
     tls::TlsClientFiles,
 };
-use sms::{RawSms, Sms};
+use sms::{Carrier, RawSms, Sms};
 use smtp::{RawSmtp, Smtp};
 
 /// How far the clocks of courier and authority may differ, and how long a report may take beside a message.
@@ -106,7 +107,7 @@ pub struct Config {
     batch: usize,
     poll: Duration,
     smtp: Option<Smtp>,
-    sms: Option<Sms>,
+    sms: Option<Carrier>,
 }
 
 /// The courier's own store.
@@ -302,7 +303,25 @@ impl Config {
     /// # Errors
     /// As for [`Config::mail`].
     pub fn sms(&self) -> Result<Option<Account>, BadConfig> {
-        self.sms.as_ref().map(Sms::open).transpose()
+        self.http().map(Sms::open).transpose()
+    }
+
+    /// The account at the SMS centre by SMPP, with its password and authorities read, if there is one.
+    ///
+    /// # Errors
+    /// As for [`Config::mail`].
+    pub fn smpp(&self) -> Result<Option<SmppAccount>, BadConfig> {
+        match &self.sms {
+            Some(Carrier::Smpp(smpp)) => smpp.open().map(Some),
+            Some(Carrier::Http(_)) | None => Ok(None),
+        }
+    }
+
+    const fn http(&self) -> Option<&Sms> {
+        match &self.sms {
+            Some(Carrier::Http(sms)) => Some(sms),
+            Some(Carrier::Smpp(_)) | None => None,
+        }
     }
 
     /// The listener for the SMS gateway's receipts, bound, if there is to be one.
@@ -310,7 +329,7 @@ impl Config {
     /// # Errors
     /// A key that others can read, an address that is in use.
     pub async fn receipts(&self) -> Result<Option<Receipts>, BadConfig> {
-        match &self.sms {
+        match self.http() {
             Some(sms) => sms.receipts().await,
             None => Ok(None),
         }
@@ -319,7 +338,11 @@ impl Config {
     /// Times and counts of one delivery.
     pub fn limits(&self) -> Limits {
         let smtp = self.smtp.as_ref().map(|smtp| smtp.timeout);
-        let longest = smtp.max(self.sms.as_ref().map(|sms| sms.timeout)).unwrap_or_default();
+        let sms = self.sms.as_ref().map(|carrier| match carrier {
+            Carrier::Http(sms) => sms.timeout,
+            Carrier::Smpp(smpp) => smpp.timeout,
+        });
+        let longest = smtp.max(sms).unwrap_or_default();
         Limits {
             margin: longest.saturating_add(SKEW),
             report_tries: 3,

@@ -6,7 +6,7 @@ use sigillo::{
     api::courier::ReportStatus,
     clock::{Clock, SystemClock},
     courier::{
-        AuthorityError, Gateways, Outcome,
+        AuthorityError, Gateways, Outcome, TextGateway,
         run::{Pace, Tally, Until, run},
         sms::{Receipts, SmsGateway},
     },
@@ -271,7 +271,7 @@ async fn a_gateway_that_is_down_holds_up_its_own_channel_alone() {
     let (_dir, config) = configuration(&kannel, &[("http://127.0.0.1:", "http://127.0.0.2:")]);
     let w = relay.world_with(&[], |mail, clock| {
         let sms = SmsGateway::new(config.sms().unwrap().unwrap(), None);
-        Gateways::new(Some(mail), Some(sms), clock)
+        Gateways::new(Some(mail), Some(TextGateway::Http(Box::new(sms))), clock)
     });
     let to = ["mario@esempio.it", ACCEPTS, "luisa@esempio.it", ACCEPTS, "carla@esempio.it"];
     let leases = to.iter().zip(1..).map(|(to, number)| w.lease(number, to));

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, path::PathBuf};
 
-use super::{Config, sms::Sms, smtp::Smtp};
+use super::{Config, sms::Carrier, smtp::Smtp};
 use crate::sandbox::{self, Profile};
 
 /// Where systems keep the authorities that they trust.
@@ -24,7 +24,10 @@ impl Config {
             ..connection(host, port)
         };
         let smtp = self.smtp.as_ref().map(Smtp::profile);
-        let sms = self.sms.as_ref().map(Sms::profile);
+        let sms = self.sms.as_ref().map(|carrier| match carrier {
+            Carrier::Http(sms) => sms.profile(),
+            Carrier::Smpp(smpp) => smpp.profile(),
+        });
         own.and(smtp.unwrap_or_default()).and(sms.unwrap_or_default())
     }
 }

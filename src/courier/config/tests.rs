@@ -166,3 +166,78 @@ fn the_authoritys_audit_key_is_a_p256_key_that_is_there() {
     assert_eq!(config.audit_key().unwrap(), token.audit_public_key());
     assert!(refused("audit_key = ", "# audit_key = ").contains("missing field `audit_key`"));
 }
+
+/// The example with the message centre in the place of the gateway.
+fn by_smpp() -> String {
+    let (head, sms) = EXAMPLE.split_once("\n[sms]\n").unwrap();
+    let (_, smpp) = sms.split_once("# [sms.smpp]\n").unwrap();
+    let (smpp, _) = smpp.split_once("\n\n").unwrap();
+    let lines: String = smpp.lines().map(|line| line.strip_prefix("# ").unwrap().to_owned() + "\n").collect();
+    format!("{head}\n[sms]\nsender = \"TS-CNS\"\n[sms.smpp]\n{lines}")
+}
+
+#[test]
+fn a_message_centre_stands_in_the_place_of_a_gateway() {
+    let parse = |text: &str| Config::parse(Path::new("/etc/c.toml"), text);
+    let config = parse(&by_smpp()).unwrap();
+    assert!(config.http().is_none() && config.profile().connect.contains(&3550));
+    assert_eq!(config.limits().margin, Duration::from_secs(12));
+    let short = |line: &&str| {
+        !["port = 3550", "tls = true", "enquire_s", "system_type"].iter().any(|k| line.starts_with(k))
+    };
+    let defaults = parse(&by_smpp().lines().filter(short).collect::<Vec<_>>().join("\n")).unwrap();
+    assert_eq!(format!("{:?}", defaults.sms), format!("{:?}", config.sms));
+    for (from, to, why) in [
+        ("tls = true", "tls = false", "ca_file is for tls = true only"),
+        ("tls = true\n# CA", "tls = false\n# CA", "ca_file is for tls = true only"),
+        ("ca_file = \"tls/smsc-ca.pem\"", "", ""),
+        ("system_id = \"sigillo\"", "system_id = \"longer than fifteen\"", "system_id must be at most 15"),
+        ("system_id = \"sigillo\"", "system_id = \"\"", "system_id must be at most 15"),
+        ("system_type = \"\"", "system_type = \"città\"", "system_type must be at most 12"),
+        ("enquire_s = 30", "enquire_s = 0", "enquire_s must be 1 to 600"),
+        ("[sms.smpp]", "user = \"x\"\n[sms.smpp]", "[sms.smpp] stands in the place of"),
+        ("[sms.smpp]", "url = \"http://127.0.0.1\"\n[sms.smpp]", "[sms.smpp] stands in the place of"),
+        ("host = \"smsc.example.it\"", "host = \"two words\"", "host is neither"),
+    ] {
+        let text = by_smpp();
+        let (before, smpp) = text.split_once("[sms]").unwrap();
+        assert!(smpp.contains(from), "{from}");
+        let said = parse(&format!("{before}[sms]{}", smpp.replacen(from, to, 1)));
+        match said {
+            Ok(_) => assert_eq!(why, "", "{to}"),
+            Err(said) => assert!(!why.is_empty() && said.to_string().contains(why), "{to}: {said}"),
+        }
+    }
+    // In clear on this machine alone.
+    let clear = by_smpp().replace("tls = true", "tls = false").replace("ca_file = \"tls/smsc-ca.pem\"", "");
+    for (host, is_taken) in
+        [("127.0.0.1", true), ("::1", true), ("localhost", false), ("smsc.example.it", false)]
+    {
+        let parsed = parse(&clear.replace("smsc.example.it", host));
+        assert_eq!(parsed.is_ok(), is_taken, "{host}");
+        assert!(is_taken || parsed.unwrap_err().to_string().contains("tls = false is in clear"), "{host}");
+    }
+    let neither = parse(&by_smpp().split_once("[sms.smpp]").unwrap().0.to_owned()).unwrap_err().to_string();
+    assert!(neither.ends_with("[sms] needs url, user and password_file, or [sms.smpp]"), "{neither}");
+}
+
+#[test]
+fn a_directory_of_bounces_must_be_there_and_its_key_be_private() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("courier.toml");
+    std::fs::write(&file, EXAMPLE.replace("/var/mail/sigillo-rimbalzi", "rimbalzi")).unwrap();
+    let config = Config::load(&file).unwrap();
+    let key = dir.path().join("smtp-bounces.key");
+    std::fs::write(&key, "5a".repeat(32)).unwrap();
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let said = || config.bounces().unwrap_err().to_string();
+    assert!(said().contains("smtp-bounces.key") && said().contains("0644"), "{}", said());
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o400)).unwrap();
+    assert!(said().ends_with("rimbalzi/new: not a directory: a Maildir has one of this name"), "{}", said());
+    std::fs::create_dir_all(dir.path().join("rimbalzi/new")).unwrap();
+    assert!(config.bounces().unwrap().is_some());
+    assert!(
+        refused("address = \"rimbalzi@", "address = \"\" # ").starts_with("address is no e-mail address")
+    );
+}
