@@ -4,7 +4,7 @@
 
 use aws_lc_rs::rand;
 
-use super::{Error, Service, running::Runs};
+use super::{Error, Service};
 use crate::{
     domain::{operations::Operations, tries::Ticket},
     hsm::{MacKey, Uses},
@@ -18,17 +18,9 @@ use crate::{
 pub(super) struct Intended {
     ticket: Option<Ticket>,
     used: Uses,
-    /// Held to the end of the outcome's commit.
-    #[expect(dead_code, reason = "says that the request runs, for as long as it is there")]
-    runs: Option<Runs>,
 }
 
 impl Intended {
-    /// The same, of a request that repetitions have to wait for.
-    pub(super) fn keeping(self, runs: Runs) -> Self {
-        Self { runs: Some(runs), ..self }
-    }
-
     /// The try that the intent spent, if one was left.
     pub(super) const fn ticket(&self) -> Option<Ticket> {
         self.ticket
@@ -54,7 +46,7 @@ impl Service {
         self.hsm.refuse_if_down()?;
         self.refuse_if_unmarked()?;
         Ok(match self.store.submit(unit).await? {
-            Outcome::Applied { ticket, .. } => Ok(Intended { ticket, used: Uses::default(), runs: None }),
+            Outcome::Applied { ticket, .. } => Ok(Intended { ticket, used: Uses::default() }),
             Outcome::Refused { op } => Err(Guard(op)),
         })
     }

@@ -10,6 +10,7 @@ use super::{
     Call, Error, Service, commitments,
     effects::{Guard, Intended},
     records::Perishable,
+    running::Runs,
 };
 use crate::{
     domain::{
@@ -38,6 +39,8 @@ pub(super) struct Idempotency {
     key: Vec<u8>,
     body: String,
     until_ms: u64,
+    /// Held to the end of the request.
+    runs: Runs,
 }
 
 /// Whether a request is the first with its key.
@@ -49,11 +52,6 @@ pub(super) enum First<T> {
 }
 
 impl Idempotency {
-    /// From the MACs of [`commitments::idempotency`] and [`commitments::body`].
-    pub(super) fn new(key: &Secret<32>, body: &Secret<32>, until_ms: u64) -> Self {
-        Self { key: commitments::half(key).into(), body: hex::encode(commitments::half(body)), until_ms }
-    }
-
     fn record<T: Serialize>(&self, answer: Option<T>) -> Result<Vec<u8>, Error> {
         serde_json::to_vec(&Record { format: FORMAT, body: self.body.clone(), answer })
             .map_err(|e| Error::Bug(format!("idempotency record: {e}")))
@@ -120,7 +118,13 @@ impl Service {
         call.operator_mut()?.known_by(&macs.pop().ok_or_else(wrong)?);
         self.needs_registration(call)?;
         let keep_ms = call.permit.policy().parameters().idempotency_keep_ms;
-        let key = Idempotency::new(&key, &body, self.clock.now_ms().saturating_add(keep_ms));
+        let key = commitments::half(&key);
+        let key = Idempotency {
+            key: key.into(),
+            body: hex::encode(commitments::half(&body)),
+            until_ms: self.clock.now_ms().saturating_add(keep_ms),
+            runs: self.running.enter(&key),
+        };
         Ok((macs.try_into().map_err(|_| wrong())?, key))
     }
 
@@ -132,14 +136,12 @@ impl Service {
         key: &Idempotency,
         mut unit: Unit,
     ) -> Result<Result<First<T>, Guard>, Error> {
-        let runs = self.running.enter(&key.key);
         unit.ops.insert(0, key.claim()?);
         match self.intend(unit).await? {
-            Ok(intended) => Ok(Ok(First::Now(intended.keeping(runs)))),
+            Ok(intended) => Ok(Ok(First::Now(intended))),
             Err(Guard(op)) => match op.checked_sub(1) {
                 Some(own) => Ok(Err(Guard(own))),
                 None => {
-                    drop(runs);
                     self.answered(key)?.map(|answer| Ok(First::Before(answer))).ok_or(Error::OutcomeUnknown)
                 }
             },
@@ -170,20 +172,16 @@ impl Service {
         }
     }
 
-    /// What an earlier request with the key was answered; nothing if there was none. To be asked before anything is
-    /// decided: the first request has changed what the decision looks at. Who answers from it says so by
-    /// [`Service::replayed`] or [`Service::replay`].
+    /// What an earlier request with the key was answered; nothing if there was none, and none runs. To be asked before
+    /// anything is decided: the first request has changed, or is about to change, what the decision looks at. Who answers
+    /// from it says so by [`Service::replayed`] or [`Service::replay`].
     pub(super) fn answered<T: DeserializeOwned>(&self, key: &Idempotency) -> Result<Option<T>, Error> {
         match self.record_of(key)? {
-            None => Ok(None),
             Some(Some(answer)) => Ok(Some(answer)),
-            Some(None) if self.running.count(&key.key) > 0 => Err(Error::InProgress),
-            // It may have ended between the two looks.
-            Some(None) => match self.record_of(key)? {
-                Some(Some(answer)) => Ok(Some(answer)),
-                Some(None) => Err(Error::OutcomeUnknown),
-                None => Ok(None),
-            },
+            None | Some(None) if !key.runs.came_alone() => Err(Error::InProgress),
+            None => Ok(None),
+            // Nobody else runs: its process has ended before it did.
+            Some(None) => Err(Error::OutcomeUnknown),
         }
     }
 

@@ -1,5 +1,5 @@
-//! Idempotency keys of requests that run now, so that a repetition is told to wait instead of being told that nobody
-//! knows how the first one ended.
+//! Idempotency keys of requests that run now, so that of several with one key only the first decides anything: a repetition
+//! that looks at the card while the first one changes it would be refused for what the first has done.
 
 use std::{
     collections::HashMap,
@@ -15,6 +15,7 @@ pub(super) struct Running(Arc<Mutex<HashMap<Vec<u8>, usize>>>);
 pub(super) struct Runs {
     all: Running,
     key: Vec<u8>,
+    alone: bool,
 }
 
 impl Running {
@@ -22,17 +23,20 @@ impl Running {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes one more request with this key.
+    /// Notes one more request with this key. To be called before the key's record is read.
     pub(super) fn enter(&self, key: &[u8]) -> Runs {
         let mut all = self.all();
         let count = all.entry(key.to_vec()).or_default();
+        let alone = *count == 0;
         *count = count.saturating_add(1);
-        Runs { all: self.clone(), key: key.to_vec() }
+        Runs { all: self.clone(), key: key.to_vec(), alone }
     }
+}
 
-    /// Requests with this key.
-    pub(super) fn count(&self, key: &[u8]) -> usize {
-        self.all().get(key).copied().unwrap_or(0)
+impl Runs {
+    /// Whether no other request ran with this key when it came. Of those that run at one time at most one is told so.
+    pub(super) const fn came_alone(&self) -> bool {
+        self.alone
     }
 }
 
@@ -53,16 +57,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counted_while_they_run() {
+    fn one_at_a_time_came_alone() {
         let running = Running::default();
         let first = running.enter(b"k");
         let second = running.enter(b"k");
         let other = running.enter(b"l");
-        assert_eq!((running.count(b"k"), running.count(b"l"), running.count(b"m")), (2, 1, 0));
+        assert_eq!((first.came_alone(), second.came_alone(), other.came_alone()), (true, false, true));
         drop(first);
-        drop(other);
-        assert_eq!((running.count(b"k"), running.count(b"l")), (1, 0));
-        drop(second);
+        assert!(!running.enter(b"k").came_alone(), "the second is there still");
+        drop((second, other));
+        assert!(running.enter(b"k").came_alone());
         assert!(running.all().is_empty(), "nothing is left behind");
     }
 }

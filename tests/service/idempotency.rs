@@ -181,6 +181,21 @@ async fn one_key_activates_once_however_often_it_is_sent_at_once() {
     assert_eq!(w.log_of("delivery.queued").len(), 1);
 }
 
+/// A repetition that comes before the first request has even an intent decides nothing: the card is about to be another.
+#[tokio::test]
+async fn a_repetition_waits_for_the_first_from_its_first_step_on() {
+    let w = World::new().await;
+    let card = w.registered(LAZIO).await;
+    let mut first = pin!(w.desk.activate(&card, "one key"));
+    w.until_held(first.as_mut()).await; // its look-up is being charged
+    let second = w.desk.activate(&card, "one key").await;
+    assert!(matches!(second, Err(Error::InProgress)), "{second:?}");
+    w.release().await;
+    let paper = printed(&first.await.unwrap());
+    assert_eq!(printed(&w.desk.activate(&card, "one key").await.unwrap()), paper);
+    assert_eq!(w.log_of("card.activated"), ["intent", "done"]);
+}
+
 /// Two keys for one card: one wins, the other has done nothing and may be used again.
 #[tokio::test]
 async fn two_activations_at_once_leave_one() {
