@@ -3,6 +3,7 @@
 pub(crate) mod api;
 pub(crate) mod audit;
 pub(crate) mod cards;
+pub(crate) mod counter;
 pub(crate) mod demo;
 pub(crate) mod installation;
 pub(crate) mod kannel;
