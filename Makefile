@@ -4,10 +4,11 @@ CARGO := cargo
 SIGILLO := target/release/sigillo
 DEMO := target/release/demo
 
-# Processes of two users, each with a token directory of its own: of SoftHSM's files, and run on them.
-ON_FILES := --skip memory:: --skip snapshot::
+# Processes of two users, each with a token directory of its own: of SoftHSM's files, and run on them. The description is the
+# same on every token.
+ON_FILES := --skip memory:: --skip snapshot:: --skip contract::
 
-.PHONY: help deps demo run test lint bench prove
+.PHONY: help deps demo run test lint bench prove contract
 
 help:
 	@echo "make demo   a citizen's whole journey with real parts; ends by itself"
@@ -16,6 +17,7 @@ help:
 	@echo "make lint   format, clippy, documentation, and cargo-deny where it is installed"
 	@echo "make bench  verifications as a share of the ceiling (TLS and HTTP alone), and the cost of decisions"
 	@echo "make prove  the crash tests with 100 crashes each, and all else in release"
+	@echo "make contract  at least 20,000 requests against the served description, by schemathesis"
 	@echo "make deps   only what the other targets need from the system"
 
 deps:
@@ -32,6 +34,7 @@ run: deps
 test: deps
 	$(CARGO) fmt --all --check
 	/usr/bin/python3 tests/vectors/make.py --check
+	sh tests/support/schemathesis.sh
 	$(CARGO) test --workspace --locked
 	sh tests/support/kryoptic.sh
 	SIGILLO_HSM=kryoptic $(CARGO) test --locked --test hsm
@@ -52,8 +55,14 @@ bench: deps
 
 # 100 crashes of the store and of the service under load instead of 8 and 6, everything in release.
 prove: deps
-	SIGILLO_ROUNDS=100 $(CARGO) test --release --workspace --locked
+	sh tests/support/schemathesis.sh
+	SIGILLO_ROUNDS=100 SIGILLO_CONTRACT=20000 $(CARGO) test --release --workspace --locked
 	sh tests/support/kryoptic.sh
 	SIGILLO_HSM=kryoptic $(CARGO) test --release --locked --test hsm
 	SIGILLO_HSM=p11-kit $(CARGO) test --release --locked --test hsm
 	SIGILLO_HSM=p11-kit SIGILLO_ROUNDS=20 $(CARGO) test --release --locked --test api -- $(ON_FILES)
+
+# The long form of tests/api/contract.rs, with its counts.
+contract: deps
+	sh tests/support/schemathesis.sh
+	SIGILLO_CONTRACT=20000 $(CARGO) test --release --locked --test api -- contract:: --nocapture

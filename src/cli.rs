@@ -7,6 +7,7 @@ pub mod cards;
 pub mod courier;
 pub mod hsm;
 pub mod init;
+pub mod personalise;
 pub mod policy;
 pub mod recover;
 pub mod reexec;

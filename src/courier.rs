@@ -7,10 +7,13 @@
 
 mod derive;
 mod gateways;
+mod late;
 mod setback;
+mod slip;
 mod smtp;
 
 pub mod authority;
+pub mod bounces;
 pub mod config;
 pub mod judge;
 pub mod mail;
@@ -32,8 +35,9 @@ use crate::{
 use judge::{Admission, Denied, Ended, Judge};
 use message::{Messages, Text};
 
-pub use gateways::Gateways;
+pub use gateways::{Gateways, TextGateway};
 pub use setback::Setback;
+pub use slip::NoSlip;
 
 /// Why the authority did not take what it was told, or gave no leases.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -6,12 +6,14 @@ mod answer;
 mod body;
 mod conn;
 mod handshake;
+mod language;
 mod listen;
 mod problem;
 mod request_id;
 mod stage;
 
 pub mod internal;
+pub mod italian;
 pub mod limits;
 pub mod plain;
 
@@ -23,6 +25,7 @@ use crate::auth::Remote;
 
 pub use answer::{Body, StreamEnded, StreamSender};
 pub use body::{BodyError, BodyLimits, MediaType, read};
+pub use language::Language;
 pub use limits::Limits;
 pub use listen::{Drained, ListenError, Listener};
 pub use problem::Problem;

@@ -47,6 +47,9 @@ enum Command {
     #[command(subcommand)]
     Hsm(cli::hsm::Command),
     Init(cli::init::Args),
+    /// Chips' codes, offline, with both tokens, for the card bureau.
+    #[command(subcommand)]
+    Personalise(cli::personalise::Command),
     /// Policy sets: signatures of the officers, activation.
     #[command(subcommand)]
     Policy(cli::policy::Command),
@@ -91,6 +94,7 @@ fn main() -> ExitCode {
         Command::Courier(args) => cli::courier::enter(args).map_err(Failure::from),
         Command::Hsm(command) => cli::hsm::run(&command, &mut out).map_err(Failure::from),
         Command::Init(args) => cli::init::run(&args, &mut out),
+        Command::Personalise(command) => cli::personalise::run(&command, &mut out),
         Command::Policy(command) => cli::policy::run(&command, &mut out),
         Command::Recover(command) => cli::recover::run(&command, &mut out),
         Command::Restore(args) => cli::restore::run(&args, &mut out),

@@ -5,7 +5,9 @@
 //! only this module can make.
 
 mod allowed;
+mod applicants;
 mod callers;
+mod consents;
 mod decide;
 mod directory;
 mod files;
@@ -15,27 +17,32 @@ mod officers;
 mod operators;
 mod parameters;
 mod permit;
+mod readers;
 mod rules;
 mod shipped;
+mod texts;
 mod trust;
 
 use std::{collections::BTreeMap, sync::Arc};
 
 pub use allowed::Allowed;
 pub use callers::Caller;
-pub use decide::{CardFacts, Decision, Proof, Question};
+pub use decide::{Asks, CardFacts, Decision, Proof, Question};
 pub use directory::Directory;
 pub use files::{BadPolicy, MARKER};
 pub use limits::{Limits, Scope};
 pub(crate) use officers::officer_key;
 pub use operators::{Operators, Profile};
-pub use parameters::{ApprovalRules, DeliveryRules, Parameters, VerificationRules};
-pub use permit::{Act, Action, CardPermit, Permit, Refused, act};
+pub use parameters::{ApprovalRules, DeliveryRules, Parameters, ReprintRules, VerificationRules};
+pub use permit::{Act, Action, CardPermit, Permit, Refused, ReportPermit, act};
+pub use readers::ReaderRules;
 pub use rules::{OPERATORS_ACTIONS, Rule};
+pub use texts::{Field, FieldKind, Function, Shelf, Text, Texts};
 
 use crate::{
     auth::cns::Trust,
     domain::{
+        consent::{Consent, ConsentKind},
         in_force::Candidate,
         officers::{FromFile, Officers},
         team::Region,
@@ -47,6 +54,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Policy {
     callers: Vec<Caller>,
+    consents: Vec<Consent>,
     digest: Arc<str>,
     kept: decide::Kept,
     officers: Officers,
@@ -55,6 +63,7 @@ pub struct Policy {
     rules: rules::Rules,
     signatures: Vec<FromFile>,
     templates: BTreeMap<TemplateId, Template>,
+    texts: Texts,
     trust: Arc<Trust>,
     types: decide::Types,
 }
@@ -74,6 +83,16 @@ impl Policy {
             officers: &self.officers,
             signatures: &self.signatures,
         }
+    }
+
+    /// Every consent that people are or were asked for, by kind.
+    pub fn consents(&self) -> impl Iterator<Item = &Consent> {
+        self.consents.iter()
+    }
+
+    /// The consent of this kind.
+    pub fn consent(&self, kind: &ConsentKind) -> Option<&Consent> {
+        self.consents.iter().find(|consent| consent.kind == *kind)
     }
 
     /// The security officers.
@@ -104,6 +123,11 @@ impl Policy {
     /// Every template of the set.
     pub fn templates(&self) -> impl Iterator<Item = &Template> {
         self.templates.values()
+    }
+
+    /// Forms and guide.
+    pub const fn texts(&self) -> &Texts {
+        &self.texts
     }
 
     /// The template that a card of this region gets when it is registered.

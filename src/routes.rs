@@ -4,13 +4,23 @@ mod approvals;
 mod audit;
 mod backup;
 mod cards;
+mod cip;
 mod codes;
+mod consents;
 mod courier;
+mod csv;
+mod deliveries;
+mod export;
+mod history;
 mod operator;
 mod policy;
 mod problems;
 mod read;
+mod readers;
 mod registry;
+mod renewals;
+mod statistics;
+mod texts;
 
 use std::sync::{Arc, OnceLock};
 
@@ -27,9 +37,9 @@ use crate::{
     auth::{Remote, cns::Validator},
     clock::Clock,
     domain::{date::CivilDate, id::RequestId, tax_code::TaxCode},
-    http::{self, Body, Handler, Limits, Problem},
+    http::{self, Body, Handler, Language, Limits, Problem},
     metrics::Metrics,
-    policy::{Act, Permit, Policy, Refused},
+    policy::{Act, Permit, Policy, Refused, Shelf},
     secret::SecretBytes,
     service::{Call, Operator, RefusedRequest, Service},
 };
@@ -42,6 +52,7 @@ pub struct App {
     limits: Limits,
     metrics: Arc<Metrics>,
     operators: Arc<Validator>,
+    reports: Arc<Semaphore>,
     service: Arc<Service>,
 }
 
@@ -66,24 +77,48 @@ macro_rules! routes {
 routes! {
     /// Registers produced cards.
     Cards = "cards" "POST" "/v1/cards";
+    /// What the codes of produced cards are derived from.
+    CardsExport = "cards_export" "POST" "/v1/cards/export";
     /// Shows a card.
     LookUp = "lookup" "POST" "/v1/cards/lookup";
+    /// Shows a card's history.
+    History = "history" "POST" "/v1/history";
+    /// Figures of the log.
+    Statistics = "statistics" "POST" "/v1/reports";
     /// Activates a card, or shows what that would do.
     Activations = "activations" "POST" "/v1/activations";
+    /// Records consents to the health record, or shows what that would do.
+    Consents = "consents" "POST" "/v1/consents";
+    /// Shows a person's consents.
+    ConsentsLookUp = "consents_lookup" "POST" "/v1/consents/lookup";
+    /// Hands a card reader over, or shows what that would do.
+    ReaderRequests = "reader_requests" "POST" "/v1/reader-requests";
+    /// Takes card readers into an office's stock, or counts them.
+    ReaderStock = "reader_stock" "POST" "/v1/reader-stock";
+    /// Has a holder activate a new card, or shows what that would do.
+    SelfRenewals = "self_renewals" "POST" "/v1/self-renewals";
     /// Hands PIN and PUK out again.
     Reprints = "reprints" "POST" "/v1/reprints";
     /// Says whether a C.I.P. is right.
     Verifications = "verifications" "POST" "/v1/verifications";
     /// Revokes a card.
     Revocations = "revocations" "POST" "/v1/revocations";
+    /// Gives a card a new C.I.P.
+    CipRenewals = "cip_renewals" "POST" "/v1/cip-renewals";
+    /// Unlocks a C.I.P.
+    Unlocks = "unlocks" "POST" "/v1/unlocks";
     /// Asks for an approval.
     Approvals = "approvals" "POST" "/v1/approvals";
     /// Shows an approval.
     Approval = "approval" "GET" "/v1/approvals/{id}";
     /// Signs an approval.
     ApprovalSign = "approval_sign" "POST" "/v1/approvals/{id}/sign";
+    /// Sends second parts to another contact.
+    Contacts = "contacts" "POST" "/v1/contacts";
     /// Shows a delivery.
     Deliveries = "deliveries" "GET" "/v1/deliveries/{id}";
+    /// Sends a message once more.
+    Resend = "resend" "POST" "/v1/deliveries/{id}/resend";
     /// Gives the courier deliveries to carry out.
     Leases = "leases" "POST" "/v1/courier/leases";
     /// Takes the courier's reports.
@@ -102,6 +137,14 @@ routes! {
     SignRegistration = "sign_registration" "POST" "/v1/operator-registrations/{id}/sign";
     /// Says who the operator is, and what is allowed.
     Session = "session" "GET" "/v1/session";
+    /// The forms to be printed and signed.
+    Forms = "forms" "GET" "/v1/forms";
+    /// One of them.
+    Form = "form" "GET" "/v1/forms/{id}";
+    /// The pages of the operating guide.
+    Guide = "guide" "GET" "/v1/guide";
+    /// One of them.
+    GuidePage = "guide_page" "GET" "/v1/guide/{id}";
     /// Reads the policy directory again.
     PolicyReload = "policy_reload" "POST" "/v1/policy/reload";
     /// The description of all this.
@@ -116,6 +159,9 @@ const BATCHES: usize = 2;
 
 /// Backups at one time: each keeps former values in memory while it is read.
 const BACKUPS: usize = 1;
+
+/// Reports made at one time: each keeps former counts in memory while it is read.
+const STATISTICS: usize = 2;
 
 /// One request on its way.
 struct Arrived {
@@ -136,7 +182,8 @@ impl App {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let (backups, batches) = (Arc::new(Semaphore::new(BACKUPS)), Semaphore::new(BATCHES));
-        Self { backups, batches, clock, limits, metrics, operators, service }
+        let reports = Arc::new(Semaphore::new(STATISTICS));
+        Self { backups, batches, clock, limits, metrics, operators, reports, service }
     }
 
     /// The permit of the caller behind this certificate, with the operator whom `who` finds under the same policy; or the
@@ -169,6 +216,14 @@ impl App {
         Ok(Call { permit, request: arrived.id, key, operator, body })
     }
 
+    /// As [`App::call`], by a citizen who is logged in to the front end.
+    async fn call_by_citizen<A: Act>(&self, arrived: Arrived) -> Result<Call<A>, Problem> {
+        let (permit, citizen) = self.permit(&arrived, |policy| self.citizen(policy, &arrived))?;
+        let key = read::idempotency_key(arrived.request.headers())?;
+        let (_, body) = http::read(arrived.request, http::MediaType::Json, self.limits.body()).await?;
+        Ok(Call { permit, request: arrived.id, key, operator: citizen, body })
+    }
+
     /// A permitted call that has no body.
     fn bare<A: Act>(&self, arrived: &Arrived) -> Result<Call<A>, Problem> {
         let (permit, _) = self.permit(arrived, |_| Ok(None))?;
@@ -199,7 +254,10 @@ impl App {
         let refused = RefusedRequest {
             caller: operator::caller(&policy, remote).map(|caller| caller.name().to_string()),
             certificate: *remote.fingerprint(),
-            operator: who.map(Operator::new),
+            operator: who.map(|code| {
+                let who = Operator::new(code);
+                if route == Route::SelfRenewals { who.as_citizen() } else { who }
+            }),
             operation: route.name(),
             reason: problem.code(),
             rule: rule_of(&problem),
@@ -219,18 +277,34 @@ impl App {
             Route::AuditEvents => self.events(arrived).await,
             Route::Backup => self.back_up(arrived).await,
             Route::Cards => self.register(arrived).await,
+            Route::CipRenewals => self.renew_cip(arrived).await,
+            Route::Contacts => self.change_contact(arrived).await,
+            Route::Consents => self.record_consents(arrived).await,
+            Route::ConsentsLookUp => self.look_up_consents(arrived).await,
+            Route::CardsExport => self.export_cards(arrived).await,
             Route::Deliveries => self.delivery(arrived, id).await,
             Route::Deregistration => self.deregister(arrived).await,
+            Route::History => self.history(arrived).await,
+            Route::Form => self.text(&arrived, Shelf::Forms, id),
+            Route::Forms => self.texts(&arrived, Shelf::Forms),
+            Route::Guide => self.texts(&arrived, Shelf::Guide),
+            Route::GuidePage => self.text(&arrived, Shelf::Guide, id),
             Route::Leases => self.lease(arrived).await,
             Route::LookUp => self.look_up(arrived).await,
             Route::OpenApi => Ok(body(OPENAPI.as_bytes(), http::MediaType::Json.as_str())),
             Route::OpenRegistration => self.open_registration(arrived).await,
             Route::PolicyReload => self.reload_policy(arrived).await,
+            Route::ReaderRequests => self.request_reader(arrived).await,
+            Route::ReaderStock => self.stock_readers(arrived).await,
             Route::Reports => self.report(arrived, id).await,
             Route::Reprints => self.reprint(arrived).await,
+            Route::Resend => self.resend(arrived, id).await,
             Route::Revocations => self.revoke(arrived).await,
+            Route::SelfRenewals => self.renew_self(arrived).await,
             Route::Session => self.session(arrived).await,
             Route::SignRegistration => self.sign_registration(arrived, id).await,
+            Route::Statistics => self.statistics(arrived).await,
+            Route::Unlocks => self.unlock(arrived).await,
             Route::Verifications => self.verify(arrived).await,
         }
     }
@@ -252,9 +326,14 @@ fn is_recorded_here(route: Route, problem: &Problem) -> bool {
                 | "not_allowed_on_card"
                 | "operator_former_card"
                 | "own_card"
+                | "report_not_allowed"
+                | "renewal_other_card"
+                | "renewal_other_holder"
         ),
         StatusCode::CONFLICT if route == Route::PolicyReload => false,
-        StatusCode::UNPROCESSABLE_ENTITY if problem.code() == "bad_signature" => false,
+        StatusCode::UNPROCESSABLE_ENTITY if matches!(problem.code(), "bad_signature" | "unknown_consent") => {
+            false
+        }
         StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => false,
         StatusCode::CONFLICT => route == Route::Reports,
         status => status.is_client_error(),
@@ -264,9 +343,10 @@ fn is_recorded_here(route: Route, problem: &Problem) -> bool {
 impl Handler for App {
     async fn handle(&self, remote: Arc<Remote>, request: Request<Incoming>) -> Response<Body> {
         let at = self.clock.uptime();
-        let id = http::request_id(&request);
+        let (id, language) = (http::request_id(&request), Language::preferred(request.headers()));
         if !self.stays(&remote) {
-            let response = operator::unknown_caller().detail("the connection ends").into_response(id);
+            let response =
+                operator::unknown_caller().detail("the connection ends").into_response(id, language);
             self.metrics.request("none", response.status().as_u16(), self.clock.uptime().saturating_sub(at));
             return response;
         }
@@ -281,7 +361,7 @@ impl Handler for App {
             }
             Err(problem) => ("none", Err(problem)),
         };
-        let response = result.unwrap_or_else(|problem| problem.into_response(id));
+        let response = result.unwrap_or_else(|problem| problem.into_response(id, language));
         let took = self.clock.uptime().saturating_sub(at);
         self.metrics.request(name, response.status().as_u16(), took);
         response

@@ -6,57 +6,87 @@
 mod accounts;
 mod activate;
 mod answer;
+mod applicants;
 mod approvals;
 mod audit;
 mod backup;
 mod commitments;
+mod consents;
+mod contacts;
 mod deliveries;
+mod dossier;
 mod effects;
 mod error;
+mod export;
+mod forget;
 mod frozen;
 mod hand_out;
+mod history;
 mod idempotency;
 mod leases;
 mod limits;
 mod look_up;
 mod marks;
 mod operator;
+mod paper;
 mod policies;
 mod presented;
+mod preview;
+mod readers;
 mod records;
 mod recover;
 mod register;
 mod registry;
+mod renew_cip;
+mod renew_self;
 mod reports;
 mod reprint;
+mod resend;
 mod revoke;
 mod running;
 mod session;
+mod statistics;
+mod unlock;
 mod upkeep;
 mod verify;
 mod witnesses;
 
 use std::sync::{Arc, RwLock};
 
-pub use activate::{ActivationRequest, Summary};
+pub use activate::ActivationRequest;
 pub use answer::{CardView, DeliveryView, FirstParts};
 pub use approvals::{ApprovalRequest, ApprovalView, SignedApproval};
 pub use audit::Exported;
 pub use backup::Backup;
+pub use consents::{
+    ConsentView, ConsentsPreview, ConsentsRequest, Given, PastConsent, RecordedConsent, RecordedConsents,
+    Words,
+};
+pub use contacts::{ContactChanged, ContactRequest};
 pub use error::{Error, What};
+pub use export::ExportLine;
 pub use hand_out::HandedOut;
+pub use history::{Cards, History, HistoryRequest, ListedCard, Page};
 pub use leases::{Leased, LeasedDelivery};
 pub use look_up::{CardData, CardNumber};
 pub use marks::Unspent;
 pub use operator::Operator;
+pub use paper::Paper;
 pub use policies::Reloaded;
+pub use preview::{MaskedApplicant, Summary};
+pub use readers::{ReaderPreview, ReaderRequest, Receipt, Stocked, Stocking};
 pub use recover::{NoRecovery, Recovered, Standing};
 pub use register::{Former, Line, LineOutcome};
 pub use registry::{CardStanding, DeregistrationRequest, OpenedRegistration, SignedRegistration};
+pub use renew_cip::CipRenewalRequest;
+pub use renew_self::SelfRenewalRequest;
 pub use reports::Outcome as DeliveryOutcome;
 pub use reprint::ReprintRequest;
+pub use resend::Resent;
 pub use revoke::{RevocationProof, RevocationRequest, Revoked};
 pub use session::Session;
+pub use statistics::{Statistics, StatisticsRequest};
+pub use unlock::{UnlockRequest, Unlocked};
 pub use verify::{Purpose, Verdict, Verification, VerificationRequest};
 pub use witnesses::Behind;
 
@@ -75,6 +105,7 @@ pub struct Service {
     accounted: Arc<Uses>,
     clock: Arc<dyn Clock>,
     dispatch: tokio::sync::Mutex<()>,
+    follower: history::Follower,
     frozen: frozen::Frozen,
     hsm: Hsm,
     log: String,
@@ -166,6 +197,7 @@ impl Service {
             accounted: Arc::default(),
             clock,
             dispatch: tokio::sync::Mutex::new(()),
+            follower: history::Follower::default(),
             frozen,
             hsm,
             log,
@@ -199,12 +231,20 @@ impl Service {
     /// Records a request that was refused before it reached an operation: by the policy, or for what it says.
     pub async fn refused(&self, request: RequestId, refused: RefusedRequest) -> Result<(), Error> {
         let RefusedRequest { caller, certificate, operator, operation, reason, rule } = refused;
+        let office = operator.as_ref().and_then(|operator| {
+            let policy = self.policy();
+            let profile = policy.operators().profile(operator.tax_code(), self.today().ok()?)?;
+            Some(profile.office.clone())
+        });
         let name = match operator {
             // Whatever the token does, a refusal is an event (I8).
-            Some(operator) => Some(self.name_of(operator).await.unwrap_or_else(|error| {
-                tracing::error!("the operator of a refused request is not named: {error}");
-                "unknown".to_owned()
-            })),
+            Some(operator) => Some((
+                operator.acts_as(),
+                self.name_of(operator).await.unwrap_or_else(|error| {
+                    tracing::error!("the operator of a refused request is not named: {error}");
+                    "unknown".to_owned()
+                }),
+            )),
             None => None,
         };
         let mut detail = vec![
@@ -213,12 +253,13 @@ impl Service {
             ("certificate", hex::encode(certificate)),
         ];
         detail.extend(rule.map(|named| ("rule", named)));
-        detail.extend(name.map(|name| ("operator", name)));
+        detail.extend(name);
+        detail.extend(office.map(|office| ("office", office)));
         let event = self.own_event(evidence::Kind::RequestRefused, evidence::Outcome::Refused)?;
         self.record(evidence::Event { caller: caller.unwrap_or_default(), request, detail, ..event }).await
     }
 
-    /// An event of this request, to be completed.
+    /// An event of this request, to be completed. It says where the operator works at this time.
     fn event<A: Act>(
         &self,
         call: &Call<A>,
@@ -234,7 +275,10 @@ impl Service {
             policy: call.permit.policy().digest().to_string(),
             card: None,
             with_ticket: false,
-            detail: call.operator_name().map(|name| ("operator", name)).into_iter().collect(),
+            detail: {
+                let office = call.permit.office().map(|office| ("office", office.to_owned()));
+                call.acting().into_iter().chain(office).collect()
+            },
         }
     }
 

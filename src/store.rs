@@ -35,7 +35,7 @@ pub enum Space {
     /// `a` and approval id -> approval; `o`, operator's name and a number -> empty: a place that an open one takes.
     Approval = b'a',
     /// `o` and an operator's name, `w` and an office, `f` and a front end -> [`crate::domain::limits::Used`]; `a`, such a key, use
-    /// and window -> number of the window whose alarm was raised last.
+    /// and window -> number of the window whose alarm was raised last; `c` and card id -> [`crate::domain::unlocks::Unlocks`].
     Budget = b'b',
     /// Card id -> card record.
     Card = b'c',
@@ -51,24 +51,37 @@ pub enum Space {
     CourierCount = b'w',
     /// Card id -> notice to its former contact that is still to be sent.
     CourierNotice = b'o',
+    /// MAC of the C.F. (16 bytes), kind of consent, 0, [`u32::MAX`] less the number of the record (4 bytes) -> what the person
+    /// said: the newest comes first.
+    Consent = b'g',
+    /// The SMS centre's id of a message -> what it stands for, until its receipt has come. In the courier's own store.
+    CourierSms = b'S',
     /// Consumer's name -> sequence number of the last event it has dealt with.
     Cursor = b'u',
     /// Delivery id -> delivery record.
     Delivery = b'd',
+    /// `d` and request id -> who asked for it, encrypted; `r` and card id -> [`crate::domain::reprints::Reprints`].
+    Dossier = b'y',
     /// Due time in ms (8 bytes) and delivery id -> empty.
     Due = b'q',
     /// Sequence number (8 bytes) -> chain hash (32 bytes) and the event's bytes. Written by the store itself.
     Event = b'e',
     /// MAC of scope and idempotency key -> what became of the first request.
     Idem = b'i',
-    /// Expiry in ms (8 bytes) and key of `Idem` or `Verification`, with its space's byte first -> empty.
+    /// Expiry in ms (8 bytes) and key of `Dossier`, `Idem` or `Verification`, with its space's byte first -> empty.
     Expiry = b'x',
+    /// Made from the log, behind it: `c`, card id and sequence number of an event -> empty; `d` and `h`, a day or an hour and what
+    /// is counted ([`crate::domain::counts`]) -> how many events.
+    History = b'z',
     /// Name -> value: format of the store, and what only the store itself reads and writes.
     Meta = b'm',
     /// Operator's name in events (16 bytes) -> the registration that is open, one at most.
     OpenRegistration = b'h',
     /// Operator's name in events (16 bytes) -> commitment to the key of the card that is registered.
     OperatorCard = b'r',
+    /// `o` and an office -> [`crate::domain::readers::Desk`]; `h` and MAC of the C.F., `f` and MAC of a household (16 bytes) -> when
+    /// readers were handed over, as [`crate::domain::reprints::Reprints`].
+    Reader = b's',
     /// MAC of the TEAM number (16 bytes) -> card id.
     TeamCard = b't',
     /// Template id -> the template as it was when the first card got it, for ever.
@@ -81,13 +94,14 @@ pub enum Space {
 
 impl Space {
     /// Every space, in the order of its bytes.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 23] = [
         Self::Approval,
         Self::Budget,
         Self::Card,
         Self::Delivery,
         Self::Event,
         Self::CfCard,
+        Self::Consent,
         Self::OpenRegistration,
         Self::Idem,
         Self::Checkpoint,
@@ -97,10 +111,13 @@ impl Space {
         Self::Template,
         Self::Due,
         Self::OperatorCard,
+        Self::Reader,
         Self::TeamCard,
         Self::Cursor,
         Self::Verification,
         Self::Expiry,
+        Self::Dossier,
+        Self::History,
     ];
 }
 
@@ -145,6 +162,11 @@ pub enum Op {
         /// The ticket that its [`Op::Spend`] gave.
         ticket: Ticket,
     },
+    /// Begins the count of a new C.I.P. on [`Space::Tries`]; refuses the unit if there is no such record.
+    RenewTries {
+        /// Which.
+        key: Vec<u8>,
+    },
     /// Writes a record.
     Put {
         /// Where.
@@ -175,6 +197,11 @@ pub enum Op {
     /// Reads and writes the record on [`Space::Tries`] without changing its counters: the same work as
     /// [`Op::Forgive`] where nothing is to be forgiven.
     Touch {
+        /// Which.
+        key: Vec<u8>,
+    },
+    /// Forgives all tries up to now on [`Space::Tries`]; refuses the unit unless they lock it, and if there is no such record.
+    Unlock {
         /// Which.
         key: Vec<u8>,
     },
@@ -252,6 +279,10 @@ pub trait Reader: Send + Sync {
     /// Up to `limit` records whose keys start with `prefix` and are not below `from`, in the order of their keys.
     /// Not a snapshot: a commit that happens meanwhile may be seen in part.
     fn scan(&self, space: Space, prefix: &[u8], from: &[u8], limit: usize) -> Result<Vec<Found>, Error>;
+
+    /// As [`Reader::scan`] from the other end: the keys are below `below`, the greatest first.
+    fn scan_back(&self, space: Space, prefix: &[u8], below: &[u8], limit: usize)
+    -> Result<Vec<Found>, Error>;
 
     /// The record with the greatest key.
     fn last(&self, space: Space) -> Result<Option<Found>, Error>;

@@ -12,7 +12,7 @@ use std::hint::black_box;
 use proptest::prelude::*;
 use sigillo::{
     domain::{
-        card::{Card, Predecessor, Reason, Registration},
+        card::{Activation, Card, Predecessor, Reason, Registration},
         date::CivilDate,
         derive, encoding, fictional,
         id::CardId,
@@ -174,7 +174,8 @@ proptest! {
 fn card() -> impl Strategy<Value = Card> {
     let ids = (any::<[u8; 16]>(), any::<[u8; 16]>(), any::<[u8; 16]>(), any::<[u8; 16]>(), 0..3_u8);
     let rest = (1_u16..=9999, 1_u8..=12, "[0-9]{3}", "[A-Z0-9/-]{1,32}", any::<[u8; 32]>(), any::<u64>());
-    let life = (0..8_u8, any::<[u8; 32]>(), any::<u64>(), prop::sample::select(&Reason::ALL[..]));
+    let reason = prop::sample::select(&Reason::ALL[..]);
+    let life = (0..8_u8, any::<[u8; 32]>(), any::<u64>(), reason, prop::sample::select(&Activation::ALL[..]));
     (ids, rest, life).prop_map(|((id, tax_code_mac, team_mac, former, link), rest, life)| {
         let (year, month, region, template, salt, registered_at_ms) = rest;
         let expiry = CivilDate::new(year, month, 17).unwrap();
@@ -193,14 +194,14 @@ fn card() -> impl Strategy<Value = Card> {
             registered_at_ms,
         };
         let registered = Card::register(registration, salt);
-        let (stage, tag, now, reason) = life;
-        let active = registered.activate(now, expiry, Some(tag)).unwrap();
+        let (stage, tag, now, reason, how) = life;
+        let active = registered.activate(how, now, expiry, Some(tag)).unwrap();
         match stage {
             0 => registered,
             1 => active,
-            2 => registered.activate(now, expiry, None).unwrap(),
+            2 => registered.activate(how, now, expiry, None).unwrap(),
             3 => active.set_second_tag(1, salt).unwrap(),
-            4 => active.renew_cip(expiry, salt).unwrap(),
+            4 => active.renew_cip(expiry).and_then(|card| card.hand_out_cip(salt)).unwrap(),
             5 => registered.revoke(reason, now).unwrap(),
             6 => active.revoke(reason, now).unwrap(),
             _ => active.revoke(reason, now).unwrap().destroy_salt().unwrap(),

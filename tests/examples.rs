@@ -359,6 +359,12 @@ fn shipped() -> BTreeMap<String, String> {
                     }
                     None
                 }
+                Some(errand) if section == "applicants" => {
+                    for (name, value) in errand {
+                        all.insert(format!("{section}.{key}.{name}"), written(value));
+                    }
+                    None
+                }
                 None => all.insert(format!("{section}.{key}"), written(value)),
                 Some(inner) => {
                     let values: Vec<_> = inner.values().map(written).collect();
@@ -392,19 +398,25 @@ fn the_policys_limits_are_those_of_the_table() {
             let file = dir.path().join("policies/authority.toml");
             let name = key.rsplit('.').next().unwrap();
             let text = fs::read_to_string(&file).unwrap();
-            let line = format!("{name} = {}", shipped[&key]);
-            assert!(text.contains(&line), "{line}");
-            fs::write(&file, text.replace(&line, &format!("{name} = {number}"))).unwrap();
+            // In its own table: others have keys of the same name.
+            let table =
+                key.rsplit_once('.').map_or(0, |(table, _)| text.find(&format!("\n[{table}]\n")).unwrap());
+            let (before, own) = text.split_at(table);
+            let line = format!("\n{name} = {}\n", shipped[&key]);
+            assert!(own.contains(&line), "{line}");
+            let own = own.replacen(&line, &format!("\n{name} = {number}\n"), 1);
+            fs::write(&file, format!("{before}{own}")).unwrap();
             Policy::load(&dir.path().join("policies")).map_err(|e| e.to_string())
         };
         for good in [low, high] {
             loads(good).unwrap();
         }
-        for bad in [low.checked_sub(1).unwrap(), high.checked_add(1).unwrap()] {
+        // Below 0 there is nothing to refuse.
+        for bad in low.checked_sub(1).into_iter().chain(high.checked_add(1)) {
             let why = loads(bad).unwrap_err();
             assert!(why.contains(&key) && why.contains("authority.toml"), "{why}");
         }
         tried += 1;
     }
-    assert_eq!(tried, 11);
+    assert_eq!(tried, 20);
 }

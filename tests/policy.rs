@@ -16,6 +16,8 @@ mod commands;
 mod hostile;
 #[path = "policy/rules.rs"]
 mod rules;
+#[path = "policy/texts.rs"]
+mod texts;
 
 use std::{
     fs,
@@ -116,6 +118,31 @@ fn each_mistake_is_refused_with_its_file_and_reason() {
         ("authority.toml", "\"email\", \"sms\"", "\"sms\", \"sms\"", false, "\"sms\" is given twice"),
         ("authority.toml", "[\"email\", \"sms\"]", "[]", false, "delivery.channels: at least one channel"),
         ("authority.toml", "channels = [\"email\", \"sms\"]", "", true, "missing field `channels`"),
+        ("authority.toml", "keep_days = 2192", "keep_days = 0", false, "applicants.keep_days"),
+        (
+            "authority.toml",
+            "documents_for_life = [\"pension_book\"",
+            "documents_for_life = [\"pension\"",
+            false,
+            "\"pension\" is not in applicants.documents",
+        ),
+        ("authority.toml", "\"passport\"", "\"Passport\"", false, "is not 1 to 40 of a-z and _"),
+        (
+            "authority.toml",
+            "proxies = [\"curator\", \"guardian\", \"parental_authority\"]",
+            "proxies = [\"uncle\"]",
+            false,
+            "applicants.consents.proxies: \"uncle\" must be",
+        ),
+        (
+            "authority.toml",
+            "no_parents_in = [\"042\"]\n\n[applicants.cip_renewal]",
+            "no_parents_in = [\"043\"]\n\n[applicants.cip_renewal]",
+            false,
+            "applicants.activation.no_parents_in: no such region",
+        ),
+        ("authority.toml", "most = 3", "most = 21", false, "reprint.most = 21: must be 1 to 20"),
+        ("authority.toml", "per_days = 30", "", true, "missing field `per_days`: add it"),
         ("authority.toml", "\"lost_paper\"", "\"Lost paper\"", false, "is not 1 to 40 of a-z and _"),
         ("authority.toml", "\"stolen\"", "\"renewed\"", false, "an operator cannot give \"renewed\""),
         ("authority.toml", "\"stolen\"", "\"bored\"", false, "an operator cannot give \"bored\""),
@@ -182,6 +209,20 @@ fn each_mistake_is_refused_with_its_file_and_reason() {
         ("templates/trento.toml", "lifetime = 100", "lifetime = 101", false, "lifetime"),
         ("templates/trento.toml", "in_a_row = 5", "", true, "missing field `in_a_row`"),
         ("templates/trento.toml", "[cip]", "[cup]", true, "unknown field"),
+        ("authority.toml", "[\"free\", \"sale\"]", "[\"gift\"]", false, "readers.kinds: \"gift\" must be"),
+        ("authority.toml", "[\"free\", \"sale\"]", "[\"sale\", \"sale\"]", false, "a kind is given twice"),
+        ("authority.toml", "price_cents = 1000", "price_cents = 100001", false, "readers.price_cents"),
+        (
+            "authority.toml",
+            "per_days = 2192",
+            "per_days = 0",
+            false,
+            "readers.per_days = 0: must be 1 to 36500",
+        ),
+        ("authority.toml", "household = false", "", true, "missing field `household`: add it"),
+        ("consents.toml", "version = 1", "version = 2", false, "count from 1"),
+        ("consents.toml", "asked_from = \"2015-11-26\"", "asked = 1", true, "unknown field"),
+        ("callers.toml", "forwards_citizens = true", "", false, "takes forwards_citizens = true"),
     ] {
         let set = copy();
         let path = edit(set.path(), file, from, to);
@@ -198,7 +239,7 @@ fn each_mistake_is_refused_with_its_file_and_reason() {
 
 #[test]
 fn missing_and_foreign_files_are_refused() {
-    for file in ["authority.toml", "callers.toml", "trust.toml", "templates/trento.toml"] {
+    for file in ["authority.toml", "callers.toml", "consents.toml", "trust.toml", "templates/trento.toml"] {
         let set = copy();
         fs::remove_file(set.path().join(file)).unwrap();
         Policy::load(set.path()).unwrap_err();

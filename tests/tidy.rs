@@ -131,6 +131,8 @@ fn transport_does_not_reach_past_the_service() {
 fn neither_half_names_the_others_key() {
     may_not_name(&["service", "routes"], &["MacKey::Deliver", "Part::Second, code", "open_contact"]);
     may_not_name(&["courier"], &["MacKey::Print", "MacKey::Index", "Part::First"]);
+    // Where both parts come together nobody goes who runs online.
+    may_not_name(&["courier", "http", "routes", "service"], &["crate::personalise"]);
 }
 
 #[test]

@@ -2,19 +2,24 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::codes::ContactTo;
+
 /// `POST /v1/approvals`
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AskApproval {
-    /// What is to be done: `revoke`.
+    /// What is to be done: `change_contact`, `renew_cip`, `revoke` or `unlock`.
     pub action: String,
     /// The card.
     pub card: ApprovalCard,
     /// One of the policy's reasons for it.
     pub reason: String,
+    /// The other contact, for `change_contact`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contact: Option<ContactTo>,
 }
 
-/// A card in [`AskApproval`], by what the operation itself takes.
+/// A card in [`AskApproval`], by its number alone.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ApprovalCard {

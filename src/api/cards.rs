@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::{applicant::Applicant, paper::Paper};
+
 /// One line of `POST /v1/cards` (NDJSON): a produced card.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -77,6 +79,12 @@ pub struct Card {
     /// Guesses left before its C.I.P. locks; absent where there is none or it was not handed out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cip_tries_left: Option<u32>,
+    /// How it was activated: `in_person`, or `proxy:` and the title; absent where it never was, or nobody knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activation: Option<String>,
+    /// Why none is left: `in_a_row` (an unlock gives some back) or `lifetime` (only a new C.I.P. helps).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cip_lock: Option<String>,
     /// Its latest delivery of second parts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivery: Option<String>,
@@ -96,6 +104,8 @@ pub struct Revoke {
     pub approval: Option<String>,
     /// One of the policy's reasons.
     pub reason: String,
+    /// Who asks.
+    pub applicant: Applicant,
 }
 
 /// Answer to [`Revoke`].
@@ -105,4 +115,6 @@ pub struct Revoked {
     pub state: String,
     /// When, RFC 3339.
     pub revoked_at: String,
+    /// What is printed.
+    pub paper: Paper,
 }

@@ -4,7 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::cards::Card;
+use super::{
+    applicant::{Applicant, MaskedApplicant},
+    cards::Card,
+    paper::Paper,
+};
 
 /// Where second parts go.
 #[derive(Debug, Serialize, Deserialize)]
@@ -14,6 +18,9 @@ pub struct ContactTo {
     pub channel: String,
     /// The address.
     pub address: String,
+    /// The address typed a second time, to be compared with the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeated: Option<String>,
 }
 
 /// `POST /v1/activations`
@@ -26,20 +33,33 @@ pub struct Activate {
     pub team_number: String,
     /// Last day of validity.
     pub expires_on: String,
+    /// Who asks.
+    pub applicant: Applicant,
     /// Where the second parts go.
     pub contact: ContactTo,
+    /// The data processing is agreed to; without it nothing is activated.
+    #[serde(default)]
+    pub data_processing: bool,
     /// Only show what would be done.
     #[serde(default)]
     pub preview: bool,
 }
 
-/// Answer to [`Activate`] with `preview`.
+/// Answer to [`Activate`] and [`Reprint`] with `preview`.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Preview {
     /// The card as it is.
     pub card: Card,
     /// The codes that would be handed out.
     pub codes: BTreeMap<String, Split>,
+    /// Who asks.
+    pub applicant: MaskedApplicant,
+    /// `email` or `sms`.
+    pub channel: String,
+    /// Where the second parts would go, masked.
+    pub contact: String,
+    /// Codes of what the confirmed request would still be refused for: what must be signed, ticked or shown.
+    pub lacks: Vec<String>,
 }
 
 /// How a code would be cut.
@@ -63,8 +83,13 @@ pub struct Reprint {
     pub expires_on: String,
     /// One of the policy's reasons.
     pub reason: String,
+    /// Who asks.
+    pub applicant: Applicant,
     /// Where the second parts go.
     pub contact: ContactTo,
+    /// Only show what would be done.
+    #[serde(default)]
+    pub preview: bool,
 }
 
 /// Answer to [`Activate`] and [`Reprint`]: the data of the paper. Not to be stored.
@@ -77,6 +102,8 @@ pub struct HandedOut {
     /// Delivery of the second parts; absent where the template has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivery: Option<String>,
+    /// What is printed beside them.
+    pub paper: Paper,
 }
 
 impl Drop for HandedOut {

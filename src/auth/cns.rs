@@ -102,6 +102,13 @@ impl OperatorCertificate {
         let (fingerprint, card, authority) = (sha256(&spki), "6090000000000013".to_owned(), "nobody".into());
         Self { fingerprint, spki, tax_code, person: None, card, authority, not_after_ms }
     }
+
+    /// The same, of the card with this ID_Carta.
+    #[cfg(feature = "testing")]
+    #[must_use]
+    pub fn of_card(self, id_carta: &str) -> Self {
+        Self { card: id_carta.to_owned(), ..self }
+    }
 }
 
 /// Validates operators' certificates against a policy's authorities and the revocation lists of a directory.

@@ -1,114 +1,56 @@
-//! `sigillo cards`: registering produced cards from a file.
+//! `sigillo cards`: produced cards, from a file to the authority, and back what their chips' codes are derived from.
 
-use std::{
-    fs,
-    io::{self, Write},
-    path::PathBuf,
-};
+pub mod export;
+pub mod import;
+mod journal;
+mod lines;
+mod report;
 
-use hyper::{
-    HeaderMap, Method,
-    header::{CONTENT_TYPE, HeaderValue},
-};
-use indicatif::ProgressBar;
+use std::io::Write;
 
-use super::{
-    Failure,
-    client::{Connection, block_on},
-};
-use crate::{
-    api::cards::{BadLine, Registered},
-    client::{Client, ClientLimits},
-};
+use super::Failure;
 
 /// `sigillo cards ...`
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
-    /// Register the cards of an NDJSON file, one card a line.
+    /// Write what the codes of registered cards are derived from, for `sigillo personalise`.
     #[command(after_help = "\
 Example:
+  sigillo cards export --url https://127.0.0.1:8443 --ca ca.pem --cert personalisation.pem \\
+    --key personalisation.key --out batch-17.cards batch-17.ndjson
+
+The batch is the one that was imported. The caller needs the action \"export_cards\", and every card is an event of the audit log.
+The file has no code and no part of one; it is signed by the authority, and opens nothing without both tokens. Cards that are
+active or revoked, or not registered, are not in it: they are listed, with their lines.
+
+Exit codes: 0 every line is in it; 1 some are not, and the file has the others; 1 too where the export broke off, and there is
+no file; 64 bad options.")]
+    Export(export::Export),
+    /// Register the cards of an NDJSON file, one card a line.
+    #[command(after_help = "\
+Examples:
   sigillo cards import --url https://127.0.0.1:8443 --ca ca.pem \\
     --cert bureau.pem --key bureau.key cards.ndjson
+  sigillo cards import --url https://127.0.0.1:8443 --ca ca.pem --cert bureau.pem --key bureau.key \\
+    --rejected bad.ndjson --json cards.ndjson
 
 A line: {\"tax_code\": \"...\", \"team_number\": \"...\", \"expires_on\": \"2031-05-31\"}, and \"renews\" or
-\"replaces\" with the number of the former card. Good lines go in, bad ones are reported; a rerun is safe.
+\"replaces\" with the number of the former card. Good lines go in, bad ones are written to the file of rejected lines, each with
+line, code and reason.
 
-Exit codes: 0 every line is registered; 1 some are not, or the authority did not answer; 64 bad options.")]
-    Import(Import),
+An import that ends early, however it ends, goes on where it stopped when it is given again: FILE.import says how far it came,
+and of which file (SHA-256), so that a file that was changed meanwhile is refused. No card is registered twice. The file
+of any length is read as it goes. Without a terminal progress is written as lines.
+
+Exit codes: 0 every line is registered; 1 some are not, the authority did not answer, or the file was changed; 64 bad
+options.")]
+    Import(import::Import),
 }
-
-/// Arguments of `import`.
-#[derive(Debug, clap::Args)]
-pub struct Import {
-    #[command(flatten)]
-    connection: Connection,
-    /// Report as one JSON object.
-    #[arg(long)]
-    json: bool,
-    /// NDJSON file.
-    file: PathBuf,
-}
-
-/// Lines of one request.
-const STEP: usize = 500;
 
 /// Runs the command and writes its report to `out`.
 pub fn run(command: &Command, out: &mut impl Write) -> Result<(), Failure> {
-    let Command::Import(args) = command;
-    let text = fs::read_to_string(&args.file)
-        .map_err(|e| Failure::failed(format!("{}: {e}", args.file.display())))?;
-    let client = args.connection.client(ClientLimits::default())?;
-    let total = block_on(import(&client, &text))?;
-    report(&total, args.json, out).map_err(Failure::failed)?;
-    match total.rejected.len() {
-        0 => Ok(()),
-        n => Err(Failure::failed(format!("{n} lines were not registered"))),
+    match command {
+        Command::Export(args) => export::run(args, out),
+        Command::Import(args) => import::run(args, out),
     }
-}
-
-async fn import(client: &Client, text: &str) -> Result<Registered, Failure> {
-    let lines: Vec<&str> = text.lines().collect();
-    let progress = ProgressBar::new(u64::try_from(lines.len()).unwrap_or(u64::MAX));
-    let mut total = Registered::default();
-    let mut before = 0_u64;
-    for step in lines.chunks(STEP) {
-        let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
-        let (status, _, body) = client
-            .call(Method::POST, "/v1/cards", headers, step.join("\n"))
-            .await
-            .map_err(|e| Failure::failed(format!("{e} (after line {before}; a rerun is safe)")))?;
-        if !status.is_success() {
-            let said = String::from_utf8_lossy(&body);
-            return Err(Failure::failed(format!(
-                "the authority refused lines after {before}: {status} {said}"
-            )));
-        }
-        let part: Registered = serde_json::from_slice(&body).map_err(Failure::failed)?;
-        let moved = |line: BadLine| BadLine { line: line.line.saturating_add(before), ..line };
-        total.registered = total.registered.saturating_add(part.registered);
-        total.unchanged = total.unchanged.saturating_add(part.unchanged);
-        total.rejected.extend(part.rejected.into_iter().map(moved));
-        total.warnings.extend(part.warnings.into_iter().map(moved));
-        let done = u64::try_from(step.len()).unwrap_or(0);
-        before = before.saturating_add(done);
-        progress.inc(done);
-    }
-    progress.finish_and_clear();
-    Ok(total)
-}
-
-fn report(total: &Registered, json: bool, out: &mut impl Write) -> io::Result<()> {
-    if json {
-        serde_json::to_writer(&mut *out, total)?;
-        return writeln!(out);
-    }
-    for (kind, lines) in [("warning", &total.warnings), ("rejected", &total.rejected)] {
-        for line in lines {
-            let field = line.field.as_deref().unwrap_or("");
-            writeln!(out, "line {}: {kind}: {} {field} {}", line.line, line.code, line.detail)?;
-        }
-    }
-    let (new, old, bad) = (total.registered, total.unchanged, total.rejected.len());
-    writeln!(out, "{new} registered, {old} registered before, {bad} rejected")
 }

@@ -16,12 +16,13 @@ use crate::{
     client::ClientError,
     clock::{Clock, SystemClock},
     courier::{
-        Courier, Gateways,
+        Courier, Gateways, TextGateway,
         authority::HttpAuthority,
+        bounces::Bounces,
         config::{self, BadConfig, Config},
         judge::Judge,
         run::{Until, run as deliver},
-        sms::{Receipts, SmsGateway},
+        sms::{Receipts, SmsGateway, smpp},
     },
     hsm::{
         self, Hsm, Role,
@@ -37,7 +38,7 @@ use crate::{
 Example:
   sigillo courier --config policies/courier/courier.toml
 
-SIGTERM and SIGINT end it after the delivery in hand; what it has leased beside that is given back.
+SIGTERM and SIGINT end it after the deliveries in hand; what it has leased beside them is given back.
 A token that is lost is opened again in this process, with every check of the start and the same keys only; what was
 leased meanwhile is given back.
 
@@ -183,8 +184,10 @@ async fn run(args: Args) -> Result<(), Error> {
     let audit_key = config.audit_key()?;
     let receipts = config.receipts().await?;
     let slips = receipts.as_ref().map(Receipts::slips);
-    let sms = config.sms()?.map(|account| SmsGateway::new(account, slips));
-    let gateways = Gateways::new(config.mail(Arc::clone(&clock))?, sms, Arc::clone(&clock));
+    let http = config.sms()?.map(|account| TextGateway::Http(Box::new(SmsGateway::new(account, slips))));
+    let smpp = config.smpp()?;
+    let bounces = config.bounces()?;
+    let mail = config.mail(bounces.as_ref().map(Bounces::envelope), Arc::clone(&clock))?;
     let authority = Arc::new(HttpAuthority::new(
         &config.authority,
         &config.authority_tls,
@@ -208,12 +211,20 @@ async fn run(args: Args) -> Result<(), Error> {
         }
     };
 
+    let (centre, link) = smpp.map(|account| smpp::open(account, store.clone(), Arc::clone(&clock))).unzip();
+    let gateways = Gateways::new(mail, http.or_else(|| centre.map(TextGateway::Smpp)), Arc::clone(&clock));
+
     let until = if args.once { Until::Idle } else { Until::Stopped };
     let (ended, over) = watch::channel(false);
     let receiving = receipts.map(|receipts| {
         tracing::info!(at = %receipts.local_addr(), "listening for delivery receipts");
-        tokio::spawn(receipts.serve(Arc::clone(&authority), config.limits(), over))
+        tokio::spawn(receipts.serve(Arc::clone(&authority), config.limits(), over.clone()))
     });
+    let returning = bounces.map(|bounces| {
+        tracing::info!("reading what the relay returns");
+        tokio::spawn(bounces.serve(Arc::clone(&authority), config.limits(), over.clone()))
+    });
+    let linked = link.map(|link| tokio::spawn(link.serve(Arc::clone(&authority), config.limits(), over)));
     tracing::info!(authority = config.authority, policy = %policy.digest, "courier started");
     let judge = Judge::new(store.clone(), hsm.clone(), policy, audit_key, Arc::clone(&clock));
     if let Err(error) = judge.note_start().await {
@@ -225,7 +236,7 @@ async fn run(args: Args) -> Result<(), Error> {
     let tally = deliver(&courier, config.pace(until), stop).await;
     courier.gateway().close().await;
     ended.send_replace(true);
-    if let Some(receiving) = receiving {
+    for receiving in receiving.into_iter().chain(returning).chain(linked) {
         receiving.await.map_err(std::io::Error::other)?;
     }
     let failure = store.failure();
@@ -258,8 +269,8 @@ fn on_signal() -> Result<watch::Receiver<bool>, std::io::Error> {
     let (told, stop) = watch::channel(false);
     tokio::spawn(async move {
         tokio::select! {
-            _ = term.recv() => tracing::info!("SIGTERM: ending after the delivery in hand"),
-            _ = int.recv() => tracing::info!("SIGINT: ending after the delivery in hand"),
+            _ = term.recv() => tracing::info!("SIGTERM: ending after the deliveries in hand"),
+            _ = int.recv() => tracing::info!("SIGINT: ending after the deliveries in hand"),
         }
         // Kept, since a receiver whose sender is gone takes that for a signal too.
         told.send_replace(true);

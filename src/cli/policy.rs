@@ -15,7 +15,7 @@ use crate::{
         date::{CivilDate, Moment},
         team::Region,
     },
-    policy::{Action, OPERATORS_ACTIONS, Policy, Proof},
+    policy::{Action, Asks, OPERATORS_ACTIONS, Policy, Proof},
 };
 
 /// `sigillo policy ...`
@@ -77,13 +77,24 @@ fn region(text: &str) -> Result<Region, String> {
     Ok(region)
 }
 
-/// What a revocation names beside the card.
+/// What a request names beside the card.
 fn proof(text: &str) -> Result<Proof, String> {
     match text {
         "approval" => Ok(Proof::Approval),
         "verification" => Ok(Proof::Verification),
         _ => Err("a proof is verification or approval".into()),
     }
+}
+
+/// Refuses what this action does not ask for.
+fn check_asks(action: Action, asks: Asks) -> Result<(), &'static str> {
+    if asks.operators && !matches!(action, Action::ReadHistory | Action::ReadReports) {
+        return Err("only histories and reports ask for more");
+    }
+    if asks.all_offices && action != Action::ReadReports {
+        return Err("only a report is about offices");
+    }
+    Ok(())
 }
 
 /// The state of a card as rules see it.

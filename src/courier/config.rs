@@ -4,6 +4,7 @@
 //! range or a password that others can read is refused with file, line and reason.
 
 mod profile;
+mod smpp;
 mod sms;
 mod smtp;
 
@@ -21,11 +22,13 @@ use toml::Spanned;
 use zeroize::Zeroizing;
 
 use super::{
-    Limits, judge,
+    Limits,
+    bounces::{Bounces, Envelope},
+    judge,
     mail::MailGateway,
     message::{BadMessages, Messages},
     run::{Pace, Until},
-    sms::{Account, Receipts},
+    sms::{Account, Receipts, SmppAccount},
 };
 use crate::{
     clock::Clock,
@@ -35,7 +38,7 @@ use crate::{
     sandbox,
     tls::TlsClientFiles,
 };
-use sms::{RawSms, Sms};
+use sms::{Carrier, RawSms, Sms};
 use smtp::{RawSmtp, Smtp};
 
 /// How far the clocks of courier and authority may differ, and how long a report may take beside a message.
@@ -100,10 +103,11 @@ pub struct Config {
     pub state: State,
     /// What the process gives up at start.
     pub process: sandbox::Settings,
+    at_once: usize,
     batch: usize,
     poll: Duration,
     smtp: Option<Smtp>,
-    sms: Option<Sms>,
+    sms: Option<Carrier>,
 }
 
 /// The courier's own store.
@@ -181,6 +185,7 @@ impl Config {
             return Err(source.bad(0..0, "neither [smtp] nor [sms]: nothing could be sent".to_owned()));
         }
         let batch = source.number(&raw.batch, 1..=100, "batch")?;
+        let at_once = source.number(&raw.at_once, 1..=32, "at_once")?;
         Ok(Self {
             hsm: base.join(raw.hsm),
             authority: url.to_owned(),
@@ -195,6 +200,7 @@ impl Config {
             policy: base.join(raw.policy),
             state: State { directory: base.join(&raw.state.directory), ..raw.state },
             process: raw.process,
+            at_once: usize::try_from(at_once).unwrap_or(1),
             batch: usize::try_from(batch).unwrap_or(1),
             poll: source.milliseconds(&raw.poll_ms, "poll_ms")?,
             smtp: raw.smtp.map(|smtp| smtp.check(&source, base)).transpose()?,
@@ -273,8 +279,23 @@ impl Config {
     ///
     /// # Errors
     /// A password that others can read, no authority to trust.
-    pub fn mail(&self, clock: Arc<dyn Clock>) -> Result<Option<MailGateway>, BadConfig> {
-        self.smtp.as_ref().map(|smtp| smtp.open(clock)).transpose()
+    pub fn mail(
+        &self,
+        bounces: Option<Arc<Envelope>>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Option<MailGateway>, BadConfig> {
+        self.smtp.as_ref().map(|smtp| smtp.open(bounces, clock)).transpose()
+    }
+
+    /// The directory that bounces come into, if they are read.
+    ///
+    /// # Errors
+    /// A key that others can read, no Maildir.
+    pub fn bounces(&self) -> Result<Option<Bounces>, BadConfig> {
+        match &self.smtp {
+            Some(smtp) => smtp.bounces(),
+            None => Ok(None),
+        }
     }
 
     /// The account at the SMS gateway, with its password and authorities read, if there is one.
@@ -282,7 +303,25 @@ impl Config {
     /// # Errors
     /// As for [`Config::mail`].
     pub fn sms(&self) -> Result<Option<Account>, BadConfig> {
-        self.sms.as_ref().map(Sms::open).transpose()
+        self.http().map(Sms::open).transpose()
+    }
+
+    /// The account at the SMS centre by SMPP, with its password and authorities read, if there is one.
+    ///
+    /// # Errors
+    /// As for [`Config::mail`].
+    pub fn smpp(&self) -> Result<Option<SmppAccount>, BadConfig> {
+        match &self.sms {
+            Some(Carrier::Smpp(smpp)) => smpp.open().map(Some),
+            Some(Carrier::Http(_)) | None => Ok(None),
+        }
+    }
+
+    const fn http(&self) -> Option<&Sms> {
+        match &self.sms {
+            Some(Carrier::Http(sms)) => Some(sms),
+            Some(Carrier::Smpp(_)) | None => None,
+        }
     }
 
     /// The listener for the SMS gateway's receipts, bound, if there is to be one.
@@ -290,7 +329,7 @@ impl Config {
     /// # Errors
     /// A key that others can read, an address that is in use.
     pub async fn receipts(&self) -> Result<Option<Receipts>, BadConfig> {
-        match &self.sms {
+        match self.http() {
             Some(sms) => sms.receipts().await,
             None => Ok(None),
         }
@@ -299,7 +338,11 @@ impl Config {
     /// Times and counts of one delivery.
     pub fn limits(&self) -> Limits {
         let smtp = self.smtp.as_ref().map(|smtp| smtp.timeout);
-        let longest = smtp.max(self.sms.as_ref().map(|sms| sms.timeout)).unwrap_or_default();
+        let sms = self.sms.as_ref().map(|carrier| match carrier {
+            Carrier::Http(sms) => sms.timeout,
+            Carrier::Smpp(smpp) => smpp.timeout,
+        });
+        let longest = smtp.max(sms).unwrap_or_default();
         Limits {
             margin: longest.saturating_add(SKEW),
             report_tries: 3,
@@ -309,7 +352,7 @@ impl Config {
 
     /// How the loop runs.
     pub const fn pace(&self, until: Until) -> Pace {
-        Pace { batch: self.batch, poll: self.poll, until }
+        Pace { at_once: self.at_once, batch: self.batch, poll: self.poll, until }
     }
 }
 
@@ -323,6 +366,18 @@ fn one_line(path: &Path) -> Result<Zeroizing<String>, BadConfig> {
         return Err(wrong("not a password on one line"));
     }
     Ok(Zeroizing::new(text.to_owned()))
+}
+
+/// A key of 64 hexadecimal digits in a private file.
+fn key(path: &Path) -> Result<Zeroizing<[u8; 32]>, BadConfig> {
+    let text = read_private(path, 65)?;
+    let text = text.expose().strip_suffix(b"\n").unwrap_or_else(|| text.expose());
+    let mut key = Zeroizing::new([0; 32]);
+    hex::decode_to_slice(text, &mut *key).map_err(|_| BadConfig::Other {
+        path: path.display().to_string(),
+        why: "not a key of 64 hexadecimal digits".to_owned(),
+    })?;
+    Ok(key)
 }
 
 /// TLS 1.3 or 1.2 with the server's name checked against the authorities of `ca_file`, or the system's.
@@ -365,6 +420,8 @@ fn trusting(ca_file: Option<&Path>) -> Result<ClientConfig, BadConfig> {
 struct Raw {
     hsm: PathBuf,
     messages: PathBuf,
+    #[serde(default = "default_at_once")]
+    at_once: Spanned<u64>,
     #[serde(default = "default_batch")]
     batch: Spanned<u64>,
     #[serde(default = "default_poll")]
@@ -399,8 +456,12 @@ const fn default_reserve() -> u64 {
     64
 }
 
+fn default_at_once() -> Spanned<u64> {
+    Spanned::new(0..0, 8)
+}
+
 fn default_batch() -> Spanned<u64> {
-    Spanned::new(0..0, 10)
+    Spanned::new(0..0, 40)
 }
 
 fn default_poll() -> Spanned<u64> {

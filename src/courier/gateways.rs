@@ -5,16 +5,44 @@ use std::{
     time::Duration,
 };
 
-use super::{Gateway, Mail, Setback, mail::MailGateway, sms::SmsGateway};
+use super::{
+    Gateway, Mail, Setback,
+    mail::MailGateway,
+    sms::{SmppGateway, SmsGateway},
+};
 use crate::{clock::Clock, domain::contact::Channel};
 
 /// How long a channel is left alone after its gateway was in trouble.
 const REST: Duration = Duration::from_secs(5);
 
+/// What carries text messages.
+pub enum TextGateway {
+    /// A gateway asked by HTTP.
+    Http(Box<SmsGateway>),
+    /// A message centre.
+    Smpp(SmppGateway),
+}
+
+impl Gateway for TextGateway {
+    fn ready(&self, channel: Channel) -> Result<(), Setback> {
+        match self {
+            Self::Http(gateway) => gateway.ready(channel),
+            Self::Smpp(gateway) => gateway.ready(channel),
+        }
+    }
+
+    async fn send(&self, mail: &Mail<'_>) -> Result<(), Setback> {
+        match self {
+            Self::Http(gateway) => gateway.send(mail).await,
+            Self::Smpp(gateway) => gateway.send(mail).await,
+        }
+    }
+}
+
 /// The relay and the SMS gateway, as far as they are configured.
 pub struct Gateways {
     mail: Option<MailGateway>,
-    sms: Option<SmsGateway>,
+    sms: Option<TextGateway>,
     clock: Arc<dyn Clock>,
     /// Until when e-mail and SMS rest, as uptime.
     resting: Mutex<[Duration; 2]>,
@@ -22,7 +50,7 @@ pub struct Gateways {
 
 impl Gateways {
     /// Puts them together; a channel that has none is not carried.
-    pub fn new(mail: Option<MailGateway>, sms: Option<SmsGateway>, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(mail: Option<MailGateway>, sms: Option<TextGateway>, clock: Arc<dyn Clock>) -> Self {
         Self { mail, sms, clock, resting: Mutex::default() }
     }
 
@@ -48,14 +76,12 @@ fn absent(channel: Channel) -> Setback {
 
 impl Gateway for Gateways {
     fn ready(&self, channel: Channel) -> Result<(), Setback> {
-        let is_there = match channel {
-            Channel::Email => self.mail.is_some(),
-            Channel::Sms => self.sms.is_some(),
+        let ready = match channel {
+            Channel::Email => self.mail.as_ref().map(|gateway| gateway.ready(channel)),
+            Channel::Sms => self.sms.as_ref().map(|gateway| gateway.ready(channel)),
         };
-        if !is_there {
-            return Err(absent(channel));
-        }
-        if self.clock.uptime() < self.with_rest(channel, |until| *until) {
+        let ready = ready.ok_or_else(|| absent(channel))?;
+        if ready.is_err() || self.clock.uptime() < self.with_rest(channel, |until| *until) {
             return Err(Setback::Rest(format!("the gateway for {} is down", channel.text())));
         }
         Ok(())

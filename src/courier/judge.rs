@@ -5,6 +5,7 @@
 //! it never writes a contact, a part or an unkeyed digest of one.
 
 mod commit;
+mod in_hand;
 mod journal;
 mod kept;
 mod memory;
@@ -33,6 +34,7 @@ use crate::{
 
 use super::setback::{Setback, of_hsm};
 use commit::{Committed, commitments};
+use in_hand::{InHand, Turn};
 use memory::{Counters, Decision, Memory};
 use quiet::{Quiet, Span, Unwritten, Vain};
 use window::Window;
@@ -64,6 +66,10 @@ pub struct Judge {
     quiet: Mutex<Quiet>,
     /// When counters are next looked through.
     tidy_ms: AtomicU64,
+    /// Decisions are made and written one after another: two at a time would count from the same numbers.
+    deciding: tokio::sync::Mutex<()>,
+    /// Cards whose message is in hand.
+    in_hand: InHand,
 }
 
 /// A lease that may be carried out. Its end is to be told to [`Judge::ended`].
@@ -72,6 +78,8 @@ pub struct Judge {
 pub struct Admission {
     card: CardId,
     used: Uses,
+    /// Until the end is written down no other message of the card is admitted: what is remembered of a card is of one message.
+    _turn: Turn,
 }
 
 /// Why a lease is not carried out.
@@ -98,7 +106,8 @@ impl Judge {
     /// Puts the pieces together. `audit_key` is the authority's, `SubjectPublicKeyInfo`, DER.
     pub fn new(store: Store, hsm: Hsm, policy: Policy, audit_key: Vec<u8>, clock: Arc<dyn Clock>) -> Self {
         let (accounted, tidy_ms, quiet) = (Arc::default(), AtomicU64::new(0), Mutex::default());
-        Self { store, hsm, policy, clock, accounted, audit_key, quiet, tidy_ms }
+        let (deciding, in_hand) = (tokio::sync::Mutex::default(), InHand::default());
+        Self { store, hsm, policy, clock, accounted, audit_key, quiet, tidy_ms, deciding, in_hand }
     }
 
     /// What the courier does for itself after each round: its log is signed, old counters are forgotten.
@@ -173,10 +182,14 @@ impl Judge {
                 NotAllowed::Message | NotAllowed::Shape | NotAllowed::Template => Setback::Retry(reason),
             }));
         }
+        let Some(turn) = self.in_hand.take(lease.card) else {
+            let reason = "another message of the card is in hand".to_owned();
+            return Err(Denied::Setback(Setback::Rest(reason)));
+        };
         let committed = commitments(&self.hsm, lease, contact).await.map_err(Denied::Setback)?;
         let decision = self.decide(lease, &committed).await.map_err(Denied::Setback)?;
         match decision {
-            Decision::Admit { .. } => Ok(Admission { card: lease.card, used: Uses::default() }),
+            Decision::Admit { .. } => Ok(Admission { card: lease.card, used: Uses::default(), _turn: turn }),
             Decision::Over { limit, full } => {
                 let span = full.span;
                 let reason = format!("the courier's limit of messages is reached: {limit}, {span}");
@@ -190,6 +203,7 @@ impl Judge {
     }
 
     async fn decide(&self, lease: &Lease, committed: &Committed) -> Result<Decision, Setback> {
+        let _one_at_a_time = self.deciding.lock().await;
         let now_ms = self.clock.now_ms();
         let mailbox = [b"m".as_slice(), &committed.mailbox.0].concat();
         let mut memory: Found<Memory> = self.read(Space::CourierCard, lease.card.bytes())?;

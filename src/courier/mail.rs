@@ -1,10 +1,14 @@
-//! The e-mail gateway: one message at a time to the region's relay.
+//! The e-mail gateway: a message at a time over each connection to the region's relay.
 //!
 //! The message is put together here, in one buffer that is wiped. What is not wiped: the SMTP library's copy of the
 //! message while it doubles leading dots, its copies of the address, and the buffers of TLS and of the kernel. The
 //! library's `tracing` feature must stay off: it logs whole conversations.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use lettre::{
     Address,
@@ -17,68 +21,84 @@ use lettre::{
     },
     transport::smtp::{
         Error,
-        client::AsyncSmtpConnection,
         commands::{Data, Mail as MailFrom, Rcpt, Rset},
+        extension::{MailParameter, RcptParameter},
         response::Response,
     },
 };
-use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
-use super::{Gateway, Mail, setback::Setback, smtp::Relay};
+use super::{
+    Gateway, Mail,
+    bounces::Envelope,
+    setback::Setback,
+    smtp::{Connection, Relay},
+};
 use crate::{clock::Clock, domain::contact::Channel};
 
-/// The relay, the sender, and the connection that is kept between two messages.
+/// The relay, the sender, and the connections that are kept between two messages: as many as there were messages at one time.
 pub struct MailGateway {
     relay: Relay,
     from: Mailbox,
+    /// Where what cannot be delivered is sent back to, if it is read.
+    bounces: Option<Arc<Envelope>>,
     timeout: Duration,
     clock: Arc<dyn Clock>,
-    idle: Mutex<Option<AsyncSmtpConnection>>,
+    idle: Mutex<Vec<Connection>>,
 }
 
 impl MailGateway {
     /// `timeout` bounds one message from connection to acceptance.
-    pub(super) fn new(relay: Relay, from: Mailbox, timeout: Duration, clock: Arc<dyn Clock>) -> Self {
-        Self { relay, from, timeout, clock, idle: Mutex::new(None) }
+    pub(super) fn new(
+        relay: Relay,
+        from: Mailbox,
+        bounces: Option<Arc<Envelope>>,
+        timeout: Duration,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self { relay, from, bounces, timeout, clock, idle: Mutex::default() }
     }
 
-    /// Says goodbye to the relay, if a connection is open.
+    /// Says goodbye to the relay, as far as connections are open.
     pub async fn close(&self) {
-        if let Some(mut smtp) = self.idle.lock().await.take()
-            && tokio::time::timeout(self.timeout, smtp.quit()).await.is_err()
-        {
-            tracing::debug!("the relay did not answer QUIT");
+        while let Some(mut idle) = self.take_idle() {
+            if tokio::time::timeout(self.timeout, idle.smtp.quit()).await.is_err() {
+                tracing::debug!("the relay did not answer QUIT");
+            }
         }
     }
 
-    async fn transact(&self, to: Address, message: &[u8]) -> Result<(), Setback> {
-        let mut idle = self.idle.lock().await;
-        let mut smtp = match idle.take() {
-            Some(mut smtp) => {
-                if smtp.test_connected().await {
-                    smtp
-                } else {
-                    self.relay.connect().await?
-                }
+    fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take_idle(&self) -> Option<Connection> {
+        self.idle().pop()
+    }
+
+    async fn transact(&self, to: Address, name: Option<String>, message: &[u8]) -> Result<(), Setback> {
+        let mut open = loop {
+            let Some(mut idle) = self.take_idle() else { break self.relay.connect().await? };
+            if idle.smtp.test_connected().await {
+                break idle;
             }
-            None => self.relay.connect().await?,
         };
-        let sent = converse(&mut smtp, self.from.email.clone(), to, message).await;
+        let from = self.bounces.as_ref().map_or(&self.from.email, |bounces| &bounces.address);
+        let sent = converse(&mut open, from.clone(), to, name, message).await;
         // After a refusal the conversation starts over; after anything else but success it is not trusted.
         let is_clean = match &sent {
             Ok(()) => true,
-            Err(Stop::Refused(..)) => smtp.command(Rset).await.is_ok(),
+            Err(Stop::Refused(..)) => open.smtp.command(Rset).await.is_ok(),
             Err(Stop::Broken(_)) => false,
         };
         if is_clean {
-            *idle = Some(smtp);
+            self.idle().push(open);
         }
         sent.map_err(Stop::into_setback)
     }
 
     /// The whole message, CRLF line ends, ASCII.
-    fn message(&self, mail: &Mail<'_>, to: &Address) -> Zeroizing<Vec<u8>> {
+    fn message(&self, mail: &Mail<'_>, to: &Address, name: Option<&str>) -> Zeroizing<Vec<u8>> {
         let mut headers = Headers::new();
         headers.set(From::from(Mailboxes::from(self.from.clone())));
         headers.set(To::from(Mailboxes::from(Mailbox::new(None, to.clone()))));
@@ -89,6 +109,11 @@ impl MailGateway {
         // RFC 3834: holiday notices and the like are not answered to.
         let automatic = HeaderName::new_from_ascii_str("Auto-Submitted");
         headers.insert_raw(HeaderValue::new(automatic, "auto-generated".to_owned()));
+        if let Some(name) = name {
+            // Bounces return the headers, also those of servers that know nothing of envelopes' names.
+            let header = HeaderName::new_from_ascii_str("X-Delivery-Slip");
+            headers.insert_raw(HeaderValue::new(header, name.to_owned()));
+        }
         headers.set(MIME_VERSION_1_0);
         headers.set(ContentType::TEXT_PLAIN);
         headers.set(ContentTransferEncoding::QuotedPrintable);
@@ -117,8 +142,14 @@ impl Gateway for MailGateway {
             .expose()
             .parse()
             .map_err(|_| Setback::Failed("the mail library refuses the address".to_owned()))?;
-        let message = self.message(mail, &to);
-        let transaction = self.transact(to, &message);
+        let name = match &self.bounces {
+            Some(bounces) => Some(
+                bounces.name(mail.delivery, mail.lease).map_err(|why| Setback::Trouble(why.to_string()))?,
+            ),
+            None => None,
+        };
+        let message = self.message(mail, &to, name.as_deref());
+        let transaction = self.transact(to, name, &message);
         tokio::time::timeout(self.timeout, transaction).await.unwrap_or_else(|_| {
             let ms = self.timeout.as_millis();
             Err(Setback::Trouble(format!("relay: not done within {ms} ms")))
@@ -171,19 +202,30 @@ impl Stop {
     }
 }
 
+/// Hands a message over. What comes back of it, if anything, is asked to be its headers alone, without the second parts
+/// (`RET=HDRS`, RFC 3461), and to have its name.
 async fn converse(
-    smtp: &mut AsyncSmtpConnection,
+    open: &mut Connection,
     from: Address,
     to: Address,
+    name: Option<String>,
     message: &[u8],
 ) -> Result<(), Stop> {
+    let smtp = &mut open.smtp;
+    let (mut mail, mut rcpt) = (Vec::new(), Vec::new());
+    if open.offers_dsn {
+        let of_mail = |keyword: &str, value| MailParameter::Other { keyword: keyword.to_owned(), value };
+        mail.push(of_mail("RET", Some("HDRS".to_owned())));
+        mail.extend(name.map(|name| of_mail("ENVID", Some(name))));
+        rcpt.push(RcptParameter::Other { keyword: "NOTIFY".to_owned(), value: Some("FAILURE".to_owned()) });
+    }
     let code = |phase, want, answer: Result<Response, Error>| match answer {
         Ok(answer) if answer.has_code(want) => Ok(()),
         Ok(answer) => Err(Stop::Broken(format!("relay: {phase}: SMTP {}", answer.code()))),
         Err(error) => Err(Stop::of(phase, &error)),
     };
-    code(Phase::Mail, 250, smtp.command(MailFrom::new(Some(from), Vec::new())).await)?;
-    match smtp.command(Rcpt::new(to, Vec::new())).await {
+    code(Phase::Mail, 250, smtp.command(MailFrom::new(Some(from), mail)).await)?;
+    match smtp.command(Rcpt::new(to, rcpt)).await {
         Ok(answer) if answer.has_code(251) => {}
         answer => code(Phase::Rcpt, 250, answer)?,
     }

@@ -406,7 +406,7 @@ mod tests {
         let names = |channel| messages.names(channel).map(str::to_owned).collect::<Vec<_>>();
         assert_eq!(names(Channel::Sms), names(Channel::Email));
         for (name, channel) in
-            ["activation", "reprint"].into_iter().flat_map(|n| Channel::ALL.map(|c| (n, c)))
+            ["activation", "renewal", "reprint"].into_iter().flat_map(|n| Channel::ALL.map(|c| (n, c)))
         {
             for set in 1..8_u8 {
                 let all = [(CodeName::Pin, "987"), (CodeName::Puk, "876543"), (CodeName::Cip, "7654")];

@@ -1,7 +1,11 @@
-//! The courier's loop: lease, carry out one by one, pause; back off on trouble; stop between two deliveries.
+//! The courier's loop: lease, carry out a few at a time, pause; back off on trouble; stop between two deliveries.
+//!
+//! What waits in a delivery is the gateway, the authority and the disk, so that a few at a time share one task. What
+//! is decided and counted is still decided and counted one after another ([`super::judge`]).
 
 use std::time::Duration;
 
+use futures_util::{StreamExt, stream::FuturesUnordered};
 use tokio::sync::watch;
 
 use super::{Authority, Courier, Gateway, Moment, Outcome, Setback};
@@ -15,6 +19,8 @@ const MAX_PAUSE: Duration = Duration::from_secs(60);
 pub struct Pace {
     /// Most deliveries in one lease, 1 to 100.
     pub batch: usize,
+    /// Most deliveries in hand at one time, at least 1.
+    pub at_once: usize,
     /// Pause when nothing is due, and after the first trouble; doubled with each further one, up to a minute.
     pub poll: Duration,
     /// When to end.
@@ -92,10 +98,17 @@ enum Round {
     Worked,
 }
 
+/// Why nothing more of a round is taken in hand; the later one counts.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Ending {
+    Stopping,
+    Trouble,
+    Unreported,
+}
+
 /// Runs until `pace.until`, until `stop` becomes true (or its sender is gone), or until the token's module is given up or
 /// the courier's memory is lost: then only a new process finds them again. While the token is lost nothing is leased. The
-/// delivery in hand is finished;
-/// those leased with it are given back.
+/// deliveries in hand are finished; those leased with them are given back.
 pub async fn run<A: Authority, G: Gateway>(
     courier: &Courier<A, G>,
     pace: Pace,
@@ -168,26 +181,41 @@ async fn work<A: Authority, G: Gateway>(
     }
     let (mut sent, mut told, mut rested) = (false, false, false);
     let mut rest = leases.iter();
-    while let Some(lease) = rest.next() {
-        if *stop.borrow() {
-            let all = std::iter::once(lease).chain(rest);
-            give_back(courier, all, taken, "the courier is stopping", tally).await;
-            return Round::Stopped;
+    let mut in_hand = FuturesUnordered::new();
+    let mut ending = None;
+    loop {
+        while ending.is_none() && in_hand.len() < pace.at_once {
+            if *stop.borrow() {
+                ending = Some(Ending::Stopping);
+            } else if let Some(lease) = rest.next() {
+                in_hand.push(courier.deliver(lease, taken));
+            } else {
+                break;
+            }
         }
-        let outcome = courier.deliver(lease, taken).await;
+        let Some(outcome) = in_hand.next().await else { break };
         tally.count(outcome);
         match outcome {
             Outcome::Sent => sent = true,
             Outcome::Failed | Outcome::Retry | Outcome::Waiting => told = true,
             Outcome::LeaseLost | Outcome::Refused => {}
             Outcome::Resting => rested = true,
-            Outcome::Trouble => {
-                give_back(courier, rest, taken, "the courier's token or gateway is down", tally).await;
-                return Round::Trouble;
-            }
-            // The rest would not be taken either; their leases end by themselves.
-            Outcome::Unreported => return Round::Trouble,
+            Outcome::Trouble => ending = ending.max(Some(Ending::Trouble)),
+            Outcome::Unreported => ending = Some(Ending::Unreported),
         }
+    }
+    match ending {
+        Some(Ending::Stopping) => {
+            give_back(courier, rest, taken, "the courier is stopping", tally).await;
+            return Round::Stopped;
+        }
+        Some(Ending::Trouble) => {
+            give_back(courier, rest, taken, "the courier's token or gateway is down", tally).await;
+            return Round::Trouble;
+        }
+        // The rest would not be taken either; their leases end by themselves.
+        Some(Ending::Unreported) => return Round::Trouble,
+        None => {}
     }
     if (sent || told) && rested {
         tally.trouble = tally.trouble.saturating_add(1);

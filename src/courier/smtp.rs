@@ -16,6 +16,7 @@ use std::{
 use lettre::transport::smtp::{
     authentication::{Credentials, Mechanism},
     client::{AsyncSmtpConnection, AsyncTokioStream},
+    commands::Ehlo,
     extension::ClientId,
 };
 use rustls::{ClientConfig, pki_types::ServerName};
@@ -51,9 +52,16 @@ pub(super) struct Relay {
     pub(super) credentials: Credentials,
 }
 
+/// A connection that is authenticated.
+pub(super) struct Connection {
+    pub(super) smtp: AsyncSmtpConnection,
+    /// The relay takes what is to come back of a message (RFC 3461).
+    pub(super) offers_dsn: bool,
+}
+
 impl Relay {
     /// Connects, encrypts, authenticates. Whatever goes wrong here concerns every delivery.
-    pub(super) async fn connect(&self) -> Result<AsyncSmtpConnection, Setback> {
+    pub(super) async fn connect(&self) -> Result<Connection, Setback> {
         let trouble = |what: &str, why: &dyn fmt::Display| Setback::Trouble(format!("relay: {what}: {why}"));
         let tcp = TcpStream::connect((self.host.as_str(), self.port))
             .await
@@ -76,7 +84,13 @@ impl Relay {
         smtp.auth(&[Mechanism::Plain], &self.credentials)
             .await
             .map_err(|e| trouble("AUTH PLAIN", &without_text(&e)))?;
-        Ok(smtp)
+        // Asked again, since the library does not tell what it does not know, and since more can be offered now (RFC 4954, 4).
+        let features = smtp
+            .command(Ehlo::new(self.hello.clone()))
+            .await
+            .map_err(|e| trouble("EHLO", &without_text(&e)))?;
+        let offers_dsn = features.message().skip(1).any(|line| line.trim().eq_ignore_ascii_case("DSN"));
+        Ok(Connection { smtp, offers_dsn })
     }
 
     /// From the relay's greeting to its consent to begin TLS.

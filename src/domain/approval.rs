@@ -8,14 +8,35 @@ mod text;
 
 use serde::{Deserialize, Serialize};
 
-use super::{card::Reason, id::CardId};
+use super::{
+    card::Reason,
+    id::{CardId, DeliveryId},
+};
 
 pub use text::{Facts, fits};
 
 /// What is to be done once it is approved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Asked {
+    /// To send second parts to another contact.
+    ChangeContact {
+        /// Of which card.
+        card: CardId,
+        /// The delivery that takes its way.
+        delivery: DeliveryId,
+        /// Commitment to the contact.
+        contact: String,
+        /// One of the policy's reasons.
+        reason: String,
+    },
+    /// To give a card a new C.I.P.
+    RenewCip {
+        /// Which.
+        card: CardId,
+        /// One of the policy's reasons.
+        reason: String,
+    },
     /// To revoke a card without its holder's C.I.P.
     Revoke {
         /// Which.
@@ -23,13 +44,23 @@ pub enum Asked {
         /// Why.
         reason: Reason,
     },
+    /// To forgive the wrong guesses that lock a C.I.P.
+    Unlock {
+        /// Of which card.
+        card: CardId,
+        /// One of the policy's reasons.
+        reason: String,
+    },
 }
 
 impl Asked {
     /// The card that it is about.
     pub const fn card(&self) -> &CardId {
         match self {
-            Self::Revoke { card, .. } => card,
+            Self::ChangeContact { card, .. }
+            | Self::RenewCip { card, .. }
+            | Self::Revoke { card, .. }
+            | Self::Unlock { card, .. } => card,
         }
     }
 }
@@ -189,7 +220,8 @@ impl Approval {
 mod tests {
     use super::*;
 
-    const ASKED: Asked = Asked::Revoke { card: CardId::new([1; 16]), reason: Reason::Lost };
+    const CARD: CardId = CardId::new([1; 16]);
+    const ASKED: Asked = Asked::Revoke { card: CARD, reason: Reason::Lost };
 
     fn party(operator: &str, key: &str) -> Party {
         Party { operator: operator.into(), key: key.into(), caller: "desk".into() }
@@ -244,7 +276,9 @@ mod tests {
         let card = CardId::new([2; 16]);
         for asked in [
             Asked::Revoke { card, reason: Reason::Lost },
-            Asked::Revoke { card: CardId::new([1; 16]), reason: Reason::Stolen },
+            Asked::Revoke { card: CARD, reason: Reason::Stolen },
+            Asked::RenewCip { card: CARD, reason: "lost".into() },
+            Asked::Unlock { card: CARD, reason: "lost".into() },
         ] {
             assert_eq!(serves(&signed, asked, ("a", "desk")), other);
         }

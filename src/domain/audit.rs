@@ -26,6 +26,9 @@ pub enum Kind {
     /// A card became usable and its first parts were handed out, or that was refused.
     #[serde(rename = "card.activated")]
     CardActivated,
+    /// What a card's codes are derived from left for the making of its chip, or that was refused.
+    #[serde(rename = "card.exported")]
+    CardExported,
     /// A card was looked up.
     #[serde(rename = "card.looked_up")]
     CardLookedUp,
@@ -38,15 +41,45 @@ pub enum Kind {
     /// A card was revoked for good.
     #[serde(rename = "card.revoked")]
     CardRevoked,
+    /// Figures were read, or that was refused.
+    #[serde(rename = "report.read")]
+    ReportRead,
+    /// The salt of a revoked card is gone: no code of it can be derived again.
+    #[serde(rename = "card.salt_destroyed")]
+    CardSaltDestroyed,
+    /// A card got a new C.I.P. and the former one died, or that was refused.
+    #[serde(rename = "cip.renewed")]
+    CipRenewed,
+    /// The wrong guesses that locked a C.I.P. were forgiven, or that was refused.
+    #[serde(rename = "cip.unlocked")]
+    CipUnlocked,
+    /// Consents to the health record were read.
+    #[serde(rename = "consents.read")]
+    ConsentsRead,
+    /// Consents to the health record were recorded, or that was refused.
+    #[serde(rename = "consents.recorded")]
+    ConsentsRecorded,
     /// An operation was refused before it reached a card.
     #[serde(rename = "request.refused")]
     RequestRefused,
     /// A request was repeated with its idempotency key and had no second effect.
     #[serde(rename = "request.replayed")]
     RequestReplayed,
+    /// Offline, in a log of its own: chips' codes are joined from both parts, or were.
+    #[serde(rename = "cards.personalised")]
+    CardsPersonalised,
     /// First parts were handed out again.
     #[serde(rename = "codes.reprinted")]
     CodesReprinted,
+    /// Second parts go to another contact than was given first, or that was refused.
+    #[serde(rename = "contact.changed")]
+    ContactChanged,
+    /// What could not be sent in time is given up.
+    #[serde(rename = "delivery.expired")]
+    DeliveryExpired,
+    /// A message is to be sent once more, or that was refused.
+    #[serde(rename = "delivery.resent")]
+    DeliveryResent,
     /// Second parts wait to be sent.
     #[serde(rename = "delivery.queued")]
     DeliveryQueued,
@@ -86,6 +119,9 @@ pub enum Kind {
     /// Courier: so many events of leases that came to nothing were not written, since there were too many of them.
     #[serde(rename = "leases.unwritten")]
     LeasesUnwritten,
+    /// The history of a card was read, or that was refused.
+    #[serde(rename = "history.read")]
+    HistoryRead,
     /// A limit left nothing for the rest of its window; said once in a window.
     #[serde(rename = "limit.reached")]
     LimitReached,
@@ -116,6 +152,12 @@ pub enum Kind {
     /// An operator was given a text to sign with the card that is to be registered, or that was refused.
     #[serde(rename = "operator.registration_opened")]
     OperatorRegistrationOpened,
+    /// A card reader was handed over, or that was refused.
+    #[serde(rename = "reader.handed_over")]
+    ReaderHandedOver,
+    /// An office took card readers into its stock, or counted them.
+    #[serde(rename = "reader.stocked")]
+    ReaderStocked,
     /// A policy set came into force.
     #[serde(rename = "policy.activated")]
     PolicyActivated,
@@ -134,6 +176,14 @@ pub enum Kind {
     /// A presented C.I.P. was accepted or rejected.
     #[serde(rename = "verification.decided")]
     VerificationDecided,
+}
+
+impl Kind {
+    /// The kind with this text.
+    pub fn from_text(text: &str) -> Option<Self> {
+        let from = serde::de::value::StrDeserializer::<serde::de::value::Error>::new(text);
+        Self::deserialize(from).ok()
+    }
 }
 
 /// How it ended.

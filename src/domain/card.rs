@@ -2,6 +2,7 @@
 //!
 //! Every change is a function from one record to the next, or to the [`Refusal`] that says why not.
 
+mod activation;
 mod reason;
 mod stored;
 #[cfg(test)]
@@ -16,6 +17,7 @@ use super::{
     template::{CodeName, TemplateId},
 };
 
+pub use activation::Activation;
 pub use reason::{BadReason, Reason, Refusal};
 
 /// What is known of a card from its production on, and never changes.
@@ -91,6 +93,8 @@ impl State {
 pub struct Card {
     registration: Registration,
     state: State,
+    /// How it was activated; nothing where it never was, or nobody knows.
+    activation: Option<Activation>,
     /// Gone when destroyed: then no code of the card can be derived again.
     salt: Option<[u8; 32]>,
     /// By [`CodeName::ALL`]; each starts at 1.
@@ -113,6 +117,7 @@ impl Card {
         Self {
             registration,
             state: State::Registered,
+            activation: None,
             salt: Some(salt),
             generations: Generations { cip: 1, pin: 1, puk: 1 },
             first_tag: None,
@@ -128,6 +133,12 @@ impl Card {
     /// Where it is in its life.
     pub const fn state(&self) -> State {
         self.state
+    }
+
+    /// How it was activated; nothing where it never was, or nobody knows: it was before this was kept, or evidence of a
+    /// recovery does not say it.
+    pub const fn activation(&self) -> Option<Activation> {
+        self.activation
     }
 
     /// The salt of its codes; nothing once destroyed.
@@ -165,6 +176,22 @@ impl Card {
         if self.is_expired(today) { Err(Refusal::CardExpired) } else { Ok(()) }
     }
 
+    /// Refuses unless the card is active and its C.I.P. was handed out. It may have expired: until it is revoked the C.I.P.
+    /// serves for that.
+    pub fn check_has_cip(&self) -> Result<(), Refusal> {
+        self.check_active()?;
+        if self.first_tag.is_none() { Err(Refusal::NoCip) } else { Ok(()) }
+    }
+
+    /// Refuses unless the card says who its holder is: handed over or about to be, and not expired.
+    pub fn check_presentable(&self, today: CivilDate) -> Result<(), Refusal> {
+        match self.state {
+            State::Registered if self.is_expired(today) => Err(Refusal::CardExpired),
+            State::Registered => Ok(()),
+            State::Active { .. } | State::Held { .. } | State::Revoked { .. } => self.check_in_use(today),
+        }
+    }
+
     const fn check_active(&self) -> Result<(), Refusal> {
         match self.state {
             State::Registered => Err(Refusal::CardNotActive),
@@ -177,6 +204,7 @@ impl Card {
     /// Hands it over. `first_tag` is the tag of the first part of its C.I.P., if its template has one.
     pub fn activate(
         &self,
+        how: Activation,
         now_ms: u64,
         today: CivilDate,
         first_tag: Option<[u8; 32]>,
@@ -185,7 +213,7 @@ impl Card {
             State::Registered if self.is_expired(today) => Err(Refusal::CardExpired),
             State::Registered => {
                 let state = State::Active { activated_at_ms: now_ms };
-                Ok(Self { state, first_tag, ..self.clone() })
+                Ok(Self { state, activation: Some(how), first_tag, ..self.clone() })
             }
             State::Active { .. } => Err(Refusal::CardAlreadyActive),
             State::Held { .. } => Err(Refusal::CardHeld),
@@ -219,9 +247,11 @@ impl Card {
     /// Repeats an activation that evidence tells of. Its first parts were handed out then; they are not handed out by
     /// this, and the C.I.P. has no tags, so that it is never right. A card that is not merely registered stays as it is.
     #[must_use]
-    pub fn activated_before(&self, at_ms: u64) -> Self {
+    pub fn activated_before(&self, at_ms: u64, activation: Option<Activation>) -> Self {
         match self.state {
-            State::Registered => Self { state: State::Active { activated_at_ms: at_ms }, ..self.clone() },
+            State::Registered => {
+                Self { state: State::Active { activated_at_ms: at_ms }, activation, ..self.clone() }
+            }
             State::Active { .. } | State::Held { .. } | State::Revoked { .. } => self.clone(),
         }
     }
@@ -229,10 +259,7 @@ impl Card {
     /// Keeps the tag of the second part of the C.I.P., as the courier hands it back. The same tag again changes
     /// nothing: the courier may have been interrupted and prepare the delivery anew.
     pub fn set_second_tag(&self, generation: u32, tag: [u8; 32]) -> Result<Self, Refusal> {
-        self.check_active()?;
-        if self.first_tag.is_none() {
-            return Err(Refusal::NoCip);
-        }
+        self.check_has_cip()?;
         if generation != self.generations.cip {
             return Err(Refusal::GenerationChanged);
         }
@@ -242,19 +269,30 @@ impl Card {
         Ok(Self { second_tag: Some(tag), ..self.clone() })
     }
 
-    /// The generation of the C.I.P. after the present one, to derive its first part before [`Card::renew_cip`].
-    pub fn next_cip_generation(&self) -> Result<u32, Refusal> {
-        if self.first_tag.is_none() {
-            return Err(Refusal::NoCip);
-        }
-        self.generations.cip.checked_add(1).ok_or(Refusal::NoCip)
+    /// Voids its C.I.P. for a new one: the next generation, of which no part is handed out yet ([`Card::hand_out_cip`]).
+    /// Whether its template has a C.I.P. is for the caller to know.
+    pub fn renew_cip(&self, today: CivilDate) -> Result<Self, Refusal> {
+        self.check_in_use(today)?;
+        let cip = self.generations.cip.checked_add(1).ok_or(Refusal::NoCip)?;
+        Ok(self.with_void_cip(cip))
     }
 
-    /// Gives it a new C.I.P.: the next generation with the tag of its first part. The former second part is void.
-    pub fn renew_cip(&self, today: CivilDate, first_tag: [u8; 32]) -> Result<Self, Refusal> {
-        self.check_in_use(today)?;
-        let generations = Generations { cip: self.next_cip_generation()?, ..self.generations };
-        Ok(Self { generations, first_tag: Some(first_tag), second_tag: None, ..self.clone() })
+    /// Keeps the tag of the first part of the C.I.P. that [`Card::renew_cip`] has begun.
+    pub fn hand_out_cip(&self, first_tag: [u8; 32]) -> Result<Self, Refusal> {
+        self.check_active()?;
+        Ok(Self { first_tag: Some(first_tag), second_tag: None, ..self.clone() })
+    }
+
+    /// Repeats a renewal that evidence tells of. Parts of the new C.I.P. were handed out then; it has no tags here, so that
+    /// neither it nor the former one is ever right. A card that has come as far stays as it is.
+    #[must_use]
+    pub fn cip_renewed_before(&self, generation: u32) -> Self {
+        if generation > self.generations.cip { self.with_void_cip(generation) } else { self.clone() }
+    }
+
+    fn with_void_cip(&self, cip: u32) -> Self {
+        let generations = Generations { cip, ..self.generations };
+        Self { generations, first_tag: None, second_tag: None, ..self.clone() }
     }
 
     /// Destroys the salt and the tags of a revoked card, when its retention time is over.

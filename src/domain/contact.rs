@@ -119,6 +119,15 @@ impl Contact {
         self.channel
     }
 
+    /// Whether both are the same mailbox or number: the domain of an e-mail address has no upper and lower case (RFC 5321, 2.4).
+    pub fn is_same(&self, other: &Self) -> bool {
+        let parts = |contact: &Self| {
+            let (mailbox, domain) = contact.address.split_once('@').unwrap_or((&contact.address, ""));
+            Zeroizing::new(format!("{mailbox}@{}", domain.to_ascii_lowercase()))
+        };
+        self.channel == other.channel && parts(self) == parts(other)
+    }
+
     /// The address, for sealing and for sending.
     pub fn expose(&self) -> &str {
         &self.address
@@ -255,6 +264,17 @@ mod tests {
         }
         assert_eq!(parse(&format!("{}@c.it", "u".repeat(65))), Err(BadContact::LocalPart));
         assert_eq!(parse(&format!("a@{}.it", "d".repeat(64))), Err(BadContact::Domain));
+    }
+
+    #[test]
+    fn one_mailbox_may_be_written_in_two_ways() {
+        let email = |text| Contact::parse(Channel::Email, text).unwrap();
+        assert!(email("mario@esempio.it").is_same(&email("mario@Esempio.IT")));
+        assert!(!email("mario@esempio.it").is_same(&email("Mario@esempio.it")), "the relay decides, not we");
+        assert!(!email("mario@esempio.it").is_same(&email("mario@esempio.com")));
+        let number = |text| Contact::parse(Channel::Sms, text).unwrap();
+        assert!(number("+393331234567").is_same(&number("+393331234567")));
+        assert!(!number("+393331234567").is_same(&number("+393331234568")));
     }
 
     #[test]

@@ -13,6 +13,8 @@ use jiff::{
 #[error("a date is a day of the calendar written YYYY-MM-DD")]
 pub struct BadDate;
 
+const EPOCH: Date = jiff::civil::date(1970, 1, 1);
+
 /// A day of the calendar in Italy, from year 1 to 9999.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CivilDate(Date);
@@ -60,6 +62,13 @@ impl CivilDate {
         today > self
     }
 
+    /// Whole years of somebody born on this day. Who was born on 29 February is a year older on 1 March.
+    pub fn age_on(self, today: Self) -> u16 {
+        let ((born, month, day), (year, this_month, this_day)) = (self.numbers(), today.numbers());
+        let birthday_to_come = (this_month, this_day) < (month, day);
+        year.saturating_sub(born).saturating_sub(u16::from(birthday_to_come))
+    }
+
     /// As printed on the card: `DD/MM/YYYY`.
     pub fn printed(self) -> String {
         format!("{:02}/{:02}/{:04}", self.0.day(), self.0.month(), self.0.year())
@@ -68,6 +77,55 @@ impl CivilDate {
     /// 1 for Monday to 7 for Sunday.
     pub fn weekday(self) -> i64 {
         i64::from(self.0.weekday().to_monday_one_offset())
+    }
+
+    /// Days since 1970 began; 0 before.
+    pub fn day_number(self) -> u32 {
+        let hours = self.0.duration_since(EPOCH).as_hours();
+        hours.checked_div(24).and_then(|days| u32::try_from(days).ok()).unwrap_or(0)
+    }
+
+    /// The day with this number; nothing after year 9999.
+    pub fn of_day_number(number: u32) -> Option<Self> {
+        EPOCH.checked_add(i64::from(number).days()).ok().map(Self)
+    }
+
+    /// The day after; nothing after year 9999.
+    pub fn tomorrow(self) -> Option<Self> {
+        self.0.tomorrow().ok().map(Self)
+    }
+
+    /// Its month, `YYYY-MM`.
+    pub fn month(self) -> String {
+        format!("{:04}-{:02}", self.0.year(), self.0.month())
+    }
+
+    /// Its week by ISO 8601, `YYYY-Www`: the first one of a year has its first Thursday.
+    pub fn iso_week(self) -> String {
+        let week = self.0.iso_week_date();
+        format!("{:04}-W{:02}", week.year(), week.week())
+    }
+
+    /// The first hour of this day in Italy, in whole hours since 1970 began in UTC.
+    pub fn first_hour(self) -> u32 {
+        let midnight = self.day_number().saturating_mul(24);
+        let starts = |hour: &u32| Self::in_italy(ms_of_hour(*hour)) == Some(self);
+        [2, 1].map(|ahead| midnight.saturating_sub(ahead)).into_iter().find(starts).unwrap_or(midnight)
+    }
+
+    /// The day in Italy of an hour, counted as by [`CivilDate::first_hour`].
+    pub fn of_hour(hour: u32) -> Option<Self> {
+        Self::in_italy(ms_of_hour(hour))
+    }
+
+    /// An hour by the clock in Italy, with its distance from UTC, so that the two of a night in October differ:
+    /// `YYYY-MM-DDTHH:00+HH:00`.
+    pub fn hour_text(hour: u32) -> Option<String> {
+        let at = Timestamp::from_second(i64::from(hour).saturating_mul(3600)).ok()?;
+        let utc = Offset::UTC.to_datetime(at);
+        let ahead = hours_ahead(utc)?;
+        let local = utc.checked_add(ahead.hours()).ok()?;
+        Some(format!("{}T{:02}:00+{ahead:02}:00", Self(local.date()), local.hour()))
     }
 
     /// Year, month and day as numbers.
@@ -81,10 +139,18 @@ impl CivilDate {
 fn in_italy(at_ms: u64) -> Option<jiff::civil::DateTime> {
     let at = Timestamp::from_millisecond(i64::try_from(at_ms).ok()?).ok()?;
     let utc = Offset::UTC.to_datetime(at);
+    utc.checked_add(hours_ahead(utc)?.hours()).ok()
+}
+
+/// Hours that Italy is ahead of UTC.
+fn hours_ahead(utc: jiff::civil::DateTime) -> Option<i64> {
     let summer = change_day(utc.year(), 3)?.to_datetime(time(1, 0, 0, 0))
         ..change_day(utc.year(), 10)?.to_datetime(time(1, 0, 0, 0));
-    let hours = if summer.contains(&utc) { 2 } else { 1 };
-    utc.checked_add(hours.hours()).ok()
+    Some(if summer.contains(&utc) { 2 } else { 1 })
+}
+
+fn ms_of_hour(hour: u32) -> u64 {
+    u64::from(hour).saturating_mul(3_600_000)
 }
 
 /// Last Sunday of a month of 31 days.
@@ -164,6 +230,20 @@ mod tests {
     }
 
     #[test]
+    fn ages() {
+        for (born, today, age) in [
+            ("2008-11-30", "2026-11-29", 17),
+            ("2008-11-30", "2026-11-30", 18),
+            ("2008-02-29", "2026-02-28", 17),
+            ("2008-02-29", "2026-03-01", 18),
+            ("2026-11-29", "2026-11-29", 0),
+        ] {
+            let [born, today]: [CivilDate; 2] = [born.parse().unwrap(), today.parse().unwrap()];
+            assert_eq!(born.age_on(today), age, "{born:?} {today:?}");
+        }
+    }
+
+    #[test]
     fn valid_through_the_printed_day() {
         let last = day(2027, 6, 30);
         assert!(!last.is_expired(day(2027, 6, 29)));
@@ -193,6 +273,38 @@ mod tests {
         }
         assert_eq!(CivilDate::in_italy(u64::MAX), None);
         assert_eq!(CivilDate::in_italy(0), CivilDate::new(1970, 1, 1));
+    }
+
+    #[test]
+    fn hours_of_a_day_are_those_of_the_clock_in_italy() {
+        for (of, hours, first, last) in [
+            ("2026-01-15", 24, "2026-01-15T00:00+01:00", "2026-01-15T23:00+01:00"),
+            ("2026-03-29", 23, "2026-03-29T00:00+01:00", "2026-03-29T23:00+02:00"),
+            ("2026-07-15", 24, "2026-07-15T00:00+02:00", "2026-07-15T23:00+02:00"),
+            ("2026-10-25", 25, "2026-10-25T00:00+02:00", "2026-10-25T23:00+01:00"),
+        ] {
+            let of: CivilDate = of.parse().unwrap();
+            let (from, until) = (of.first_hour(), of.tomorrow().unwrap().first_hour());
+            assert_eq!(until - from, hours, "{of}");
+            let text = |hour| CivilDate::hour_text(hour).unwrap();
+            assert_eq!((text(from).as_str(), text(until - 1).as_str()), (first, last));
+            assert!((from..until).all(|hour| CivilDate::of_hour(hour) == Some(of)));
+            assert_eq!(CivilDate::of_day_number(of.day_number()), Some(of));
+        }
+        let october = day(2026, 10, 25).first_hour();
+        let night: Vec<_> = (2..5).map(|n| CivilDate::hour_text(october + n).unwrap()).collect();
+        assert_eq!(night, ["2026-10-25T02:00+02:00", "2026-10-25T02:00+01:00", "2026-10-25T03:00+01:00"]);
+    }
+
+    #[test]
+    fn months_and_weeks() {
+        for (of, month, week) in [
+            (day(2026, 1, 1), "2026-01", "2026-W01"),
+            (day(2027, 1, 1), "2027-01", "2026-W53"),
+            (day(2024, 12, 30), "2024-12", "2025-W01"),
+        ] {
+            assert_eq!((of.month().as_str(), of.iso_week().as_str()), (month, week));
+        }
     }
 
     #[test]

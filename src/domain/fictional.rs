@@ -11,7 +11,7 @@ use super::{
 /// A card that no one holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FictionalCard {
-    /// C.F. of its holder. Two cards may have the same one.
+    /// C.F. of its holder, who is of age. Two cards may have the same one.
     pub tax_code: TaxCode,
     /// Printed number, different for every card of a seed; its Luhn digit holds.
     pub team_number: TeamNumber,
@@ -95,7 +95,12 @@ fn tax_code(random: &mut Random) -> Option<TaxCode> {
     ]
     .iter()
     .collect();
-    let year = random.between(1930, 2024) % 100;
+    // Of age, so that each may come to a counter alone.
+    let year = match random.between(1930, 2024) {
+        young @ 2005.. => young.saturating_sub(40),
+        year => year,
+    };
+    let year = year % 100;
     let month = char::from(random.one_of(MONTHS)?);
     let day = random.between(1, 28).saturating_add(random.one_of(&[0, 40])?);
     body.push_str(&format!("{year:02}{month}{day:02}{}", random.one_of(&TOWNS)?));

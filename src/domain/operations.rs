@@ -52,7 +52,8 @@ impl fmt::Display for Operations {
 }
 
 impl Operations {
-    fn parse(text: &str) -> Option<Self> {
+    /// The inverse of its text.
+    pub fn parse(text: &str) -> Option<Self> {
         let (print, rest) = text.strip_prefix("print=")?.split_once(" verify=")?;
         let (verify, deliver) = rest.split_once(" deliver=").unwrap_or((rest, "0"));
         Some(Self {
@@ -95,6 +96,7 @@ struct Event {
     request: String,
     card: Option<String>,
     operations: Option<String>,
+    most: Option<String>,
 }
 
 impl Account {
@@ -117,8 +119,14 @@ impl Account {
             ("verification.decided", _) => {
                 self.done(&event.request, VERIFICATION)?;
             }
-            ("card.activated" | "codes.reprinted", "intent") => {
+            ("card.activated" | "cip.renewed" | "codes.reprinted", "intent") => {
                 self.begun(event.request, Operations { deliver: 0, ..MOST });
+            }
+            // Of many cards at once, which says itself how many operations it entitles to.
+            ("cards.personalised", "intent") => {
+                let most = event.most.unwrap_or_default();
+                let most = Operations::parse(&most).ok_or_else(|| format!("most {most:?}"))?;
+                self.begun(event.request, most);
             }
             ("lease.admitted", _) => {
                 self.begun(event.request, Operations { print: 0, ..MOST });
@@ -255,6 +263,18 @@ mod tests {
         let repeated = [("request.replayed", "done", "r", None)];
         let account = account(&[&HANDED[..], &reprint, &repeated].concat()).unwrap();
         assert_eq!(account.total().most, Operations { print: 3 + 2 + 3, deliver: 0, verify: 1 });
+    }
+
+    #[test]
+    fn a_new_cip_is_a_hand_out_too() {
+        let renewal = [
+            ("cip.renewed", "intent", "n", None),
+            ("cip.renewed", "done", "n", Some("print=1 verify=1")),
+            ("request.replayed", "done", "r", None),
+        ];
+        let account = account(&renewal).unwrap().total();
+        assert_eq!(account.least, Operations { print: 1, deliver: 0, verify: 1 });
+        assert_eq!(account.most, Operations { print: 2, deliver: 0, verify: 1 });
     }
 
     #[test]

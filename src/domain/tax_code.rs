@@ -7,7 +7,7 @@
 
 use std::{fmt, str::FromStr};
 
-use super::luhn;
+use super::{date::CivilDate, luhn};
 
 /// What is wrong with a tax code. Positions count from 1; the value itself is never repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -72,6 +72,23 @@ impl TaxCode {
         }
         let body: Vec<u8> = self.0.bytes().zip(FORM).map(|(b, form)| base_digit(b, *form)).collect();
         Self(with_check_letter(&body))
+    }
+
+    /// The holder's date of birth: of two that are a hundred years apart the later one that is not to come. Nothing for a
+    /// provisional code.
+    pub fn born_on(&self, today: CivilDate) -> Option<CivilDate> {
+        let (year, month, day) = birthday(self.0.as_bytes())?;
+        let (this_year, ..) = today.numbers();
+        let century = this_year.saturating_sub(this_year % 100);
+        let of = |century: u16| CivilDate::new(century.checked_add(year.into())?, month, day);
+        [century, century.saturating_sub(100)].into_iter().filter_map(of).find(|born| *born <= today)
+    }
+
+    /// Whether a date of birth is the one in the code, of whichever century. Never for a provisional code.
+    pub fn is_born_on(&self, date: CivilDate) -> bool {
+        let (year, month, day) = date.numbers();
+        let year = u8::try_from(year % 100).unwrap_or(u8::MAX);
+        birthday(self.0.as_bytes()) == Some((year, month, day)) && (1900..).contains(&date.numbers().0)
     }
 
     /// The final form whose first 15 characters are these, with its check letter.
@@ -150,20 +167,30 @@ fn check_final(code: &[u8]) -> Result<(), BadTaxCode> {
     if has_birthday(body) { Ok(()) } else { Err(BadTaxCode::Day) }
 }
 
-/// Whether the day of birth (1 to 31, 40 more for women) is in the month. The century is not said: 29 February is
-/// taken in every year divisible by 4.
+/// Whether the day of birth is in the month. The century is not said: 29 February is taken in every year divisible by 4.
 fn has_birthday(body: &[u8]) -> bool {
-    let plain: Vec<u8> = body.iter().zip(FORM).map(|(b, form)| value(base_digit(*b, *form))).collect();
-    let &[_, _, _, _, _, _, y1, y2, _, d1, d2, ..] = plain.as_slice() else { return false };
-    let number = |tens: u8, ones: u8| tens.wrapping_mul(10).wrapping_add(ones);
-    let last = match body.get(8) {
-        Some(b'B') if number(y1, y2).is_multiple_of(4) => 29,
-        Some(b'B') => 28,
-        Some(b'D' | b'H' | b'P' | b'S') => 30,
+    let Some((year, month, day)) = birthday(body) else { return false };
+    let last = match month {
+        2 if year.is_multiple_of(4) => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
         _ => 31,
     };
-    let day = number(d1, d2);
-    (1..=last).contains(&day) || (41..=last.wrapping_add(40)).contains(&day)
+    (1..=last).contains(&day)
+}
+
+/// Two digits of the year, month and day of birth (1 to 31, written with 40 more for women) of the final form.
+fn birthday(code: &[u8]) -> Option<(u8, u8, u8)> {
+    let plain: Vec<u8> = code.iter().zip(FORM).map(|(b, form)| value(base_digit(*b, *form))).collect();
+    let &[_, _, _, _, _, _, y1, y2, _, d1, d2, ..] = plain.as_slice() else { return None };
+    let number = |tens: u8, ones: u8| tens.wrapping_mul(10).wrapping_add(ones);
+    let month =
+        (1..).zip(MONTHS).find(|(_, letter)| code.get(8) == Some(letter)).map(|(number, _)| number)?;
+    let day = match number(d1, d2) {
+        day @ 41.. => day.wrapping_sub(40),
+        day => day,
+    };
+    Some((number(y1, y2), month, day))
 }
 
 impl fmt::Debug for TaxCode {
@@ -259,6 +286,36 @@ mod tests {
             assert_eq!(with_day(bad), Err(BadTaxCode::Day), "{bad}");
         }
         assert_eq!(with_day("75CPN"), Err(BadTaxCode::Day), "day 32 written as an omocode");
+    }
+
+    #[test]
+    fn the_later_century_that_is_not_to_come() {
+        let today = "2026-11-29".parse().unwrap();
+        let born = |code: &str| parse(code).unwrap().born_on(today).map(|day| day.to_string());
+        assert_eq!(born("CCCFBA85D03L219P").unwrap(), "1985-04-03");
+        assert_eq!(born("CCCFBAURDLPLNMVU").unwrap(), "1985-04-03", "digits written as letters");
+        assert_eq!(born("RSSMRA80H55D612G").unwrap(), "1980-06-15", "a woman's day");
+        assert_eq!(born("12345678903"), None);
+        for (date, day) in [
+            ("26S29", "2026-11-29"),
+            ("26S30", "1926-11-30"),
+            ("27A01", "1927-01-01"),
+            ("00B29", "2000-02-29"),
+            ("99T71", "1999-12-31"),
+        ] {
+            let code = TaxCode::from_body(&format!("RSSMRA{date}H501")).unwrap();
+            assert_eq!(code.born_on(today).unwrap().to_string(), day, "{date}");
+            assert!(code.is_born_on(day.parse().unwrap()), "{date}");
+        }
+        let leap = TaxCode::from_body("RSSMRA00B29H501").unwrap();
+        assert_eq!(leap.born_on("2000-02-28".parse().unwrap()), None, "1900 had no such day");
+        let code = parse("RSSMRA80A01H501U").unwrap();
+        for (day, is) in
+            [("1980-01-01", true), ("1880-01-01", false), ("1980-01-02", false), ("1981-01-01", false)]
+        {
+            assert_eq!(code.is_born_on(day.parse().unwrap()), is, "{day}");
+        }
+        assert!(!parse("12345678903").unwrap().is_born_on(today));
     }
 
     #[test]

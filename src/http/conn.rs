@@ -16,7 +16,7 @@ use hyper_util::{
 use tokio::sync::{mpsc, watch};
 
 use super::{
-    Body, Handler, Limits, Problem,
+    Body, Handler, Language, Limits, Problem,
     handshake::{Established, Protocol},
     request_id,
     stage::{Stage, reached},
@@ -134,9 +134,10 @@ async fn answer<H: Handler>(
     remote: Arc<Remote>,
     mut request: Request<Incoming>,
 ) -> Response<Body> {
+    let language = Language::preferred(request.headers());
     let Some(id) = request_id::random() else {
         tracing::error!("no random numbers for a request id");
-        return complete(Problem::unavailable().into_response(request_id::NONE), request_id::NONE);
+        return complete(Problem::unavailable().into_response(request_id::NONE, language), request_id::NONE);
     };
     request.extensions_mut().insert(id);
     let head_only = request.method() == Method::HEAD;
@@ -148,18 +149,18 @@ async fn answer<H: Handler>(
     let response = task.await.unwrap_or_else(|error| {
         // The panic's own text is not logged here: it could hold content.
         tracing::error!(request_id = %id, panicked = error.is_panic(), "handler did not answer");
-        Problem::internal().into_response(id)
+        Problem::internal().into_response(id, language)
     });
     let response = complete(response, id);
     // RFC 9110, 9.3.2: no content. HTTP/2 clients take content for a broken stream.
     if head_only { response.map(|_| Body::empty()) } else { response }
 }
 
-/// The headers that every answer has.
+/// The headers that every answer has; nobody keeps one whose maker does not say so.
 fn complete(mut response: Response<Body>, id: RequestId) -> Response<Body> {
     let headers = response.headers_mut();
     headers.insert(X_REQUEST_ID, request_id::header(id));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
     response

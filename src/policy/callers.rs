@@ -23,6 +23,8 @@ struct RawCaller {
     actions: BTreeSet<Action>,
     #[serde(default)]
     forwards_operators: bool,
+    #[serde(default)]
+    forwards_citizens: bool,
 }
 
 /// A client certificate that the policy knows; or all operators who connect with their own cards.
@@ -32,6 +34,7 @@ pub struct Caller {
     known_by: KnownBy,
     actions: BTreeSet<Action>,
     forwards_operators: bool,
+    forwards_citizens: bool,
 }
 
 /// What makes a connection this caller's.
@@ -52,6 +55,11 @@ impl Caller {
     /// Whether it may forward operators' certificates, and vouches that their holders are there.
     pub const fn forwards_operators(&self) -> bool {
         self.forwards_operators
+    }
+
+    /// Whether it may forward certificates of citizens, and vouches that their holders are there.
+    pub const fn forwards_citizens(&self) -> bool {
+        self.forwards_citizens
     }
 
     /// Whether its connections are those of operators with their own cards: the certificate of the connection is the
@@ -99,7 +107,7 @@ impl RawCallers {
 
 impl RawCaller {
     fn validate(self) -> Result<Caller, String> {
-        let Self { name, certificate_sha256, direct, actions, forwards_operators } = self;
+        let Self { name, certificate_sha256, direct, actions, forwards_operators, forwards_citizens } = self;
         let good = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
         if name.is_empty() || name.len() > 40 || !name.bytes().all(good) {
             return Err(format!("caller \"{name}\": a name is 1 to 40 of a-z, 0-9 and -"));
@@ -126,7 +134,7 @@ impl RawCaller {
                 ));
             }
         };
-        if direct && forwards_operators {
+        if direct && (forwards_operators || forwards_citizens) {
             return Err(format!("caller \"{name}\": who is direct forwards nobody"));
         }
         if direct && let Some(action) = actions.iter().find(|action| !action.is_an_operators()) {
@@ -135,17 +143,40 @@ impl RawCaller {
                 action.text()
             ));
         }
+        // A citizen's certificate must never pass for an operator's, nor open anything but the holder's own way.
+        let of_citizens = [Action::ReadDelivery, Action::RenewSelf];
+        if forwards_citizens && let Some(other) = actions.iter().find(|action| !of_citizens.contains(action))
+        {
+            return Err(format!(
+                "caller \"{name}\": who forwards citizens asks for \"renew_self\" and \"read_delivery\" only, not for \"{}\"",
+                other.text()
+            ));
+        }
+        if forwards_citizens && forwards_operators {
+            return Err(format!("caller \"{name}\": who forwards citizens forwards no operators"));
+        }
+        if !forwards_citizens && actions.iter().any(|action| action.is_a_citizens()) {
+            return Err(format!(
+                "caller \"{name}\": \"renew_self\" is a citizen's: it takes forwards_citizens = true"
+            ));
+        }
         if actions.is_empty() {
             return Err(format!("caller \"{name}\": no actions"));
         }
-        // I1: who carries second parts must not be able to ask for first parts.
-        let first_parts = [Action::Activate, Action::Reprint];
-        if actions.contains(&Action::Courier) && actions.iter().any(|a| first_parts.contains(a)) {
+        // What chips are made from goes to who makes them, and to nobody who can ask for a part.
+        if actions.contains(&Action::ExportCards) && actions.len() > 1 {
             return Err(format!(
-                "caller \"{name}\": \"courier\" excludes \"activate\" and \"reprint\" (split knowledge)"
+                "caller \"{name}\": \"export_cards\" stands alone: give it a certificate of its own"
             ));
         }
-        Ok(Caller { name: name.into(), known_by, actions, forwards_operators })
+        // I1: who carries second parts must not be able to ask for first parts.
+        let first_parts = [Action::Activate, Action::RenewCip, Action::Reprint];
+        if actions.contains(&Action::Courier) && actions.iter().any(|a| first_parts.contains(a)) {
+            return Err(format!(
+                "caller \"{name}\": \"courier\" excludes \"activate\", \"renew_cip\" and \"reprint\" (split knowledge)"
+            ));
+        }
+        Ok(Caller { name: name.into(), known_by, actions, forwards_operators, forwards_citizens })
     }
 }
 
@@ -181,11 +212,25 @@ mod tests {
             (caller("sportello", &a, "\"everything\""), "unknown variant"),
             (caller("sportello", &a, look) + &caller("sportello", &b, look), "two callers"),
             (caller("sportello", &a, look) + &caller("altro", &a, look), "same certificate"),
+            (caller("chip", &a, "\"export_cards\", \"register\""), "stands alone"),
             (caller("corriere", &a, "\"courier\", \"activate\""), "split knowledge"),
+            (caller("corriere", &a, "\"courier\", \"renew_cip\""), "split knowledge"),
             (caller("sportello", &a, look) + "admin = true\n", "unknown field"),
             (caller("diretto", &a, look) + "direct = true\n", "no certificate_sha256"),
             (direct("uno", look, "") + &direct("due", look, ""), "\"uno\" and \"due\" are both direct"),
             (direct("diretto", look, "forwards_operators = true\n"), "forwards nobody"),
+            (direct("diretto", look, "forwards_citizens = true\n"), "forwards nobody"),
+            (caller("portale", &a, "\"renew_self\""), "takes forwards_citizens"),
+            (caller("portale", &a, look) + "forwards_citizens = true\n", "not for \"look_up\""),
+            (
+                caller("portale", &a, "\"renew_self\", \"register\"") + "forwards_citizens = true\n",
+                "not for \"register\"",
+            ),
+            (
+                caller("portale", &a, "\"renew_self\"")
+                    + "forwards_citizens = true\nforwards_operators = true\n",
+                "forwards no operators",
+            ),
             (direct("diretto", "\"look_up\", \"read_audit\"", ""), "\"read_audit\" is not asked for"),
             (direct("diretto", look, "").replace("direct = true\n", ""), "certificate_sha256 is missing"),
         ];

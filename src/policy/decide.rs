@@ -13,7 +13,7 @@ use cedar_policy::{
 };
 
 use super::{Action, Policy, operators::Profile};
-use crate::domain::{card::State, date::Moment, tax_code::TaxCode, team::Region};
+use crate::domain::{card::State, date::Moment, id::ApprovalId, tax_code::TaxCode, team::Region};
 
 /// Decisions on verifications that are kept; they are forgotten with each minute.
 const KEPT: usize = 4096;
@@ -34,15 +34,31 @@ impl CardFacts<'static> {
     }
 }
 
-/// What a request for a revocation names beside the card. Rules decide as if it held, and nothing is done unless it does.
+/// What a request names beside the card ([`Action::proofs`]). Rules decide as if it held, and nothing is done unless it does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Proof {
-    /// Nothing, as for every other action.
+    /// Nothing.
     None,
-    /// An accepted verification of the holder's C.I.P.
+    /// An accepted verification of the holder's C.I.P., for a revocation.
     Verification,
     /// A colleague's approval.
     Approval,
+}
+
+/// What a request for a history or a report asks for. Rules decide on it as on a card.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Asks {
+    /// Who acted, by the operators' names in events.
+    pub operators: bool,
+    /// Of a report: more than what the operator's own office did.
+    pub all_offices: bool,
+}
+
+impl Proof {
+    /// What a request that may name an approval names.
+    pub const fn of(approval: Option<&ApprovalId>) -> Self {
+        if approval.is_some() { Self::Approval } else { Self::None }
+    }
 }
 
 /// A question to the rules.
@@ -54,10 +70,12 @@ pub struct Question<'a> {
     pub operator: &'a Profile,
     /// The caller's name.
     pub front_end: &'a str,
-    /// The card; ignored for a verification, which is decided by the request alone (I6).
+    /// The card; ignored for what is not about one ([`Action::is_on_a_card`]).
     pub card: Option<CardFacts<'a>>,
-    /// What stands for the action; looked at for a revocation only.
+    /// What stands for the action; looked at where it may name an approval.
     pub proof: Proof,
+    /// Looked at for histories and reports only.
+    pub asks: Asks,
     /// When, in Italy.
     pub at: Moment,
 }
@@ -115,7 +133,7 @@ impl std::fmt::Display for Decision {
 
 /// Types of the schema.
 #[derive(Debug)]
-pub(super) struct Types([EntityTypeName; 9]);
+pub(super) struct Types([EntityTypeName; 10]);
 
 #[derive(Clone, Copy)]
 enum Type {
@@ -126,24 +144,35 @@ enum Type {
     Operator,
     Presented,
     Region,
+    Report,
     Role,
     State,
 }
 
 impl Type {
-    const ALL: [&'static str; 9] =
-        ["Action", "Card", "FrontEnd", "Office", "Operator", "Presented", "Region", "Role", "State"];
+    const ALL: [&'static str; 10] = [
+        "Action",
+        "Card",
+        "FrontEnd",
+        "Office",
+        "Operator",
+        "Presented",
+        "Region",
+        "Report",
+        "Role",
+        "State",
+    ];
 }
 
 impl Types {
     pub(super) fn new() -> Result<Self, String> {
         let parse = |name: &&str| name.parse::<EntityTypeName>().map_err(|e| e.to_string());
         let parsed = Type::ALL.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
-        parsed.try_into().map(Self).map_err(|_| "nine types".to_owned())
+        parsed.try_into().map(Self).map_err(|_| "ten types".to_owned())
     }
 
     fn uid(&self, of: Type, name: &str) -> EntityUid {
-        let [action, card, front_end, office, operator, presented, region, role, state] = &self.0;
+        let [action, card, front_end, office, operator, presented, region, report, role, state] = &self.0;
         let name_of_type = match of {
             Type::Action => action,
             Type::Card => card,
@@ -152,6 +181,7 @@ impl Types {
             Type::Operator => operator,
             Type::Presented => presented,
             Type::Region => region,
+            Type::Report => report,
             Type::Role => role,
             Type::State => state,
         };
@@ -160,7 +190,7 @@ impl Types {
 
     /// Asked anew each time, out of the question's own data.
     fn request(&self, question: &Question<'_>) -> Result<(Request, Entities), String> {
-        let Question { action, operator, front_end, card, proof, at } = *question;
+        let Question { action, operator, front_end, card, proof, asks, at } = *question;
         let said = |e: &dyn std::fmt::Display| e.to_string();
         let office = self.uid(Type::Office, &operator.office);
         let regions = operator.regions.iter();
@@ -170,12 +200,12 @@ impl Types {
             ("regions".to_owned(), Value::new_set(regions)),
         ]);
         let mut parents: HashSet<_> = operator.roles.iter().map(|r| self.uid(Type::Role, r)).collect();
-        parents.insert(office);
+        parents.insert(office.clone());
         // One operator and one card are in a question: they need no names of their own.
         let who = self.uid(Type::Operator, "");
         let mut entities = vec![Entity::new(who.clone(), attributes, parents).map_err(|e| said(&e))?];
         let resource = match card {
-            Some(card) if action != Action::Verify => {
+            Some(card) if action.is_on_a_card() => {
                 let uid = self.uid(Type::Card, "");
                 let state = self.uid(Type::State, card.state);
                 let region = self.uid(Type::Region, &card.region.to_string());
@@ -186,6 +216,8 @@ impl Types {
                 entities.push(Entity::new(uid.clone(), attributes, HashSet::new()).map_err(|e| said(&e))?);
                 uid
             }
+            Some(_) | None if action == Action::ReadReports => self.uid(Type::Report, ""),
+            Some(_) | None if action == Action::StockReaders => office,
             Some(_) | None => self.uid(Type::Presented, ""),
         };
         let (year, month, day) = at.date.numbers();
@@ -199,11 +231,16 @@ impl Types {
             ("weekday".to_owned(), Value::new_long(at.weekday)),
             ("date".to_owned(), Value::new_long(date)),
         ];
-        if action == Action::Revoke {
-            context.extend([
-                ("approved".to_owned(), Value::new_bool(proof == Proof::Approval)),
-                ("verified".to_owned(), Value::new_bool(proof == Proof::Verification)),
-            ]);
+        for (name, of) in [("approved", Proof::Approval), ("verified", Proof::Verification)] {
+            if action.proofs().contains(&of) {
+                context.push((name.to_owned(), Value::new_bool(proof == of)));
+            }
+        }
+        if matches!(action, Action::ReadHistory | Action::ReadReports) {
+            context.push(("operators".to_owned(), Value::new_bool(asks.operators)));
+        }
+        if action == Action::ReadReports {
+            context.push(("all_offices".to_owned(), Value::new_bool(asks.all_offices)));
         }
         let context = Context::from_pairs(context).map_err(|e| said(&e))?;
         let action = self.uid(Type::Action, action.text());
@@ -226,7 +263,7 @@ impl Policy {
     /// Decides. What cannot be decided is not allowed (I7).
     pub fn decide(&self, question: &Question<'_>) -> Decision {
         let Some(of_action) = self.rules.of(question.action) else { return Decision::nothing_allows() };
-        if question.card.is_none() && question.action != Action::Verify {
+        if question.card.is_none() && question.action.is_on_a_card() {
             return Decision::nothing_allows();
         }
         let (request, entities) = match self.types.request(question) {

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use super::{
     Policy,
     callers::RawCallers,
+    consents::RawConsents,
     decide::{Kept, Types},
     files::{BadPolicy, File, bad, read},
     officers::RawOfficers,
@@ -15,6 +16,7 @@ use super::{
     parameters::RawParameters,
     rules::Rules,
     shipped::what_to_add,
+    texts::Texts,
     trust::RawTrust,
 };
 use crate::domain::{
@@ -83,8 +85,14 @@ fn templates(files: &BTreeMap<String, File>) -> Result<BTreeMap<TemplateId, Temp
     for (name, file) in files {
         if matches!(
             name.as_str(),
-            "authority.toml" | "callers.toml" | "officers.toml" | "operators.toml" | "trust.toml"
+            "authority.toml"
+                | "callers.toml"
+                | "consents.toml"
+                | "officers.toml"
+                | "operators.toml"
+                | "trust.toml"
         ) || name.ends_with(".md")
+            || name.starts_with("texts/")
             || is_of_rules(name)
         {
             continue;
@@ -123,6 +131,7 @@ impl Policy {
             })
         };
         let templates = templates(&files)?;
+        let texts = Texts::take(&files)?;
         let at = file("authority.toml")?;
         let parameters = parse::<RawParameters>(at)?.validate().map_err(|e| bad(&at.path, e))?;
         if let Some(missing) = parameters.chosen().find(|id| !templates.contains_key(*id)) {
@@ -133,6 +142,8 @@ impl Policy {
         }
         let at = file("callers.toml")?;
         let callers = parse::<RawCallers>(at)?.validate().map_err(|e| bad(&at.path, e))?;
+        let at = file("consents.toml")?;
+        let consents = parse::<RawConsents>(at)?.validate().map_err(|e| bad(&at.path, e))?;
         let at = file("officers.toml")?;
         let officers = parse::<RawOfficers>(at)?.validate().map_err(|e| bad(&at.path, e))?;
         let at = file("trust.toml")?;
@@ -148,6 +159,7 @@ impl Policy {
         let rules = Rules::load(&files, &operators, at, &callers)?;
         Ok(Self {
             callers,
+            consents,
             digest: Arc::from(digest_of(&files)),
             kept: Kept::default(),
             officers,
@@ -156,6 +168,7 @@ impl Policy {
             rules,
             signatures,
             templates,
+            texts,
             trust,
             types: Types::new().map_err(|e| bad(directory, e))?,
         })

@@ -2,8 +2,8 @@
 
 use std::{marker::PhantomData, sync::Arc};
 
-use super::{Caller, CardFacts, Decision, Policy, Profile, Proof, Question};
-use crate::domain::{date::Moment, tax_code::TaxCode};
+use super::{Asks, Caller, CardFacts, Decision, Policy, Profile, Proof, Question};
+use crate::domain::{date::Moment, renewal::MayRenew, tax_code::TaxCode};
 
 macro_rules! actions {
     ($($(#[$doc:meta])* $name:ident = $text:literal)*) => {
@@ -50,28 +50,54 @@ actions! {
     AskApproval = "ask_approval"
     /// `GET /v1/backup`
     Backup = "backup"
+    /// `POST /v1/contacts`
+    ChangeContact = "change_contact"
     /// `POST /v1/courier/leases` and reports
     Courier = "courier"
     /// `POST /v1/operator-registrations/end`
     DeregisterOperator = "deregister_operator"
+    /// `POST /v1/cards/export`
+    ExportCards = "export_cards"
     /// `POST /v1/cards/lookup`
     LookUp = "look_up"
     /// `GET /v1/audit/events` and `/v1/audit/checkpoint`
     ReadAudit = "read_audit"
+    /// `POST /v1/consents/lookup`
+    ReadConsents = "read_consents"
     /// `GET /v1/deliveries/{id}`
     ReadDelivery = "read_delivery"
+    /// `POST /v1/history`
+    ReadHistory = "read_history"
+    /// `POST /v1/reports`
+    ReadReports = "read_reports"
+    /// `GET /v1/forms`, `/v1/guide` and their texts
+    ReadTexts = "read_texts"
+    /// `POST /v1/consents`
+    RecordConsents = "record_consents"
     /// `POST /v1/cards`
     Register = "register"
     /// `POST /v1/operator-registrations` and their signature
     RegisterOperator = "register_operator"
     /// `POST /v1/policy/reload`
     ReloadPolicy = "reload_policy"
+    /// `POST /v1/cip-renewals`
+    RenewCip = "renew_cip"
+    /// `POST /v1/self-renewals`
+    RenewSelf = "renew_self"
     /// `POST /v1/reprints`
     Reprint = "reprint"
+    /// `POST /v1/deliveries/{id}/resend`
+    ResendDelivery = "resend_delivery"
+    /// `POST /v1/reader-requests`
+    RequestReader = "request_reader"
     /// `POST /v1/revocations`
     Revoke = "revoke"
     /// `GET /v1/session`
     Session = "session"
+    /// `POST /v1/unlocks`
+    Unlock = "unlock"
+    /// `POST /v1/reader-stock`
+    StockReaders = "stock_readers"
     /// `POST /v1/verifications`
     Verify = "verify"
 }
@@ -87,9 +113,14 @@ pub struct Permit<A> {
     policy: Arc<Policy>,
 }
 
-/// The rules allow this action on this card. Made from a [`Permit`] only, with the card as it was found.
+/// The rules allow this action on this card, or its holder renews it alone. Made from a [`Permit`] only, with the card as it was
+/// found.
 #[derive(Debug)]
 pub struct CardPermit<A>(PhantomData<A>);
+
+/// The rules allow this report. Made from a [`Permit`] only, with what the report asks for.
+#[derive(Debug)]
+pub struct ReportPermit(());
 
 /// Why there is no permit.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -125,20 +156,77 @@ impl Action {
             Self::Activate
             | Self::Approve
             | Self::AskApproval
+            | Self::ChangeContact
             | Self::LookUp
+            | Self::ReadHistory
+            | Self::ReadReports
+            | Self::ReadConsents
+            | Self::RecordConsents
             | Self::RegisterOperator
+            | Self::RenewCip
             | Self::Reprint
+            | Self::ResendDelivery
+            | Self::RequestReader
             | Self::Revoke
             | Self::Session
+            | Self::Unlock
+            | Self::StockReaders
             | Self::Verify => true,
             Self::Backup
             | Self::Courier
             | Self::DeregisterOperator
+            | Self::ExportCards
             | Self::ReadAudit
             | Self::ReadDelivery
+            | Self::ReadTexts
             | Self::Register
-            | Self::ReloadPolicy => false,
+            | Self::ReloadPolicy
+            | Self::RenewSelf => false,
         }
+    }
+
+    /// What a request for it may name as proof, or nothing where that may be: rules decide whether it is enough.
+    pub const fn proofs(self) -> &'static [Proof] {
+        match self {
+            Self::Revoke => &[Proof::Verification, Proof::Approval],
+            Self::ChangeContact | Self::RenewCip | Self::Unlock => &[Proof::None, Proof::Approval],
+            Self::Activate
+            | Self::Approve
+            | Self::AskApproval
+            | Self::Backup
+            | Self::Courier
+            | Self::DeregisterOperator
+            | Self::ExportCards
+            | Self::LookUp
+            | Self::ReadAudit
+            | Self::ReadConsents
+            | Self::ReadDelivery
+            | Self::ReadHistory
+            | Self::ReadReports
+            | Self::ReadTexts
+            | Self::RecordConsents
+            | Self::Register
+            | Self::RenewSelf
+            | Self::RequestReader
+            | Self::StockReaders
+            | Self::RegisterOperator
+            | Self::ReloadPolicy
+            | Self::Reprint
+            | Self::ResendDelivery
+            | Self::Session
+            | Self::Verify => &[Proof::None],
+        }
+    }
+
+    /// Whether rules decide it on a card. A verification is decided by the request alone (I6); a report and the stock of readers
+    /// are about none.
+    pub const fn is_on_a_card(self) -> bool {
+        !matches!(self, Self::ReadReports | Self::StockReaders | Self::Verify)
+    }
+
+    /// Whether a citizen asks for it, for whom no list and no rule speaks.
+    pub const fn is_a_citizens(self) -> bool {
+        matches!(self, Self::RenewSelf)
     }
 }
 
@@ -167,13 +255,19 @@ impl<A> Permit<A> {
 impl<A: Act> Permit<A> {
     /// Decides on a card, now that it is known, with what the request names as proof. A refusal names the rules.
     pub fn on_card(&self, card: CardFacts<'_>, proof: Proof) -> Result<CardPermit<A>, Refused> {
-        self.decide(A::ACTION, card, proof).map(|()| CardPermit(PhantomData))
+        self.decide(A::ACTION, Some(card), proof, Asks::default()).map(|()| CardPermit(PhantomData))
     }
 
-    fn decide(&self, action: Action, card: CardFacts<'_>, proof: Proof) -> Result<(), Refused> {
+    fn decide(
+        &self,
+        action: Action,
+        card: Option<CardFacts<'_>>,
+        proof: Proof,
+        asks: Asks,
+    ) -> Result<(), Refused> {
         let operator = self.operator.as_ref().ok_or(Refused::OperatorMissing)?;
         let front_end = &self.caller;
-        let question = Question { action, operator, front_end, card: Some(card), proof, at: self.at };
+        let question = Question { action, operator, front_end, card, proof, asks, at: self.at };
         allowed(&self.policy.decide(&question))
     }
 
@@ -183,11 +277,37 @@ impl<A: Act> Permit<A> {
     }
 }
 
+impl Permit<act::RenewSelf> {
+    /// The holder acts on a card of their own, which no rule is asked about: the domain has decided.
+    pub const fn of_holder(&self, _: &MayRenew) -> CardPermit<act::RenewSelf> {
+        CardPermit(PhantomData)
+    }
+}
+
 impl Permit<act::AskApproval> {
     /// Whether the rules allow `action` on this card once it is approved: nobody is asked to approve what would be refused
     /// after that.
     pub fn once_approved(&self, action: Action, card: CardFacts<'_>) -> Result<(), Refused> {
-        self.decide(action, card, Proof::Approval)
+        self.decide(action, Some(card), Proof::Approval, Asks::default())
+    }
+}
+
+impl Permit<act::ReadHistory> {
+    /// Decides on the history of a card, now that it is known, with what is asked of it.
+    pub fn history_of(
+        &self,
+        card: CardFacts<'_>,
+        asks: Asks,
+    ) -> Result<CardPermit<act::ReadHistory>, Refused> {
+        let decided = self.decide(Action::ReadHistory, Some(card), Proof::None, asks);
+        decided.map(|()| CardPermit(PhantomData))
+    }
+}
+
+impl Permit<act::ReadReports> {
+    /// Decides on a report by what it asks for.
+    pub fn report(&self, asks: Asks) -> Result<ReportPermit, Refused> {
+        self.decide(Action::ReadReports, None, Proof::None, asks).map(|()| ReportPermit(()))
     }
 }
 
@@ -210,11 +330,16 @@ impl Policy {
             let who = operator.ok_or(Refused::OperatorMissing)?;
             let profile = self.operators.profile(who, at.date).ok_or(Refused::UnknownOperator)?;
             match self.rules.of(A::ACTION) {
-                Some(_) if A::ACTION == Action::Verify => {
+                Some(_) if !A::ACTION.is_on_a_card() => {
                     let front_end = caller.name();
-                    let (action, proof) = (A::ACTION, Proof::None);
-                    let question = Question { action, operator: profile, front_end, card: None, proof, at };
-                    allowed(&self.decide_verification(who, front_end, &question))?;
+                    let (action, proof, asks) = (A::ACTION, Proof::None, Asks::default());
+                    let question =
+                        Question { action, operator: profile, front_end, card: None, proof, asks, at };
+                    if action == Action::Verify {
+                        allowed(&self.decide_verification(who, front_end, &question))?;
+                    } else {
+                        allowed(&self.decide(&question))?;
+                    }
                 }
                 Some(of_action) if !of_action.may_concern(profile) => {
                     return Err(Refused::Rules(Decision::nothing_allows().named()));

@@ -33,13 +33,23 @@ const MOST: usize = 1000;
 const STACK: usize = 16 << 20;
 
 /// Actions that an operator asks for; the others are decided by `callers.toml` alone.
-pub const OPERATORS_ACTIONS: [Action; 7] = [
+pub const OPERATORS_ACTIONS: [Action; 17] = [
     Action::Activate,
     Action::Approve,
     Action::AskApproval,
+    Action::ChangeContact,
     Action::LookUp,
+    Action::ReadConsents,
+    Action::ReadHistory,
+    Action::ReadReports,
+    Action::RecordConsents,
+    Action::RenewCip,
     Action::Reprint,
+    Action::RequestReader,
+    Action::ResendDelivery,
     Action::Revoke,
+    Action::StockReaders,
+    Action::Unlock,
     Action::Verify,
 ];
 

@@ -16,13 +16,7 @@ impl App {
         let id = arrived.id;
         let call = self.call(arrived).await?;
         let body: AskApproval = read::json(&call.body)?;
-        if body.action != "revoke" {
-            return Err(read::invalid("action", read::NotOneOf("\"revoke\"")));
-        }
-        let request = ApprovalRequest::Revoke {
-            team: read::field("card.team_number", &body.card.team_number)?,
-            reason: read::field("reason", &body.reason)?,
-        };
+        let request = wanted(body)?;
         let asked = self.service.ask_approval(call, request).await.map_err(|e| problems::of(&e, id))?;
         let mut response = json(&shown(asked))?;
         *response.status_mut() = StatusCode::CREATED;
@@ -48,6 +42,28 @@ impl App {
         let signed = signed.map_err(|e| problems::of(&e, request))?;
         json(&SignedApproval { state: "signed".into(), expires_at: time_text(signed.until_ms) })
     }
+}
+
+/// What is to be approved.
+fn wanted(body: AskApproval) -> Result<ApprovalRequest, Problem> {
+    let team = read::field("card.team_number", &body.card.team_number)?;
+    if body.contact.is_some() != (body.action == "change_contact") {
+        let when = read::NotOneOf("given for \"change_contact\", and for nothing else");
+        return Err(read::invalid("contact", when));
+    }
+    Ok(match (body.action.as_str(), &body.contact) {
+        ("change_contact", Some(contact)) => {
+            let contact = read::contact(contact)?;
+            ApprovalRequest::ChangeContact { team, reason: body.reason, contact }
+        }
+        ("renew_cip", _) => ApprovalRequest::RenewCip { team, reason: body.reason },
+        ("revoke", _) => ApprovalRequest::Revoke { team, reason: read::field("reason", &body.reason)? },
+        ("unlock", _) => ApprovalRequest::Unlock { team, reason: body.reason },
+        _ => {
+            let known = read::NotOneOf("\"change_contact\", \"renew_cip\", \"revoke\" or \"unlock\"");
+            return Err(read::invalid("action", known));
+        }
+    })
 }
 
 fn shown(view: ApprovalView) -> Approval {

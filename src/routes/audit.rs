@@ -29,7 +29,7 @@ impl App {
     pub(super) async fn events(&self, arrived: Arrived) -> Result<Response<Body>, Problem> {
         let after = match arrived.request.uri().query() {
             None => 0,
-            Some(query) => query.strip_prefix("after=").and_then(|n| n.parse().ok()).ok_or_else(|| {
+            Some(query) => query.strip_prefix("after=").and_then(number).ok_or_else(|| {
                 Problem::new(
                     StatusCode::BAD_REQUEST,
                     "bad_query",
@@ -53,6 +53,12 @@ impl App {
         response.headers_mut().insert(hyper::header::CONTENT_TYPE, media_type);
         Ok(response)
     }
+}
+
+/// The number of an event: digits alone, as far as every reader of JSON can count.
+fn number(text: &str) -> Option<u64> {
+    let is_number = text.bytes().all(|b| b.is_ascii_digit());
+    text.parse::<i64>().ok().filter(|_| is_number).and_then(|n| u64::try_from(n).ok())
 }
 
 /// Sends every event up to `until`, then the checkpoint. An error leaves the stream without its end, so that the
@@ -83,4 +89,17 @@ async fn export(
     last.push(b'\n');
     to.send(last).await.map_err(|e| e.to_string())?;
     to.finish().await.map_err(|e| e.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::number;
+
+    #[test]
+    fn numbers_of_events_are_those_of_the_description() {
+        assert_eq!((number("0"), number("9223372036854775807")), (Some(0), Some(9_223_372_036_854_775_807)));
+        for bad in ["", "+1", "-1", "1.0", " 1", "9223372036854775808"] {
+            assert_eq!(number(bad), None, "{bad}");
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use hyper::{Response, StatusCode};
 
-use super::{App, Arrived, json, problems, read};
+use super::{App, Arrived, codes, json, problems, read};
 use crate::{
     api::cards::{BadLine, Card, LookUp, NewCard, Registered, Revoke, Revoked},
     domain::{audit::time_text, team::TeamNumber},
@@ -125,9 +125,14 @@ impl App {
                 }
             },
             reason: read::field("reason", &body.reason)?,
+            applicant: read::applicant(&body.applicant)?,
         };
         let revoked = self.service.revoke(call, request).await.map_err(|e| problems::of(&e, id))?;
-        json(&Revoked { state: "revoked".into(), revoked_at: time_text(revoked.at_ms) })
+        json(&Revoked {
+            state: "revoked".into(),
+            revoked_at: time_text(revoked.at_ms),
+            paper: codes::paper(&revoked.paper),
+        })
     }
 }
 
@@ -149,6 +154,8 @@ pub(super) fn card(view: &CardView) -> Card {
         region: view.region.clone(),
         template: view.template.clone(),
         cip_tries_left: view.cip_tries_left,
+        activation: view.activation.map(Into::into),
+        cip_lock: view.cip_lock.map(str::to_owned),
         delivery: view.delivery.map(|id| id.to_string()),
     }
 }
@@ -157,12 +164,13 @@ fn bad(line: u64, code: &str, field: &str, detail: impl ToString) -> BadLine {
     BadLine { line, code: code.into(), field: Some(format!("$.{field}")), detail: detail.to_string() }
 }
 
-fn line(text: &[u8]) -> Result<Line, BadLine> {
+/// A line of a batch, or what is wrong with it.
+pub(super) fn line(text: &[u8]) -> Result<Line, BadLine> {
     if text.len() > LINE_MAX {
         let detail = format!("longer than {LINE_MAX} bytes");
         return Err(BadLine { line: 0, code: "line_too_long".into(), field: None, detail });
     }
-    let new: NewCard = read::parse(text).map_err(|(code, field)| BadLine {
+    let new: NewCard = read::parse(text, &[]).map_err(|(code, field)| BadLine {
         line: 0,
         code: code.into(),
         field,

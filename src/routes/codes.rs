@@ -6,7 +6,11 @@ use hyper::Response;
 
 use super::{App, Arrived, cards, cards::card_data, json, problems, read};
 use crate::{
-    api::codes::{Activate, Delivery, HandedOut, Preview, Reprint, Split, Verified, Verify},
+    api::{
+        applicant::MaskedApplicant,
+        codes::{Activate, Delivery, HandedOut, Preview, Reprint, Split, Verified, Verify},
+        paper::Paper,
+    },
     domain::{audit::time_text, id::DeliveryId},
     http::{Body, Problem},
     secret::Digits,
@@ -20,18 +24,15 @@ impl App {
         let body: Activate = read::json(&call.body)?;
         let request = ActivationRequest {
             card: card_data(&body.tax_code, &body.team_number, &body.expires_on)?,
+            applicant: read::applicant(&body.applicant)?,
             contact: read::contact(&body.contact)?,
+            data_processing: body.data_processing,
         };
         if body.preview {
-            let summary =
-                self.service.preview_activation(call, request).await.map_err(|e| problems::of(&e, id))?;
-            let split = |(code, first, second): &(_, u8, u8)| {
-                (ToString::to_string(code), Split { first: *first, second: *second })
-            };
-            let codes = summary.codes.iter().map(split).collect();
-            return json(&Preview { card: cards::card(&summary.card), codes });
+            let summary = self.service.preview_activation(call, request).await;
+            return json(&preview(&summary.map_err(|e| problems::of(&e, id))?));
         }
-        json(&paper(&self.service.activate(call, request).await.map_err(|e| problems::of(&e, id))?))
+        json(&handed_out(&self.service.activate(call, request).await.map_err(|e| problems::of(&e, id))?))
     }
 
     pub(super) async fn reprint(&self, arrived: Arrived) -> Result<Response<Body>, Problem> {
@@ -41,9 +42,14 @@ impl App {
         let request = ReprintRequest {
             card: card_data(&body.tax_code, &body.team_number, &body.expires_on)?,
             reason: body.reason,
+            applicant: read::applicant(&body.applicant)?,
             contact: read::contact(&body.contact)?,
         };
-        json(&paper(&self.service.reprint(call, request).await.map_err(|e| problems::of(&e, id))?))
+        if body.preview {
+            let summary = self.service.preview_reprint(call, request).await;
+            return json(&preview(&summary.map_err(|e| problems::of(&e, id))?));
+        }
+        json(&handed_out(&self.service.reprint(call, request).await.map_err(|e| problems::of(&e, id))?))
     }
 
     /// Whatever the answer, it leaves on a tick after the request has arrived in whole (I6): a caller that holds its body
@@ -88,7 +94,49 @@ impl App {
     }
 }
 
-fn paper(handed: &service::HandedOut) -> HandedOut {
+pub(super) fn preview(summary: &service::Summary) -> Preview {
+    let split = |(code, first, second): &(_, u8, u8)| {
+        (ToString::to_string(code), Split { first: *first, second: *second })
+    };
+    let (channel, contact) = &summary.contact;
+    Preview {
+        card: cards::card(&summary.card),
+        codes: summary.codes.iter().map(split).collect(),
+        applicant: masked(&summary.applicant),
+        channel: channel.text().into(),
+        contact: contact.clone(),
+        lacks: summary.lacks.iter().map(|lack| lack.code().into()).collect(),
+    }
+}
+
+pub(super) fn masked(applicant: &service::MaskedApplicant) -> MaskedApplicant {
+    MaskedApplicant {
+        is: applicant.role.text().into(),
+        name: applicant.name.clone(),
+        tax_code: applicant.tax_code.clone(),
+        document: applicant.document.clone(),
+        document_number: applicant.document_number.clone(),
+    }
+}
+
+/// What is printed.
+pub(super) fn paper(paper: &service::Paper) -> Paper {
+    let (channel, contact) = paper.contact.clone().unzip();
+    Paper {
+        operation: paper.operation.into(),
+        at: time_text(paper.at_ms),
+        office: paper.office.clone(),
+        expires_on: paper.expires_on.to_string(),
+        number_ends: paper.number_ends.clone(),
+        applicant: paper.applicant.text().into(),
+        document: paper.document.clone(),
+        channel: channel.map(|channel| channel.text().into()),
+        contact,
+        texts: paper.texts.iter().map(|id| (*id).to_owned()).collect(),
+    }
+}
+
+pub(super) fn handed_out(handed: &service::HandedOut) -> HandedOut {
     let first_parts: BTreeMap<_, _> = handed
         .first_parts
         .0
@@ -99,6 +147,7 @@ fn paper(handed: &service::HandedOut) -> HandedOut {
         first_parts,
         control: handed.control.clone(),
         delivery: handed.delivery.map(|id| id.to_string()),
+        paper: paper(&handed.paper),
     }
 }
 

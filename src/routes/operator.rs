@@ -39,6 +39,19 @@ impl App {
         }
     }
 
+    /// The citizen of a request, whose front end forwards the certificate of the card that the citizen is logged in with. It is
+    /// judged as an operator's is, and on no list.
+    pub(super) fn citizen(&self, policy: &Policy, arrived: &Arrived) -> Result<Option<Operator>, Problem> {
+        match self.operator(policy, arrived)? {
+            Some(citizen) => Ok(Some(citizen.as_citizen())),
+            None => Err(Problem::new(
+                StatusCode::BAD_REQUEST,
+                "citizen_missing",
+                "This operation needs the citizen's certificate (Client-Cert)",
+            )),
+        }
+    }
+
     /// Whether a request is looked at. Citizens' cards come from the same authorities as operators', and each refusal is an
     /// event (I7): so a card whose holder is no listed operator gets one answer, and its connection ends. Whatever
     /// else comes over it, however many at a time, is no event and costs nothing; the next answer takes another login with
@@ -74,15 +87,16 @@ pub(super) fn unknown_caller() -> Problem {
 
 /// Refuses a certificate in a header from a caller who may not forward any: it could be anybody's.
 pub(super) fn not_forged(caller: &Caller, headers: &HeaderMap) -> Result<(), Problem> {
-    if caller.forwards_operators() || !(headers.contains_key(LEAF) || headers.contains_key(CHAIN)) {
+    let forwards = caller.forwards_operators() || caller.forwards_citizens();
+    if forwards || !(headers.contains_key(LEAF) || headers.contains_key(CHAIN)) {
         return Ok(());
     }
-    let title = "The policy does not let this caller forward operators' certificates";
+    let title = "The policy does not let this caller forward certificates of operators or citizens";
     Err(Problem::new(StatusCode::FORBIDDEN, "forged_client_cert", title))
 }
 
 fn refused(refusal: Refusal) -> Problem {
-    let title = "The operator's certificate is not accepted";
+    let title = "The certificate of the operator or citizen is not accepted";
     Problem::new(StatusCode::FORBIDDEN, refusal.problem_code(), title).detail(refusal.to_string())
 }
 

@@ -1,11 +1,15 @@
 //! Errors of the service as problems: one match, no wildcard.
 
+mod counter;
+
 use std::time::Duration;
 
 use hyper::StatusCode;
 
 use crate::{
-    domain::{approval::NotApproved, id::RequestId},
+    domain::{
+        approval::NotApproved, audit::time_text, delivery::NotSentAgain, id::RequestId, tries::NotUnlocked,
+    },
     http::Problem,
     policy::Refused,
     service::{Error, What},
@@ -23,6 +27,7 @@ pub(super) fn of(error: &Error, request: RequestId) -> Problem {
             "changed_meanwhile",
             "Another request changed the card first; nothing was done",
         ),
+        Error::Consent(refused) => counter::not_recorded(*refused),
         Error::Field { field, code, detail } => {
             Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code, "A value is not acceptable")
                 .field(format!("$.{field}"))
@@ -71,6 +76,10 @@ pub(super) fn of(error: &Error, request: RequestId) -> Problem {
             "no_accepted_verification",
             "No accepted verification of this card's C.I.P. for this purpose, or not any more",
         ),
+        Error::NotSentAgain(refused) => not_sent_again(*refused),
+        Error::NotUnlocked(refused) => not_unlocked(*refused),
+        Error::NotRenewed(refused) => counter::not_renewed(*refused),
+        Error::Reader(refused) => counter::no_reader(*refused),
         Error::NotAllowedOnCard(rule) => Problem::new(
             StatusCode::FORBIDDEN,
             "not_allowed_on_card",
@@ -82,6 +91,12 @@ pub(super) fn of(error: &Error, request: RequestId) -> Problem {
             "operator_former_card",
             "This card was replaced or deregistered: it cannot be registered again",
         ),
+        Error::OperatorIsProxy => Problem::new(
+            StatusCode::FORBIDDEN,
+            "operator_is_proxy",
+            "Nobody acts for a holder and as the operator at once: another operator must do it",
+        )
+        .field("$.applicant.proxy.tax_code"),
         Error::OperatorMissing => operator_missing(),
         Error::OperatorNotRegistered => Problem::new(
             StatusCode::FORBIDDEN,
@@ -107,6 +122,12 @@ pub(super) fn of(error: &Error, request: RequestId) -> Problem {
             let title = "The policy set in the directory is refused; the one in force stays";
             Problem::new(StatusCode::CONFLICT, "policy_refused", title).detail(error.to_string())
         }
+        Error::ReportNotAllowed(rule) => Problem::new(
+            StatusCode::FORBIDDEN,
+            "report_not_allowed",
+            "The policy does not allow this operator this report",
+        )
+        .detail(rule.clone()),
         Error::Refused(refusal) => {
             Problem::new(StatusCode::CONFLICT, refusal.code(), "The card does not allow it")
         }
@@ -117,6 +138,12 @@ pub(super) fn of(error: &Error, request: RequestId) -> Problem {
         )
         .detail(limit.clone())
         .retry_after(*after),
+        Error::TooManyReprints { again_at_ms } => Problem::new(
+            StatusCode::CONFLICT,
+            "too_many_reprints",
+            "The card's codes were handed out again as often as the policy allows",
+        )
+        .detail(format!("possible again from {}", time_text(*again_at_ms))),
         Error::Unavailable(what) => {
             tracing::warn!(%request, what, "unavailable");
             Problem::unavailable().retry_after(Duration::from_secs(1))
@@ -164,6 +191,64 @@ fn not_approved(refused: NotApproved) -> Problem {
     }
 }
 
+/// Codes are those of the audit events.
+const fn not_sent_again(refused: NotSentAgain) -> Problem {
+    match refused {
+        NotSentAgain::Cancelled => Problem::new(
+            StatusCode::CONFLICT,
+            "delivery_cancelled",
+            "The delivery was cancelled: reprint the codes",
+        ),
+        NotSentAgain::ContactGone => Problem::new(
+            StatusCode::CONFLICT,
+            "contact_gone",
+            "The contact is not kept any more: give it again, if the delivery has failed, or reprint the codes",
+        ),
+        NotSentAgain::Delivered => Problem::new(
+            StatusCode::CONFLICT,
+            "delivery_delivered",
+            "The message has arrived: there is nothing to change",
+        ),
+        NotSentAgain::None => {
+            Problem::new(StatusCode::CONFLICT, "delivery_none", "Nothing was ever sent for this card")
+        }
+        NotSentAgain::Sent => Problem::new(
+            StatusCode::CONFLICT,
+            "delivery_sent",
+            "A gateway has the message: resend it to the same contact, or reprint the codes",
+        ),
+        NotSentAgain::Superseded => Problem::new(
+            StatusCode::CONFLICT,
+            "delivery_superseded",
+            "A later delivery of the card took its place",
+        ),
+        NotSentAgain::UnderWay => Problem::new(
+            StatusCode::CONFLICT,
+            "delivery_under_way",
+            "The message is still to be sent: there is nothing to resend",
+        ),
+    }
+}
+
+/// Codes are those of the audit events.
+const fn not_unlocked(refused: NotUnlocked) -> Problem {
+    match refused {
+        NotUnlocked::LifetimeReached => Problem::new(
+            StatusCode::CONFLICT,
+            "lifetime_reached",
+            "This C.I.P. has had all wrong guesses of its life: only a new one helps",
+        ),
+        NotUnlocked::NotLocked => {
+            Problem::new(StatusCode::CONFLICT, "not_locked", "The C.I.P. is not locked: there are tries left")
+        }
+        NotUnlocked::TooMany => Problem::new(
+            StatusCode::CONFLICT,
+            "unlocks_too_many",
+            "The card has been unlocked as often as the policy allows in this time",
+        ),
+    }
+}
+
 const fn operator_missing() -> Problem {
     Problem::new(
         StatusCode::BAD_REQUEST,
@@ -198,6 +283,28 @@ pub(super) fn of_refused(refused: &Refused) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn codes_of_deliveries_are_those_of_the_events() {
+        for refused in [
+            NotSentAgain::Cancelled,
+            NotSentAgain::ContactGone,
+            NotSentAgain::Delivered,
+            NotSentAgain::None,
+            NotSentAgain::Sent,
+            NotSentAgain::Superseded,
+            NotSentAgain::UnderWay,
+        ] {
+            assert_eq!(not_sent_again(refused).code(), refused.code());
+        }
+    }
+
+    #[test]
+    fn codes_of_unlocks_are_those_of_the_events() {
+        for refused in [NotUnlocked::LifetimeReached, NotUnlocked::NotLocked, NotUnlocked::TooMany] {
+            assert_eq!(not_unlocked(refused).code(), refused.code());
+        }
+    }
 
     #[test]
     fn codes_of_approvals_are_those_of_the_events() {

@@ -1,18 +1,22 @@
 //! Reading requests: from JSON to values of the domain, each refusal naming its field.
 
+mod applicant;
+
 use hyper::{HeaderMap, StatusCode};
 use serde::de::DeserializeOwned;
 
-use crate::{
-    api::codes::ContactTo,
-    domain::contact::{Channel, Contact},
-    http::Problem,
-    secret::SecretBytes,
-};
+pub(super) use applicant::{applicant, contact};
+
+use crate::{http::Problem, secret::SecretBytes};
 
 /// Parses a body; unknown, missing and mistyped fields are refused by name.
 pub(super) fn json<T: DeserializeOwned>(body: &SecretBytes) -> Result<T, Problem> {
-    parse(body.expose()).map_err(|(code, path)| {
+    json_with_lists(body, &[])
+}
+
+/// As [`json`], where fields of these names are lists of texts.
+pub(super) fn json_with_lists<T: DeserializeOwned>(body: &SecretBytes, lists: &[&str]) -> Result<T, Problem> {
+    parse(body.expose(), lists).map_err(|(code, path)| {
         let title = match code {
             "malformed_json" => "The body is not JSON",
             _ => "The body has not the fields of this operation",
@@ -26,7 +30,10 @@ pub(super) fn json<T: DeserializeOwned>(body: &SecretBytes) -> Result<T, Problem
 }
 
 /// As [`json`], with the code and the JSON path at fault.
-pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, (&'static str, Option<String>)> {
+pub(super) fn parse<T: DeserializeOwned>(
+    bytes: &[u8],
+    lists: &[&str],
+) -> Result<T, (&'static str, Option<String>)> {
     let from = &mut serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut *from).map_err(|e| {
         let path = e.path().to_string();
@@ -38,22 +45,39 @@ pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, (&'static st
         }
     })?;
     from.end().map_err(|_| ("malformed_json", None))?;
-    if has_array(bytes) {
+    if has_array_or_null(bytes, lists) {
         return Err(("invalid_body", Some("$".into())));
     }
     Ok(value)
 }
 
-/// Whether there is an array anywhere. No request has one, but serde would take one for an object, its entries by
-/// their place.
-fn has_array(bytes: &[u8]) -> bool {
-    let (mut in_string, mut escaped) = (false, false);
-    bytes.iter().any(|byte| {
-        let quote = *byte == b'"' && !escaped;
-        escaped = in_string && *byte == b'\\' && !escaped;
-        in_string ^= quote;
-        *byte == b'[' && !in_string
-    })
+/// Whether there is a null anywhere, or an array but as the value of a member with one of these names: serde would take an array
+/// for an object, its entries by their place, and a null for a member that is not there. What is of such a name is a list of
+/// texts.
+fn has_array_or_null(bytes: &[u8], lists: &[&str]) -> bool {
+    let (mut from, mut escaped) = (None, false);
+    // The string that ended last, and the last byte outside of strings that is no space.
+    let (mut last, mut before): (&[u8], u8) = (&[], 0);
+    for (at, byte) in bytes.iter().enumerate() {
+        if let Some(start) = from {
+            if *byte == b'"' && !escaped {
+                (last, from) = (bytes.get(start..at).unwrap_or_default(), None);
+            }
+            escaped = *byte == b'\\' && !escaped;
+            continue;
+        }
+        match byte {
+            b'"' => from = Some(at.saturating_add(1)),
+            // It is JSON: outside strings `null` alone has an n.
+            b'n' => return true,
+            b'[' if before != b':' || !lists.iter().any(|name| name.as_bytes() == last) => return true,
+            _ => {}
+        }
+        if !byte.is_ascii_whitespace() {
+            before = *byte;
+        }
+    }
+    false
 }
 
 /// The path in JSONPath form, as far as it is made of what looks like names of a schema: nothing else of the request
@@ -87,17 +111,18 @@ where
     text.parse().map_err(|e| invalid(name, e))
 }
 
+/// Parses the text of a field that may be absent.
+pub(super) fn optional<T>(name: &str, text: Option<&str>) -> Result<Option<T>, Problem>
+where
+    T: std::str::FromStr<Err: std::error::Error>,
+{
+    text.map(|text| field(name, text)).transpose()
+}
+
 /// The text is not one of those that the schema lists.
 #[derive(Debug, thiserror::Error)]
 #[error("must be {0}")]
 pub(super) struct NotOneOf(pub(super) &'static str);
-
-/// Parses a contact.
-pub(super) fn contact(to: &ContactTo) -> Result<Contact, Problem> {
-    let channel: Channel =
-        to.channel.parse().map_err(|_| invalid("contact.channel", NotOneOf("\"email\" or \"sms\"")))?;
-    Contact::parse(channel, &to.address).map_err(|e| invalid("contact.address", e))
-}
 
 /// The idempotency key, if there is one: 1 to 64 visible ASCII characters.
 pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
@@ -117,18 +142,17 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Pro
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::codes::Activate;
+    use crate::api::{cards::LookUp, codes::Activate};
 
     fn fault(body: &str) -> (&'static str, Option<String>) {
-        parse::<Activate>(body.as_bytes()).err().unwrap()
+        parse::<Activate>(body.as_bytes(), &[]).err().unwrap()
     }
 
     #[test]
     fn the_field_at_fault_is_named_and_its_value_is_not() {
         let some = |path: &str| Some(path.to_owned());
-        let good =
-            r#"{"tax_code":"a","team_number":"b","expires_on":"c","contact":{"channel":"d","address":"e"}}"#;
-        assert!(parse::<Activate>(good.as_bytes()).is_ok());
+        let good = r#"{"tax_code":"a","team_number":"b","expires_on":"c","applicant":{"is":"f"},"contact":{"channel":"d","address":"e"}}"#;
+        assert!(parse::<Activate>(good.as_bytes(), &[]).is_ok());
         assert_eq!(fault("{"), ("malformed_json", None));
         assert_eq!(fault(&format!("{good} x")), ("malformed_json", None));
         assert_eq!(fault("{}"), ("invalid_body", some("$.tax_code")));
@@ -138,10 +162,31 @@ mod tests {
         assert_eq!(fault(&good.replace("\"e\"", "7")), ("invalid_body", some("$.contact.address")));
         assert_eq!(fault(&good.replace("address", "adress")), ("invalid_body", some("$.contact.adress")));
         let nested = good.replace(r#"{"channel":"d","address":"e"}"#, r#"["d","e"]"#);
-        for array in [r#" ["a","b","c",{"channel":"d","address":"e"},false]"#, &nested] {
+        for array in [r#" ["a","b","c",{"is":"f"},{"channel":"d","address":"e"},false]"#, &nested] {
             assert_eq!(fault(array), ("invalid_body", some("$")));
         }
-        assert!(parse::<Activate>(good.replace("\"e\"", r#""[\"[""#).as_bytes()).is_ok(), "within a string");
+        let with_null = parse::<LookUp>(br#"{"team_number":"a","tax_code": null }"#, &[]);
+        assert_eq!(with_null.err().unwrap(), ("invalid_body", some("$")));
+        assert!(
+            parse::<Activate>(good.replace("\"e\"", r#""[\"[ null""#).as_bytes(), &[]).is_ok(),
+            "within a string"
+        );
+    }
+
+    #[test]
+    fn lists_are_taken_where_they_are_named_only() {
+        for (body, refused) in [
+            (r#"{"by":["a","b"],"c":"[" }"#, false),
+            (r#"{ "by" : [] }"#, false),
+            (r#"{"kinds":["a"]}"#, true),
+            (r#"["by"]"#, true),
+            (r#"{"by":[["a"]]}"#, true),
+            (r#"{"a":"by","c":["a"]}"#, true),
+            (r#"{"a\"by":["a"]}"#, true),
+            (r#"{"a":"\\","by":["a\"b"]}"#, false),
+        ] {
+            assert_eq!(has_array_or_null(body.as_bytes(), &["by"]), refused, "{body}");
+        }
     }
 
     #[test]

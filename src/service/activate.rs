@@ -1,15 +1,18 @@
 //! Activation: the card becomes usable, first parts go on paper, second parts are queued.
 
 use super::{
-    Call, CardData, CardView, Error, Service,
+    Call, CardData, Error, Service, Summary,
+    applicants::Visit,
     hand_out::{Asked, HandedOut, Handing, check_channel},
+    paper::Said,
 };
 use crate::{
     domain::{
-        audit::{Event, Kind, Outcome},
+        applicant::{Applicant, Errand, Objection},
+        audit::Kind,
         card::Predecessor,
         contact::Contact,
-        template::{CodeName, Part},
+        template::{CodeName, Template},
     },
     policy::{Proof, act},
 };
@@ -19,17 +22,30 @@ use crate::{
 pub struct ActivationRequest {
     /// What is printed on it.
     pub card: CardData,
+    /// Who asks.
+    pub applicant: Applicant,
     /// Where the second parts go.
     pub contact: Contact,
+    /// Whether the data processing is agreed to.
+    pub data_processing: bool,
 }
 
-/// What would be done: the page before "conferma".
-#[derive(Clone, Debug)]
-pub struct Summary {
-    /// The card as it is now.
-    pub card: CardView,
-    /// The codes that would be handed out, with the digits of their first and second part.
-    pub codes: Vec<(CodeName, u8, u8)>,
+impl ActivationRequest {
+    fn said(&self) -> Said<'_> {
+        let visit = Visit {
+            errand: Errand::Activation,
+            applicant: &self.applicant,
+            holder: Some(&self.card.tax_code),
+            region: self.card.team.region(),
+            more: (!self.data_processing).then_some(Objection::DataProcessingMissing),
+        };
+        Said { visit, team: &self.card.team, contact: Some(&self.contact) }
+    }
+}
+
+/// Every code of a template.
+pub(super) fn codes_of(template: &Template) -> Vec<CodeName> {
+    CodeName::ALL.into_iter().filter(|code| template.shape(*code).is_some()).collect()
 }
 
 impl Service {
@@ -40,55 +56,57 @@ impl Service {
         request: ActivationRequest,
     ) -> Result<Summary, Error> {
         check_channel(&call, &request.contact)?;
+        let said = request.said();
         self.know_operator(&mut call).await?;
+        let lacks = self.lacks(&call, &said.visit)?;
         self.charge_look_up(&call).await?;
         let found = self.identify(&call, &request.card).await?;
         let permit = self.on_card(&call, Kind::CardLookedUp, &found, Proof::None).await?;
-        let decided = found.card.activate(self.clock.now_ms(), self.today()?, None);
+        let how = request.applicant.role().into();
+        let decided = found.card.activate(how, self.clock.now_ms(), self.today()?, None);
         self.allowed(&call, Kind::CardLookedUp, &found.id(), decided).await?;
         let template = self.frozen.get(&found.card.registration().template)?;
-        let event = self.event(&call, Kind::CardLookedUp, Outcome::Done);
-        self.record(Event { card: Some(*found.id().bytes()), ..event }).await?;
-        let size = |code: CodeName| {
-            let shape = template.shape(code)?;
-            Some((code, shape.length(Part::First), shape.length(Part::Second)))
-        };
-        Ok(Summary {
-            card: self.view(&permit, &found.card)?,
-            codes: CodeName::ALL.into_iter().filter_map(size).collect(),
-        })
+        self.looked_up(&call, &found).await?;
+        let (view, codes) = (self.view(&permit, &found.card)?, codes_of(&template));
+        Ok(Self::summary(view, &template, &codes, &request.applicant, &request.contact, lacks))
     }
 
-    /// Activates a card. A repeated request is answered with the same first parts and delivery.
+    /// Activates a card. A repeated request is answered with the same first parts, delivery and paper.
     pub async fn activate(
         &self,
         mut call: Call<act::Activate>,
         request: ActivationRequest,
     ) -> Result<HandedOut, Error> {
         check_channel(&call, &request.contact)?;
-        let (key, found, permit) = match self.asked(&mut call, Kind::CardActivated, &request.card).await? {
-            Asked::Before(answer) => return Ok(answer),
+        let said = request.said();
+        let new = match self.asked(&mut call, Kind::CardActivated, &request.card, &said).await? {
+            Asked::Before(answer) => return Ok(*answer),
             Asked::Now(new) => *new,
         };
         let (now_ms, today) = (self.clock.now_ms(), self.today()?);
-        let decided = found.card.activate(now_ms, today, None);
-        self.allowed(&call, Kind::CardActivated, &found.id(), decided).await?;
-        let template = self.frozen.get(&found.card.registration().template)?;
+        let how = request.applicant.role().into();
+        let decided = new.found.card.activate(how, now_ms, today, None);
+        self.allowed(&call, Kind::CardActivated, &new.found.id(), decided).await?;
+        let template = self.frozen.get(&new.found.card.registration().template)?;
         let handing = Handing {
             kind: Kind::CardActivated,
-            codes: CodeName::ALL.into_iter().filter(|code| template.shape(*code).is_some()).collect(),
+            codes: codes_of(&template),
             template,
             contact: &request.contact,
             message: "activation",
             detail: Vec::new(),
             // I11: the expiring card stays valid until the new one is active; that is now.
-            revokes: match found.card.registration().predecessor {
+            revokes: match new.found.card.registration().predecessor {
                 Some(Predecessor::Renews(old)) => Some(old),
                 Some(Predecessor::Replaces(_)) | None => None,
             },
-            activates: Some((now_ms, today)),
-            found,
+            revokes_if_in_use_on: None,
+            activates: Some((how, now_ms, today)),
+            new_cip: None,
+            ops: Vec::new(),
+            said,
+            new,
         };
-        self.hand_out(&call, &permit, &key, handing).await
+        self.hand_out(&call, handing).await
     }
 }

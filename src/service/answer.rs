@@ -32,6 +32,10 @@ pub struct CardView {
     pub template: String,
     /// Tries left, for cards with a C.I.P. that was handed out.
     pub cip_tries_left: Option<u32>,
+    /// How it was activated, where that is known.
+    pub activation: Option<&'static str>,
+    /// `in_a_row` or `lifetime`, where none is left of them.
+    pub cip_lock: Option<&'static str>,
     /// The latest delivery of second parts.
     pub delivery: Option<DeliveryId>,
 }

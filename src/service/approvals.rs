@@ -3,6 +3,7 @@
 //! An approval needs no key of codes, so asking and signing have one commit each. Open ones are bounded: each takes one of
 //! the few places that an operator has, and place and approval are forgotten when its time is over.
 
+mod request;
 mod serve;
 mod sign;
 
@@ -20,27 +21,14 @@ use crate::{
     domain::{
         approval::{self, Approval, Asked, Facts, NotApproved, Party, State},
         audit::{Event, Kind, Outcome},
-        card::Reason,
         id::ApprovalId,
-        team::TeamNumber,
     },
     policy::{Act, Action, Proof, act},
     store::{Expect, Op, Space, Unit},
 };
 
+pub use request::ApprovalRequest;
 pub use sign::SignedApproval;
-
-/// What is to be approved.
-#[derive(Debug)]
-pub enum ApprovalRequest {
-    /// The revocation of a card without its holder's C.I.P.
-    Revoke {
-        /// Number on the card's back.
-        team: TeamNumber,
-        /// Why.
-        reason: Reason,
-    },
-}
 
 /// An approval as it is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,9 +67,8 @@ impl Service {
         mut call: Call<act::AskApproval>,
         request: ApprovalRequest,
     ) -> Result<ApprovalView, Error> {
-        let ApprovalRequest::Revoke { team, reason } = request;
-        super::revoke::check_reason(&call, reason)?;
-        let messages = [commitments::team(&team)?, call.operator_mut()?.key_message()?];
+        request.check(&call)?;
+        let messages = [commitments::team(request.team())?, call.operator_mut()?.key_message()?];
         let ([number, key_mac], key) = self.commitments_and_key(&mut call, messages).await?;
         if let Some(before) = self.answered(&key)? {
             return self.opened_before(&call, before).await;
@@ -89,16 +76,14 @@ impl Service {
         self.charge_look_up(&call).await?;
         let found = self.seen(&call, Kind::ApprovalAsked, self.find(&number, None)).await?;
         self.on_card(&call, Kind::ApprovalAsked, &found, Proof::None).await?;
-        if let Err(refused) = call.permit.once_approved(Action::Revoke, found.facts()) {
+        if let Err(refused) = call.permit.once_approved(request.action(), found.facts()) {
             return Err(self.not_allowed(&call, Kind::ApprovalAsked, &found, &refused).await?);
         }
-        let decided = found.card.revoke(reason, self.clock.now_ms());
-        self.allowed(&call, Kind::ApprovalAsked, &found.id(), decided).await?;
+        let asked = self.to_be_asked(&call, &found, &request).await?;
         self.refuse_if_unmarked()?;
 
-        let asked = Asked::Revoke { card: found.id(), reason };
         let by = call.party(hex::encode(commitments::half(&key_mac)))?;
-        self.open(&call, &key, &found, (asked, &team, by)).await
+        self.open(&call, &key, &found, (&asked, &request, by)).await
     }
 
     /// Opens it in the first place that is free; made anew if another request of the operator takes that meanwhile.
@@ -107,7 +92,7 @@ impl Service {
         call: &Call<act::AskApproval>,
         key: &Idempotency,
         found: &FoundCard,
-        (asked, team, by): (Asked, &TeamNumber, Party),
+        (asked, request, by): (&Asked, &ApprovalRequest, Party),
     ) -> Result<ApprovalView, Error> {
         let policy = call.permit.policy();
         let rules = policy.parameters().approvals;
@@ -116,7 +101,8 @@ impl Service {
         let text = Facts {
             id,
             asked,
-            team,
+            team: request.team(),
+            contact: request.contact(),
             operator: call.operator.as_ref().ok_or(Error::OperatorMissing)?.tax_code(),
             office: call.permit.office().unwrap_or_default(),
             front_end: &by.caller,
@@ -147,7 +133,7 @@ impl Service {
             };
             let approval = Approval {
                 format: approval::FORMAT,
-                asked,
+                asked: asked.clone(),
                 by: by.clone(),
                 policy: policy.digest().to_string(),
                 until_ms,
@@ -250,7 +236,10 @@ impl Service {
 
 const fn call_for(asked: &Asked) -> &'static str {
     match asked {
+        Asked::ChangeContact { .. } => Action::ChangeContact.text(),
+        Asked::RenewCip { .. } => Action::RenewCip.text(),
         Asked::Revoke { .. } => Action::Revoke.text(),
+        Asked::Unlock { .. } => Action::Unlock.text(),
     }
 }
 

@@ -2,7 +2,14 @@
 
 use super::{Call, Error, Service};
 use crate::{
-    domain::{encoding, id::CardId, tax_code::TaxCode, team::TeamNumber},
+    domain::{
+        contact::Contact,
+        encoding,
+        history::Query,
+        id::{CardId, RequestId},
+        tax_code::TaxCode,
+        team::TeamNumber,
+    },
     hsm::MacKey,
     policy::Act,
     secret::{Secret, SecretBytes},
@@ -25,6 +32,11 @@ pub(super) fn tax_code(code: &TaxCode) -> Result<(MacKey, SecretBytes), Error> {
     message("tax code", &[code.as_str().as_bytes()])
 }
 
+/// Message whose MAC stands for where second parts are to go.
+pub(super) fn contact(contact: &Contact) -> Result<(MacKey, SecretBytes), Error> {
+    message("contact", &[contact.channel().text().as_bytes(), contact.expose().as_bytes()])
+}
+
 /// Message whose MAC stands for the key of an operator's certificate (`SubjectPublicKeyInfo`, DER).
 pub(super) fn operator_key(spki: &[u8]) -> Result<(MacKey, SecretBytes), Error> {
     message("operator key", &[spki])
@@ -35,9 +47,26 @@ pub(super) fn team(number: &TeamNumber) -> Result<(MacKey, SecretBytes), Error> 
     message("team", &[number.as_str().as_bytes()])
 }
 
+/// Message whose MAC marks a place in a card's history, for one operator and query.
+pub(super) fn history(
+    operator: &[u8; 16],
+    card: &CardId,
+    query: &Query,
+    at: u64,
+    until: u64,
+) -> Result<(MacKey, SecretBytes), Error> {
+    let (query, at, until) = (query.text(), at.to_be_bytes(), until.to_be_bytes());
+    message("history", &[operator, card.bytes(), query.as_bytes(), &at, &until])
+}
+
 /// Message whose MAC stands in for the record of a card that does not exist.
 pub(super) fn decoy(number: &TeamNumber) -> Result<(MacKey, SecretBytes), Error> {
     message("decoy", &[number.as_str().as_bytes()])
+}
+
+/// Message whose MAC is the store key of what a household was given.
+pub(super) fn household(name: &str) -> Result<(MacKey, SecretBytes), Error> {
+    message("household", &[name.as_bytes()])
 }
 
 /// Message whose MAC is the store key of an idempotency record: caller, operator, action and key (I9).
@@ -48,6 +77,11 @@ pub(super) fn idempotency<A: Act>(
 ) -> Result<(MacKey, SecretBytes), Error> {
     let (caller, action) = (call.permit.caller().as_bytes(), A::ACTION.text().as_bytes());
     message("idempotency", &[caller, operator.as_bytes(), action, key.as_bytes()])
+}
+
+/// Message whose MAC is the key of one dossier, and of no other: it is named by the request that it belongs to.
+pub(super) fn dossier(request: &RequestId) -> Result<(MacKey, SecretBytes), Error> {
+    message("dossier", &[request.bytes()])
 }
 
 /// Message whose MAC tells whether a repeated request is the same one.

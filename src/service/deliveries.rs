@@ -4,7 +4,7 @@ use super::{
     Call, DeliveryView, Error, Service,
     effects::fresh,
     error::What,
-    records::{self, DeliveredCode, Delivery, DeliveryState, due_key},
+    records::{self, DeliveredCode, Delivery, DeliveryState, Perishable, due_key},
 };
 use crate::{
     domain::{
@@ -46,6 +46,7 @@ impl Service {
         let sealed =
             self.sealer.seal(&card.registration().id, &id, contact).map_err(|e| Error::Bug(e.to_string()))?;
         let now_ms = self.clock.now_ms();
+        let expires_ms = now_ms.saturating_add(self.policy().parameters().delivery.expires_ms);
         let record = Delivery {
             format: records::FORMAT,
             card: card.registration().id,
@@ -54,23 +55,27 @@ impl Service {
             control: control.into(),
             channel: contact.channel().text().into(),
             contact: Some(hex::encode(sealed)),
+            contact_until_ms: None,
+            expires_ms: Some(expires_ms),
             state: DeliveryState::Queued { due_ms: now_ms },
             queued_at_ms: now_ms,
             attempts: 0,
             reason: None,
         };
         unit.ops.push(records::put(Space::Delivery, id.bytes(), &record, Expect::Absent)?);
+        unit.ops.push(Perishable::Delivery.expires(id.bytes(), expires_ms));
         unit.ops.push(Op::Put {
             space: Space::CardDelivery,
             key: card.registration().id.bytes().to_vec(),
             value: id.bytes().to_vec(),
             expect: Expect::Any,
         });
-        unit.events.push(Event { detail: vec![("delivery", id.to_string())], ..event() });
+        unit.events.push(event().with("delivery", id.to_string()).with("channel", record.channel));
         Ok(Some(id))
     }
 
-    /// Adds the end of a delivery that is still to be sent to `unit`; nothing if it is over.
+    /// Adds the end of a delivery that is still to be sent to `unit`. Of one that is over only the contact goes: nothing is sent
+    /// again of what a later request took the place of.
     pub(super) fn cancel_into(
         &self,
         unit: &mut Unit,
@@ -78,12 +83,20 @@ impl Service {
         event: impl FnOnce() -> Event,
     ) -> Result<(), Error> {
         let (mut record, version) = self.delivery_record(id)?;
-        let Some(due_ms) = record.state.due_ms() else { return Ok(()) };
-        record.state = DeliveryState::Cancelled;
+        let due_ms = record.state.due_ms();
+        if due_ms.is_none() && record.contact.is_none() {
+            return Ok(());
+        }
         record.contact = None;
+        record.contact_until_ms = None;
+        let Some(due_ms) = due_ms else {
+            unit.ops.push(records::put(Space::Delivery, id.bytes(), &record, Expect::Version(version))?);
+            return Ok(());
+        };
+        record.state = DeliveryState::Cancelled;
         unit.ops.push(records::put(Space::Delivery, id.bytes(), &record, Expect::Version(version))?);
         unit.ops.push(Op::Delete { space: Space::Due, key: due_key(due_ms, id), expect: Expect::Any });
-        unit.events.push(Event { detail: vec![("delivery", id.to_string())], ..event() });
+        unit.events.push(event().with("delivery", id.to_string()).with("channel", record.channel));
         Ok(())
     }
 
@@ -108,6 +121,14 @@ impl Service {
             reason: record.reason,
             queued_at_ms: record.queued_at_ms,
         })
+    }
+
+    /// The codes of the card's latest delivery whose second parts no gateway has taken, or that have failed.
+    pub(super) fn on_their_way(&self, card: &CardId) -> Result<Vec<CodeName>, Error> {
+        let Some(id) = self.latest_delivery(card)? else { return Ok(Vec::new()) };
+        let (record, _) = self.delivery_record(&id)?;
+        let taken = matches!(record.state, DeliveryState::Sent { .. } | DeliveryState::Delivered { .. });
+        Ok(record.codes.iter().filter(|_| !taken).map(|sent| sent.code).collect())
     }
 
     /// The latest delivery of a card.

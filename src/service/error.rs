@@ -1,7 +1,11 @@
 //! Why an operation did not answer with its result.
 
 use crate::{
-    domain::{approval::NotApproved, card::Refusal, going_back::GoneBack, in_force::NotAdmitted},
+    domain::{
+        approval::NotApproved, card::Refusal, consent::NotRecorded, delivery::NotSentAgain,
+        going_back::GoneBack, in_force::NotAdmitted, readers::NoReader, renewal::NotRenewed,
+        tries::NotUnlocked,
+    },
     hsm,
     policy::BadPolicy,
     store,
@@ -19,6 +23,9 @@ pub enum Error {
     /// A record changed between reading and writing it; nothing was done.
     #[error("changed by another request meanwhile")]
     Conflict,
+    /// The consent cannot be recorded.
+    #[error(transparent)]
+    Consent(#[from] NotRecorded),
     /// A value is well formed but not acceptable here.
     #[error("{field}: {detail}")]
     Field {
@@ -52,12 +59,24 @@ pub enum Error {
     /// The approval is not given, or does not serve this request.
     #[error(transparent)]
     NotApproved(#[from] NotApproved),
+    /// The card is not renewed by its holder alone.
+    #[error(transparent)]
+    NotRenewed(#[from] NotRenewed),
     /// No such thing, or not for this caller: indistinguishable.
     #[error("{0} not found")]
     NotFound(What),
+    /// Second parts are not sent again, or not elsewhere.
+    #[error(transparent)]
+    NotSentAgain(#[from] NotSentAgain),
+    /// The C.I.P. is not unlocked.
+    #[error(transparent)]
+    NotUnlocked(#[from] NotUnlocked),
     /// The operator's card was replaced or deregistered, and cannot be registered again.
     #[error("a former card of the operator")]
     OperatorFormerCard,
+    /// The operator is the proxy who asks.
+    #[error("the operator is the proxy who asks")]
+    OperatorIsProxy,
     /// The operation acts on a card and came without an operator.
     #[error("no operator")]
     OperatorMissing,
@@ -79,6 +98,12 @@ pub enum Error {
     /// The policy set may not come into force.
     #[error("policy set refused: {0}")]
     PolicyRefused(NotAdmitted),
+    /// The rules do not allow this operator this report; which of them.
+    #[error("report not allowed: {0}")]
+    ReportNotAllowed(String),
+    /// No card reader is handed over or taken into the stock.
+    #[error(transparent)]
+    Reader(#[from] NoReader),
     /// The card's life cycle does not allow it.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -92,6 +117,12 @@ pub enum Error {
         limit: String,
         /// How long its window still is.
         after: std::time::Duration,
+    },
+    /// The card's codes were handed out again as often as the policy allows.
+    #[error("too many reprints of the card")]
+    TooManyReprints {
+        /// When there may be one again, milliseconds since 1970 UTC.
+        again_at_ms: u64,
     },
     /// HSM or store gives no answer, now.
     #[error("unavailable: {0}")]
@@ -125,6 +156,30 @@ impl std::fmt::Display for What {
             Self::Registration => "registration",
             Self::Verification => "verification",
         })
+    }
+}
+
+/// A refusal by what is known of a card: a code in the problem and in the event alike.
+pub(super) trait Coded: Into<Error> {
+    /// It never changes.
+    fn code(&self) -> &'static str;
+}
+
+impl Coded for NotSentAgain {
+    fn code(&self) -> &'static str {
+        Self::code(*self)
+    }
+}
+
+impl Coded for NotUnlocked {
+    fn code(&self) -> &'static str {
+        Self::code(*self)
+    }
+}
+
+impl Coded for Refusal {
+    fn code(&self) -> &'static str {
+        Self::code(*self)
     }
 }
 

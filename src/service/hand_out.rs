@@ -1,26 +1,28 @@
-//! Handing out codes, for activation and reprint alike: first parts for the paper, second parts queued.
+//! Handing out codes, for activation, reprint and a new C.I.P. alike: first parts for the paper, second parts queued.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Call, CardData, Error, FirstParts, Service,
+    Call, CardData, Error, FirstParts, Service, commitments,
     effects::{Guard, Intended},
+    error::Coded,
     idempotency::{First, Idempotency},
     look_up::FoundCard,
+    paper::{Paper, Said, Stamp},
 };
 use crate::{
     domain::{
         audit::{Event, Kind, Outcome},
-        card::{Card, Reason, Refusal},
+        card::{Activation, Card, Reason, Refusal},
         contact::Contact,
         date::CivilDate,
         id::{CardId, DeliveryId},
         template::{CodeName, Part, Template},
     },
     policy::{Act, CardPermit, Proof},
-    secret::Digits,
+    secret::{Digits, Secret},
     store::{Op, Space, Unit},
 };
 
@@ -33,6 +35,8 @@ pub struct HandedOut {
     pub delivery: Option<DeliveryId>,
     /// Number on paper and in the message, six digits.
     pub control: String,
+    /// What is printed beside them.
+    pub paper: Paper,
 }
 
 /// What is remembered for a repeated request; the first parts are derived again (I9).
@@ -41,17 +45,27 @@ pub struct HandedOut {
 pub(super) struct Remembered {
     card: CardId,
     codes: Vec<CodeName>,
+    /// The generation of the C.I.P. then.
+    #[serde(default)]
+    cip_generation: Option<u32>,
     delivery: Option<DeliveryId>,
     control: String,
+    stamp: Stamp,
 }
 
 /// A decision to hand out codes.
-pub(super) struct Handing<'a> {
+pub(super) struct Handing<'a, A> {
     pub kind: Kind,
-    /// The card as it was read.
-    pub found: FoundCard,
-    /// Time and date of the activation, where it is one.
-    pub activates: Option<(u64, CivilDate)>,
+    /// The request and the card as it was read.
+    pub new: New<A>,
+    /// What the request says of itself.
+    pub said: Said<'a>,
+    /// How, and time and date of the activation, where it is one.
+    pub activates: Option<(Activation, u64, CivilDate)>,
+    /// The card with the next C.I.P., of which nothing is handed out yet, where it gets one.
+    pub new_cip: Option<Card>,
+    /// What else happens in the commit of the effect.
+    pub ops: Vec<Op>,
     pub template: Arc<Template>,
     pub codes: Vec<CodeName>,
     pub contact: &'a Contact,
@@ -59,16 +73,40 @@ pub(super) struct Handing<'a> {
     pub message: &'static str,
     /// A card that ends in the same commit.
     pub revokes: Option<CardId>,
-    /// What the event says beside the card.
+    /// The day on which that card must be in use still, where its holder acts by it: if it is not, nothing is done.
+    pub revokes_if_in_use_on: Option<CivilDate>,
+    /// What the event says beside the card and the applicant.
     pub detail: Vec<(&'static str, String)>,
 }
 
 /// A request to hand out codes, before anything is decided.
 pub(super) enum Asked<A> {
     /// It was answered before.
-    Before(HandedOut),
-    /// It is new, and this is the card, on which the rules allow it.
-    Now(Box<(Idempotency, FoundCard, CardPermit<A>)>),
+    Before(Box<HandedOut>),
+    /// It is new.
+    Now(Box<New<A>>),
+}
+
+/// A new request of an applicant who may ask, about a card on which the rules allow it.
+pub(super) struct New<A> {
+    pub key: Idempotency,
+    pub found: FoundCard,
+    /// Of the dossier.
+    dossier: Secret<32>,
+    #[expect(dead_code, reason = "says that the rules have decided, for as long as it is there")]
+    permit: CardPermit<A>,
+}
+
+impl<A> New<A> {
+    /// Of a request that was found new in another way than by [`Service::asked`]. `dossier` is the key of the dossier.
+    pub(super) const fn of(
+        key: Idempotency,
+        found: FoundCard,
+        dossier: Secret<32>,
+        permit: CardPermit<A>,
+    ) -> Self {
+        Self { key, found, dossier, permit }
+    }
 }
 
 /// Refuses a way for second parts that the policy does not allow.
@@ -87,47 +125,88 @@ impl Service {
         call: &mut Call<A>,
         kind: Kind,
         data: &CardData,
+        said: &Said<'_>,
     ) -> Result<Asked<A>, Error> {
-        let ([team, cf], key) = self.commitments_and_key(call, data.messages()?).await?;
+        self.asked_with(call, kind, data, said, Proof::None).await
+    }
+
+    /// As [`Service::asked`], of a request that names a proof.
+    pub(super) async fn asked_with<A: Act>(
+        &self,
+        call: &mut Call<A>,
+        kind: Kind,
+        data: &CardData,
+        said: &Said<'_>,
+        proof: Proof,
+    ) -> Result<Asked<A>, Error> {
+        let [team, cf] = data.messages()?;
+        let messages = [team, cf, commitments::dossier(&call.request)?];
+        let ([team, cf, dossier], key) = self.commitments_and_key(call, messages).await?;
         if let Some(before) = self.answered(&key)? {
-            return Ok(Asked::Before(self.hand_out_again(call, kind, before).await?));
+            let answer = self.hand_out_again(call, kind, before, said).await?;
+            return Ok(Asked::Before(Box::new(answer)));
         }
+        self.may_ask(call, &said.visit)?;
         self.charge_look_up(call).await?;
         let found = self.seen(call, kind, self.find(&team, Some((&cf, data.expires_on)))).await?;
-        let permit = self.on_card(call, kind, &found, Proof::None).await?;
-        Ok(Asked::Now(Box::new((key, found, permit))))
+        let permit = self.on_card(call, kind, &found, proof).await?;
+        Ok(Asked::Now(Box::new(New { key, found, dossier, permit })))
     }
 
     /// Carries out a decision to hand out codes, in the one order of effects.
     pub(super) async fn hand_out<A: Act>(
         &self,
         call: &Call<A>,
-        _: &CardPermit<A>,
-        key: &Idempotency,
-        handing: Handing<'_>,
+        handing: Handing<'_, A>,
     ) -> Result<HandedOut, Error> {
-        let Handing { kind, found, activates, template, codes, contact, message, revokes, detail } = handing;
+        let Handing {
+            kind,
+            new,
+            said,
+            activates,
+            new_cip,
+            ops,
+            template,
+            codes,
+            contact,
+            message,
+            revokes,
+            revokes_if_in_use_on,
+            detail,
+        } = handing;
+        let New { key, found, dossier, .. } = &new;
         let id = found.id();
         let event = |kind, outcome| Event { card: Some(*id.bytes()), ..self.event(call, kind, outcome) };
         let intent = Unit { ops: Vec::new(), events: vec![event(kind, Outcome::Intent)] };
         let intended = match self.first(key, intent).await? {
             Ok(First::Now(intended)) => intended,
-            Ok(First::Before(before)) => return self.hand_out_again(call, kind, before).await,
+            Ok(First::Before(before)) => return self.hand_out_again(call, kind, before, &said).await,
             Err(guard) => return Err(Error::Bug(format!("intent refused: {guard:?}"))),
         };
 
-        let first_parts = self.first_parts(&intended, &found.card, &template, &codes).await?;
-        let card = match activates {
-            Some((now_ms, today)) => {
-                let tag = self.first_tag(&intended, &found.card, &first_parts).await?;
-                let card = found.card.activate(now_ms, today, tag)?;
+        let before = new_cip.as_ref().unwrap_or(&found.card);
+        let first_parts = self.first_parts(&intended, before, &template, &codes).await?;
+        let card = match (activates, &new_cip) {
+            (Some((how, now_ms, today)), _) => {
+                let tag = self.first_tag(&intended, before, &first_parts).await?;
+                let card = before.activate(how, now_ms, today, tag)?;
                 self.with_second_tag(&intended, card, &template).await?
             }
-            None => found.card.clone(),
+            (None, Some(renewed)) => {
+                let tag = self.first_tag(&intended, renewed, &first_parts).await?;
+                let tag = tag.ok_or_else(|| Error::Bug("a new C.I.P. that is not handed out".into()))?;
+                self.with_second_tag(&intended, renewed.hand_out_cip(tag)?, &template).await?
+            }
+            (None, None) => found.card.clone(),
         };
         let (control, operations) = (control_number()?, intended.operations().to_string());
+        let dossier = self.seal_dossier(call, dossier, &id, said.visit.applicant)?;
+        let stamp = Stamp::new(call, self.clock.now_ms());
         let mut done = event(kind, Outcome::Done);
         done.detail.extend(detail);
+        done.detail.push(("channel", contact.channel().text().to_owned()));
+        done.detail.extend(said.visit.applicant.in_events());
+        done.detail.push(("dossier", dossier.commitment().to_owned()));
         done.detail.push(("operations", operations.clone()));
         let mut delivery = None;
         let outcome = || {
@@ -135,11 +214,17 @@ impl Service {
             let (key_of_card, value, expect) = (id.bytes().to_vec(), card.encode(), found.unchanged());
             let put = Op::Put { space: Space::Card, key: key_of_card, value, expect };
             let mut unit = Unit { ops: vec![put], events: vec![done.clone()] };
+            Self::dossier_into(&mut unit, &dossier);
+            unit.ops.extend(ops.iter().cloned());
             if let Some(former) = self.latest_delivery(&id)? {
                 self.cancel_into(&mut unit, &former, || event(Kind::DeliveryCancelled, Outcome::Done))?;
             }
             if let Some(old) = revokes {
-                self.revoke_into(&mut unit, &old, Reason::Renewed, |kind| {
+                let former = self.card(&old)?;
+                if revokes_if_in_use_on.is_some_and(|today| former.card.check_in_use(today).is_err()) {
+                    return Ok(None);
+                }
+                self.end_into(&mut unit, &former, Reason::Renewed, |kind| {
                     self.event(call, kind, Outcome::Done)
                 })?;
             }
@@ -147,12 +232,17 @@ impl Service {
                 self.queue_into(&mut unit, &card, &template, &codes, contact, message, &control, || {
                     event(Kind::DeliveryQueued, Outcome::Done)
                 })?;
-            let (codes, control) = (codes.clone(), control.clone());
-            unit.ops.extend(key.answer(Remembered { card: id, codes, delivery, control })?);
+            let (codes, control, stamp) = (codes.clone(), control.clone(), stamp.clone());
+            let cip_generation = Some(card.generation(CodeName::Cip));
+            let answer = Remembered { card: id, codes, cip_generation, delivery, control, stamp };
+            unit.ops.extend(key.answer(answer)?);
             Ok(Some(unit))
         };
         match self.conclude_anew(intended, outcome).await? {
-            Ok(()) => Ok(HandedOut { first_parts, delivery, control }),
+            Ok(()) => {
+                let paper = said.paper(stamp, card.registration().expiry);
+                Ok(HandedOut { first_parts, delivery, control, paper })
+            }
             Err(Guard(_)) => {
                 let refused = event(kind, Outcome::Refused).with("operations", operations);
                 Err(self.gave_way(key, refused).await?)
@@ -160,20 +250,27 @@ impl Service {
         }
     }
 
-    /// Answers a repeated request: same first parts, same delivery, nothing new.
+    /// Answers a repeated request: same first parts, same delivery, nothing new. Not so when the C.I.P. is another one by now:
+    /// a paper with a dead one helps nobody.
     pub(super) async fn hand_out_again<A: Act>(
         &self,
         call: &Call<A>,
         kind: Kind,
         before: Remembered,
+        said: &Said<'_>,
     ) -> Result<HandedOut, Error> {
-        let Remembered { card, codes, delivery, control } = before;
+        let Remembered { card, codes, cip_generation, delivery, control, stamp } = before;
         let found = self.card(&card)?;
         let template = self.frozen.get(&found.card.registration().template)?;
         self.allowed(call, kind, &card, found.card.check_in_use(self.today()?)).await?;
+        let same = cip_generation.is_none_or(|then| then == found.card.generation(CodeName::Cip));
+        let same =
+            if same || !codes.contains(&CodeName::Cip) { Ok(()) } else { Err(Refusal::GenerationChanged) };
+        self.allowed(call, kind, &card, same).await?;
         let intended = self.replay(call, &card).await?;
         let first_parts = self.first_parts(&intended, &found.card, &template, &codes).await?;
-        Ok(HandedOut { first_parts, delivery, control })
+        let paper = said.paper(stamp, found.card.registration().expiry);
+        Ok(HandedOut { first_parts, delivery, control, paper })
     }
 
     /// The tag of the C.I.P.'s first part, where it is among the parts.
@@ -204,13 +301,13 @@ impl Service {
         Ok(card.set_second_tag(card.generation(CodeName::Cip), tag)?)
     }
 
-    /// Passes a decision of the card's life cycle on; records a refusal.
-    pub(super) async fn allowed<A: Act, T>(
+    /// Passes a decision by what is known of the card on; records a refusal.
+    pub(super) async fn allowed<A: Act, T, E: Coded>(
         &self,
         call: &Call<A>,
         kind: Kind,
         card: &CardId,
-        decided: Result<T, Refusal>,
+        decided: Result<T, E>,
     ) -> Result<T, Error> {
         match decided {
             Ok(value) => Ok(value),

@@ -188,15 +188,16 @@ impl Service {
     /// The record of the key, if there is one, and in it the answer, if there is one.
     fn record_of<T: DeserializeOwned>(&self, key: &Idempotency) -> Result<Option<Option<T>>, Error> {
         let Some(found) = self.store.get(Space::Idem, &key.key)? else { return Ok(None) };
-        let record: Record<T> = serde_json::from_slice(&found.value)
-            .map_err(|e| Error::Bug(format!("stored idempotency record: {e}")))?;
+        let unreadable = |e| Error::Bug(format!("stored idempotency record: {e}"));
+        // Two operations may share an action, and so a key: whose answer it is says the body alone.
+        let record: Record<serde_json::Value> = serde_json::from_slice(&found.value).map_err(unreadable)?;
         if record.format != FORMAT {
             return Err(Error::Bug(format!("idempotency record of format {}", record.format)));
         }
         if record.body != key.body {
             return Err(Error::KeyReused);
         }
-        Ok(Some(record.answer))
+        record.answer.map(|answer| serde_json::from_value(answer).map_err(unreadable)).transpose().map(Some)
     }
 
     /// Answers a request as before, which is an event.

@@ -174,6 +174,13 @@ impl Service {
             }
         };
         let rules = call.permit.policy().parameters().delivery;
+        if record.expires_ms.is_some_and(|at_ms| at_ms <= now_ms) {
+            self.expires_into(&mut unit, &id, (record, version), rules)?;
+            return match self.commit(unit).await? {
+                // Where it moved on meanwhile, it is looked at again.
+                Ok(()) | Err(Guard(_)) => Ok(None),
+            };
+        }
         let lease = LeaseId::new(fresh()?);
         let until_ms = now_ms.saturating_add(rules.lease_ms);
         if matches!(record.state, DeliveryState::Leased { prepared: false, .. }) {
@@ -181,7 +188,7 @@ impl Service {
         }
         let leased = if record.attempts >= rules.attempts {
             record.state = DeliveryState::Failed { lease: None };
-            record.contact = None;
+            unit.ops.extend(self.ends_contact(&id, &mut record, rules));
             unit.events.push(self.delivery_event(call, Kind::DeliveryReported, &id, &record));
             None
         } else {
@@ -241,6 +248,7 @@ impl Service {
     ) -> Event {
         let mut detail = vec![
             ("delivery", id.to_string()),
+            ("channel", record.channel.clone()),
             ("state", record.state.text().to_owned()),
             ("attempt", record.attempts.to_string()),
         ];

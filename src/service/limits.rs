@@ -27,10 +27,10 @@ const VERIFICATION: &[Use] = &[Use::Verification];
 #[derive(Debug, Default)]
 pub(super) struct Refusals([[AtomicU64; 3]; 3]);
 
-/// What a request is charged: an operation for each scope, in this order.
+/// What a request is charged: an operation for each scope, in this order, the first of them whoever acts.
 pub(super) struct Charges {
     at_ms: u64,
-    of: [(Scope, Vec<u8>, &'static [Use]); 3],
+    of: Vec<(Scope, Vec<u8>, &'static [Use])>,
 }
 
 impl Charges {
@@ -53,8 +53,8 @@ impl Charges {
 
     /// Ends the operator's guess, in the outcome: the same work whether it is given back or not.
     pub(super) fn settle(&self, refund: bool) -> Op {
-        let [(_, operator, _), ..] = &self.of;
-        Op::Settle { key: operator.clone(), at_ms: self.at_ms, refund }
+        let key = self.of.first().map(|(_, operator, _)| operator.clone()).unwrap_or_default();
+        Op::Settle { key, at_ms: self.at_ms, refund }
     }
 }
 
@@ -78,15 +78,23 @@ impl Service {
         others: &'static [Use],
     ) -> Result<Charges, Error> {
         let operator = call.operator.as_ref().ok_or(Error::OperatorMissing)?;
-        let office = call.permit.office().ok_or(Error::OperatorMissing)?;
+        let office = match call.permit.office() {
+            Some(office) => Some(office),
+            // Citizens have none: their names are no operators', and the front end's budget is their common one.
+            None if operator.is_citizen() => None,
+            None => return Err(Error::OperatorMissing),
+        };
         let key = |byte: &[u8], name: &[u8]| [byte, name].concat();
         Ok(Charges {
             at_ms: self.clock.now_ms(),
             of: [
-                (Scope::Operator, key(b"o", operator.name()?), operators),
-                (Scope::Office, key(b"w", office.as_bytes()), others),
-                (Scope::FrontEnd, key(b"f", call.permit.caller().as_bytes()), others),
-            ],
+                Some((Scope::Operator, key(b"o", operator.name()?), operators)),
+                office.map(|office| (Scope::Office, key(b"w", office.as_bytes()), others)),
+                Some((Scope::FrontEnd, key(b"f", call.permit.caller().as_bytes()), others)),
+            ]
+            .into_iter()
+            .flatten()
+            .collect(),
         })
     }
 
@@ -156,9 +164,6 @@ impl Service {
         let mut event = self.event(call, Kind::LimitReached, Outcome::Refused);
         event = event.with("scope", scope.text()).with("use", what.text()).with("window", window.text());
         event = event.with("limit", most.to_string());
-        if let Some(office) = call.permit.office() {
-            event = event.with("office", office);
-        }
         tracing::warn!(
             scope = scope.text(),
             what = what.text(),

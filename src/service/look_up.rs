@@ -4,12 +4,12 @@ use super::{Call, CardView, Error, Service, commitments, commitments::card_count
 use crate::{
     domain::{
         audit::{Event, Kind, Outcome},
-        card::{Card, Registration},
+        card::{Activation, Card, Registration},
         date::CivilDate,
         id::CardId,
         tax_code::TaxCode,
         team::TeamNumber,
-        tries::Tries,
+        tries::{Lock, Tries},
     },
     hsm::MacKey,
     policy::{Act, CardFacts, CardPermit, Proof, act},
@@ -81,9 +81,14 @@ impl Service {
         };
         let permit = self.ruled(&call, Kind::CardLookedUp, &found, Proof::None).await?;
         let view = self.view(&permit, &found.card)?;
-        let event = self.event(&call, Kind::CardLookedUp, Outcome::Done);
-        self.record(Event { card: Some(*found.id().bytes()), ..event }).await?;
+        self.looked_up(&call, &found).await?;
         Ok(view)
+    }
+
+    /// Records that a card was shown.
+    pub(super) async fn looked_up<A: Act>(&self, call: &Call<A>, found: &FoundCard) -> Result<(), Error> {
+        let event = self.event(call, Kind::CardLookedUp, Outcome::Done);
+        self.record(Event { card: Some(*found.id().bytes()), ..event }).await
     }
 
     /// The card with these data, for operations that only show it.
@@ -141,20 +146,26 @@ impl Service {
     /// What an operator whom the rules let act on the card may see of it.
     pub(super) fn view<A>(&self, _: &CardPermit<A>, card: &Card) -> Result<CardView, Error> {
         let Registration { id, expiry, region, template, .. } = card.registration();
-        let tries = self.store.get(Space::Tries, &card_counter(id))?;
-        let left = tries
-            .and_then(|t| Tries::decode(&t.value))
-            .ok_or_else(|| Error::Bug(format!("counter of card {id} is damaged")))?
-            .left();
+        let tries = self.tries_of(id)?;
+        let handed_out = card.cip_first_tag().is_some();
         Ok(CardView {
             state: card.state().text(),
             expires_on: *expiry,
             expired: card.is_expired(self.today()?),
             region: region.to_string(),
             template: template.to_string(),
-            cip_tries_left: card.cip_first_tag().map(|_| left),
+            cip_tries_left: handed_out.then(|| tries.left()),
+            cip_lock: tries.lock_of().filter(|_| handed_out).map(Lock::text),
+            activation: card.activation().map(Activation::text),
             delivery: self.latest_delivery(id)?,
         })
+    }
+
+    /// The counters of a card.
+    pub(super) fn tries_of(&self, card: &CardId) -> Result<Tries, Error> {
+        let record = self.store.get(Space::Tries, &card_counter(card))?;
+        let tries = record.and_then(|record| Tries::decode(&record.value));
+        tries.ok_or_else(|| Error::Bug(format!("counter of card {card} is damaged")))
     }
 
     /// Today's date in Italy.

@@ -26,6 +26,8 @@ pub struct Operator {
     /// The card's certificate; nothing where only the name is asked for.
     certificate: Option<Arc<OperatorCertificate>>,
     known: Option<Known>,
+    /// Whether it is the holder of a card who acts for themselves, and no operator.
+    is_citizen: bool,
 }
 
 /// What the index key says of an operator.
@@ -41,14 +43,31 @@ pub(super) struct Known {
 
 impl From<Arc<OperatorCertificate>> for Operator {
     fn from(valid: Arc<OperatorCertificate>) -> Self {
-        Self { tax_code: valid.tax_code().clone(), certificate: Some(valid), known: None }
+        Self { tax_code: valid.tax_code().clone(), certificate: Some(valid), known: None, is_citizen: false }
     }
 }
 
 impl Operator {
     /// The operator with this C.F., to be named and not to act.
     pub const fn new(tax_code: TaxCode) -> Self {
-        Self { tax_code, certificate: None, known: None }
+        Self { tax_code, certificate: None, known: None, is_citizen: false }
+    }
+
+    /// The same person, who acts for themselves with a card of their own, and is named so: by another name than as an operator.
+    #[must_use]
+    pub const fn as_citizen(mut self) -> Self {
+        self.is_citizen = true;
+        self
+    }
+
+    /// As what events name them.
+    pub(super) const fn acts_as(&self) -> &'static str {
+        if self.is_citizen { "citizen" } else { "operator" }
+    }
+
+    /// Whether they act for themselves.
+    pub(super) const fn is_citizen(&self) -> bool {
+        self.is_citizen
     }
 
     /// The card's certificate.
@@ -74,10 +93,18 @@ impl Operator {
     /// Takes that MAC. The store has its first half for every holder; name and commitment are digests of the whole, so that
     /// neither is found from the store, nor from a certificate.
     pub(super) fn known_by(&mut self, mac: &Secret<32>) {
-        let name = keyed(mac, b"sigillo operator v1\n", &[]);
+        let label: &[u8] = if self.is_citizen { b"sigillo citizen v1\n" } else { b"sigillo operator v1\n" };
+        let name = keyed(mac, label, &[]);
         let key = self.certificate.as_ref();
         let key = key.map(|valid| keyed(mac, b"sigillo operator's card v1\n", &valid.spki_hash()));
         self.known = Some(Known { holder: commitments::half(mac), key, name });
+    }
+
+    /// The name in events of whoever has this C.F., by the MAC of it.
+    pub(super) fn name_of(tax_code: &TaxCode, mac: &Secret<32>) -> Result<String, Error> {
+        let mut operator = Self::new(tax_code.clone());
+        operator.known_by(mac);
+        operator.name().map(hex::encode)
     }
 
     /// The name in events and records, once the index key was asked.
@@ -123,6 +150,11 @@ impl<A: Act> Call<A> {
     /// The operator's name in events and records, 32 hexadecimal digits; nothing before the index key was asked.
     pub(super) fn operator_name(&self) -> Option<String> {
         self.operator.as_ref()?.known.map(|known| hex::encode(known.name))
+    }
+
+    /// Who acts, as events say it; nothing before the index key was asked.
+    pub(super) fn acting(&self) -> Option<(&'static str, String)> {
+        Some((self.operator.as_ref()?.acts_as(), self.operator_name()?))
     }
 
     /// The operator at this front end, with the commitment to the key of the certificate.

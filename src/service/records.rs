@@ -25,8 +25,14 @@ pub(super) struct Delivery {
     pub control: String,
     /// `email` or `sms`.
     pub channel: String,
-    /// Sealed to the courier's token; gone once nothing more is to be sent.
+    /// Sealed to the courier's token; gone some time after nothing more is to be sent.
     pub contact: Option<String>,
+    /// When the contact is to be gone; nothing while something is to be sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contact_until_ms: Option<u64>,
+    /// What is not sent by then is given up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_ms: Option<u64>,
     pub state: DeliveryState,
     pub queued_at_ms: u64,
     pub attempts: u32,
@@ -99,11 +105,19 @@ pub(super) struct Verified {
     pub format: u8,
     /// The card, or what stands in for it.
     pub card: CardId,
+    /// Of the C.I.P., by [`generation`]: an accepted one ends with it.
+    #[serde(default)]
+    pub generation: String,
     pub caller: String,
     pub operator: String,
     pub purpose: super::Purpose,
     pub outcome: super::Verdict,
     pub until_ms: u64,
+}
+
+/// A generation, in as many letters whatever it is.
+pub(super) fn generation(number: u32) -> String {
+    format!("{number:08x}")
 }
 
 /// The format byte of both.
@@ -131,27 +145,49 @@ pub(super) fn read_due_key(key: &[u8]) -> Option<(u64, DeliveryId)> {
     Some((u64::from_be_bytes(*at), DeliveryId::new(id.try_into().ok()?)))
 }
 
-/// Records that are forgotten after a time.
+/// What happens to records after a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Perishable {
-    /// `Space::Approval`: approvals and the places that they take.
+    /// `Space::Approval`: approvals and the places that they take are forgotten.
     Approval,
-    /// `Space::Idem`
+    /// `Space::Delivery`: the contact is forgotten.
+    Contact,
+    /// `Space::Delivery`: it is given up.
+    Delivery,
+    /// `Space::Dossier`: forgotten.
+    Dossier,
+    /// `Space::Idem`: forgotten.
     Idempotency,
-    /// `Space::Verification`
+    /// `Space::Card`: the salt is destroyed.
+    Salt,
+    /// `Space::Verification`: forgotten.
     Verification,
 }
 
 impl Perishable {
+    const ALL: [Self; 7] = [
+        Self::Approval,
+        Self::Contact,
+        Self::Delivery,
+        Self::Dossier,
+        Self::Idempotency,
+        Self::Salt,
+        Self::Verification,
+    ];
+
     const fn mark(self) -> u8 {
         match self {
             Self::Approval => b'a',
+            Self::Contact => b'c',
+            Self::Delivery => b'd',
+            Self::Dossier => b'y',
             Self::Idempotency => b'i',
+            Self::Salt => b's',
             Self::Verification => b'v',
         }
     }
 
-    /// Notes when the record with this key may be forgotten.
+    /// Notes when the record with this key perishes.
     pub(super) fn expires(self, key: &[u8], at_ms: u64) -> Op {
         let key = self.expiry_key(key, at_ms);
         Op::Put { space: Space::Expiry, key, value: Vec::new(), expect: Expect::Any }
@@ -167,16 +203,11 @@ impl Perishable {
     }
 
     /// Reads a key of `Space::Expiry`: when, and which record.
-    pub(super) fn read(key: &[u8]) -> Option<(u64, Space, &[u8])> {
+    pub(super) fn read(key: &[u8]) -> Option<(u64, Self, &[u8])> {
         let (at, rest) = key.split_first_chunk::<8>()?;
         let (mark, record) = rest.split_first()?;
-        let space = match *mark {
-            b'a' => Space::Approval,
-            b'i' => Space::Idem,
-            b'v' => Space::Verification,
-            _ => return None,
-        };
-        Some((u64::from_be_bytes(*at), space, record))
+        let perishable = Self::ALL.into_iter().find(|perishable| perishable.mark() == *mark)?;
+        Some((u64::from_be_bytes(*at), perishable, record))
     }
 }
 

@@ -16,6 +16,7 @@ use crate::{
         card::{Card, Predecessor, Reason, Registration},
         date::CivilDate,
         id::CardId,
+        succession::former_first,
         tax_code::TaxCode,
         team::TeamNumber,
         template::Template,
@@ -87,16 +88,22 @@ pub enum LineOutcome {
 const STEP: usize = 64;
 
 impl Service {
-    /// Registers cards; one outcome a line, in their order. An error means that the lines of the step it happened in
-    /// may or may not be registered: send them again.
+    /// Registers cards; one outcome a line, in their order. A line may name a former card that is in any other line. An error
+    /// means that lines of the step it happened in may or may not be registered: send them again.
     pub async fn register(
         &self,
         call: &Call<act::Register>,
         lines: &[Line],
     ) -> Result<Vec<LineOutcome>, Error> {
-        let mut outcomes = Vec::with_capacity(lines.len());
-        for step in lines.chunks(STEP) {
-            outcomes.extend(self.register_step(call, step).await?);
+        let numbers: Vec<_> =
+            lines.iter().map(|line| (&line.team, line.former.as_ref().map(Former::team))).collect();
+        let mut outcomes = vec![LineOutcome::Unchanged; lines.len()];
+        for group in former_first(&numbers) {
+            for places in group.chunks(STEP) {
+                let step: Vec<_> = places.iter().filter_map(|place| lines.get(*place)).collect();
+                let done = self.register_step(call, &step).await?;
+                places.iter().zip(done).for_each(|(place, outcome)| set(&mut outcomes, *place, outcome));
+            }
         }
         Ok(outcomes)
     }
@@ -104,7 +111,7 @@ impl Service {
     async fn register_step(
         &self,
         call: &Call<act::Register>,
-        lines: &[Line],
+        lines: &[&Line],
     ) -> Result<Vec<LineOutcome>, Error> {
         self.refuse_if_unmarked()?;
         let _registering = self.source.registering.read().await;
@@ -156,7 +163,7 @@ impl Service {
     }
 
     /// Refuses lines whose template is not in the set in force any more, since it was permitted by an earlier one.
-    fn refuse_former_templates(&self, call: &Call<act::Register>, lines: &[Line]) -> Result<(), Error> {
+    fn refuse_former_templates(&self, call: &Call<act::Register>, lines: &[&Line]) -> Result<(), Error> {
         let now = self.policy();
         if Arc::ptr_eq(&now, call.permit.policy()) {
             return Ok(());

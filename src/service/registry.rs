@@ -122,10 +122,10 @@ impl FoundOperatorCard {
 }
 
 impl Service {
-    /// Refuses an operator whose card is not the registered one. One read, whatever is asked for; nothing about a card of a
+    /// Refuses an operator whose card is not the registered one; a citizen registers nothing. One read, whatever is asked for; nothing about a card of a
     /// citizen has been looked at.
     pub(super) fn needs_registration<A: Act>(&self, call: &Call<A>) -> Result<(), Error> {
-        if matches!(A::ACTION, Action::RegisterOperator | Action::Session) {
+        if matches!(A::ACTION, Action::RegisterOperator | Action::RenewSelf | Action::Session) {
             return Ok(());
         }
         match self.card_standing(call)? {

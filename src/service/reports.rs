@@ -144,7 +144,7 @@ impl Service {
             unit.ops.extend(new.map(put));
         }
         if record.state.due_ms().is_none() {
-            record.contact = None; // I10: nothing more is to be sent
+            unit.ops.extend(self.ends_contact(&id, &mut record, rules));
         }
         if record == before && unit.ops.is_empty() {
             // Nothing is written: whoever repeats a report must not hold other requests about the card up.

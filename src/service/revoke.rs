@@ -3,20 +3,25 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Call, Error, Purpose, Service, Verdict, commitments,
+    Call, Error, Operator, Purpose, Service, Verdict,
+    applicants::Visit,
+    commitments,
     effects::Guard,
     error::What,
     idempotency::First,
     look_up::FoundCard,
+    paper::{Paper, Said, Stamp},
     records::{self, Verified, verification_key},
 };
 use crate::{
     domain::{
+        applicant::{Applicant, Errand, Objection},
         approval::Asked,
         audit::{Event, Kind, Outcome},
         card::Reason,
         id::{ApprovalId, CardId, VerificationId},
         team::TeamNumber,
+        template::CodeName,
     },
     policy::{Act, CardPermit, Proof, act},
     store::{Expect, Op, Space, Unit},
@@ -31,6 +36,22 @@ pub struct RevocationRequest {
     pub proof: RevocationProof,
     /// Why.
     pub reason: Reason,
+    /// Who asks.
+    pub applicant: Applicant,
+}
+
+impl RevocationRequest {
+    /// The holder's C.F. is not in it: the card says whose it is, and the operator looks at who asks.
+    fn said(&self) -> Said<'_> {
+        let visit = Visit {
+            errand: Errand::Revocation,
+            applicant: &self.applicant,
+            holder: None,
+            region: self.team.region(),
+            more: None,
+        };
+        Said { visit, team: &self.team, contact: None }
+    }
 }
 
 /// What a revocation names; it is used up by it.
@@ -43,11 +64,21 @@ pub enum RevocationProof {
 }
 
 /// The answer.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug)]
 pub struct Revoked {
     /// Milliseconds since 1970 UTC.
     pub at_ms: u64,
+    /// What is printed.
+    pub paper: Paper,
+}
+
+/// What is remembered for a repeated request.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Remembered {
+    at_ms: u64,
+    card: CardId,
+    stamp: Stamp,
 }
 
 /// Refuses a reason that the policy does not list.
@@ -67,13 +98,28 @@ impl Service {
         request: RevocationRequest,
     ) -> Result<Revoked, Error> {
         check_reason(&call, request.reason)?;
-        let ([team], key) = self.commitments_and_key(&mut call, [commitments::team(&request.team)?]).await?;
+        let said = request.said();
+        let team = commitments::team(&request.team)?;
+        let dossier = commitments::dossier(&call.request)?;
+        // Without a proxy the holder's place is taken by the number, whose MAC is nobody's.
+        let proxy = match &request.applicant.proxy {
+            Some(proxy) => commitments::tax_code(&proxy.tax_code)?,
+            None => commitments::team(&request.team)?,
+        };
+        let ([team, proxy, dossier], key) =
+            self.commitments_and_key(&mut call, [team, proxy, dossier]).await?;
         if let Some(before) = self.answered(&key)? {
-            return self.replayed(&call, before).await;
+            return self.revoked_before(&call, &said, before).await;
         }
+        self.may_ask(&call, &said.visit)?;
         self.charge_look_up(&call).await?;
         let found = self.find(&team, None);
         let found = self.seen(&call, Kind::CardRevoked, found).await?;
+        if request.applicant.proxy.is_some()
+            && found.card.registration().tax_code_mac == commitments::half(&proxy)
+        {
+            return Err(Objection::ProxyIsHolder.into());
+        }
         let named = match request.proof {
             RevocationProof::Approval(_) => Proof::Approval,
             RevocationProof::Verification(_) => Proof::Verification,
@@ -86,10 +132,16 @@ impl Service {
             RevocationProof::Approval(approval) => {
                 let asked = Asked::Revoke { card: id, reason: request.reason };
                 let used = self.approved(&call, Kind::CardRevoked, (&found, &approval), &asked).await?;
+                if let Some(named) = &request.applicant.proxy
+                    && used.approver == Operator::name_of(&named.tax_code, &proxy)?
+                {
+                    // Nor does a colleague approve what they ask for as a proxy.
+                    return Err(Error::OperatorIsProxy);
+                }
                 (used.ops, Some((approval, used.approver)))
             }
             RevocationProof::Verification(verification) => {
-                match self.proof(&call, &permit, &verification, &id) {
+                match self.proof(&call, &permit, &verification, &found) {
                     Err(Error::NotFound(What::Verification)) => {
                         self.record(event(Outcome::Refused).with("reason", "no_accepted_verification"))
                             .await?;
@@ -109,20 +161,26 @@ impl Service {
         let intent = Unit { ops: Vec::new(), events: vec![event(Outcome::Intent)] };
         let intended = match self.first(&key, intent).await? {
             Ok(First::Now(intended)) => intended,
-            Ok(First::Before(before)) => return self.replayed(&call, before).await,
+            Ok(First::Before(before)) => return self.revoked_before(&call, &said, before).await,
             Err(guard) => return Err(Error::Bug(format!("intent refused: {guard:?}"))),
         };
-        let answer = Revoked { at_ms: now_ms };
+        let answer = Remembered { at_ms: now_ms, card: id, stamp: Stamp::new(&call, now_ms) };
+        let dossier = self.seal_dossier(&call, &dossier, &id, &request.applicant)?;
         let outcome = || {
             let now = self.card(&id)?;
-            if now.facts() != found.facts() {
-                // Revoked by another request since, and the proof of this one stays unused; or not what the rules decided on.
+            let cip = |found: &FoundCard| found.card.generation(CodeName::Cip);
+            if now.facts() != found.facts() || cip(&now) != cip(&found) {
+                // Revoked, or given a new C.I.P., by another request since, and the proof of this one stays unused; or not what the rules decided on.
                 return Ok(None);
             }
             // First the proof: two requests that use the same one never both succeed.
             let mut unit = Unit { ops: proof.clone(), events: Vec::new() };
             self.end_into(&mut unit, &now, request.reason, |kind| {
-                let event = self.event(&call, kind, Outcome::Done);
+                let mut event = self.event(&call, kind, Outcome::Done);
+                if kind == Kind::CardRevoked {
+                    event.detail.extend(request.applicant.in_events());
+                    event.detail.push(("dossier", dossier.commitment().to_owned()));
+                }
                 match &approved {
                     Some((approval, approver)) if kind == Kind::CardRevoked => {
                         event.with("approval", approval.to_string()).with("approver", approver.clone())
@@ -130,13 +188,29 @@ impl Service {
                     Some(_) | None => event,
                 }
             })?;
-            unit.ops.extend(key.answer(answer)?);
+            Self::dossier_into(&mut unit, &dossier);
+            unit.ops.extend(key.answer(&answer)?);
             Ok(Some(unit))
         };
         match self.conclude_anew(intended, outcome).await? {
-            Ok(()) => Ok(answer),
+            Ok(()) => {
+                let paper = said.paper(answer.stamp, found.card.registration().expiry);
+                Ok(Revoked { at_ms: answer.at_ms, paper })
+            }
             Err(Guard(_)) => Err(self.gave_way(&key, event(Outcome::Refused)).await?),
         }
+    }
+
+    /// Answers a repeated request as before.
+    async fn revoked_before(
+        &self,
+        call: &Call<act::Revoke>,
+        said: &Said<'_>,
+        before: Remembered,
+    ) -> Result<Revoked, Error> {
+        let Remembered { at_ms, card, stamp } = self.replayed(call, before).await?;
+        let paper = said.paper(stamp, self.card(&card)?.card.registration().expiry);
+        Ok(Revoked { at_ms, paper })
     }
 
     /// The guard on an accepted verification of this card, by this caller, for a revocation, that still holds.
@@ -145,7 +219,7 @@ impl Service {
         call: &Call<act::Revoke>,
         _: &CardPermit<act::Revoke>,
         id: &VerificationId,
-        card: &CardId,
+        card: &FoundCard,
     ) -> Result<Expect, Error> {
         let none = Error::NotFound(What::Verification);
         let Some(found) = self.store.get(Space::Verification, &verification_key(id))? else {
@@ -154,7 +228,8 @@ impl Service {
         let record: Verified = records::read(&found)?;
         let holds = record.outcome == Verdict::Accepted
             && record.purpose == Purpose::Revocation
-            && record.card == *card
+            && record.card == card.id()
+            && record.generation == records::generation(card.card.generation(CodeName::Cip))
             && record.caller == **call.permit.caller()
             && Some(record.operator) == call.operator_name()
             && record.until_ms >= self.clock.now_ms();
@@ -173,7 +248,7 @@ impl Service {
     }
 
     /// As [`Service::revoke_into`], for a card as it was found: its change is guarded by that.
-    fn end_into(
+    pub(super) fn end_into(
         &self,
         unit: &mut Unit,
         found: &FoundCard,
@@ -189,6 +264,7 @@ impl Service {
             value,
             expect: found.unchanged(),
         });
+        unit.ops.push(self.salt_perishes(&id));
         let revoked = Event { card: Some(*id.bytes()), ..event(Kind::CardRevoked) };
         unit.events.push(revoked.with("reason", reason.text()));
         if let Some(delivery) = self.latest_delivery(&id)? {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Error, Service, commitments::decoy_counter, records::Perishable};
+use super::{Error, Service, commitments::decoy_counter};
 use crate::{
     domain::tries::Tries,
     policy::Policy,
@@ -15,6 +15,12 @@ const STEP: usize = 512;
 const CHECKPOINT_EVENTS: u64 = 1000;
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(25);
+/// Histories and reports are brought up to the log when this many events have come, or after [`FOLLOW_EVERY`]: whoever asks
+/// for one waits for what is left.
+const FOLLOW_EVENTS: u64 = 1000;
+const FOLLOW_EVERY: Duration = Duration::from_secs(1);
+/// Commits in a row for that, so that nothing else here waits for long.
+const FOLLOW_STEPS: usize = 8;
 const FORGET_EVERY: Duration = Duration::from_secs(60);
 
 impl Service {
@@ -39,11 +45,12 @@ impl Service {
     }
 
     /// Runs until `stop`: signs checkpoints at least every second and every 1,000 events while there are new ones,
-    /// and forgets what has expired.
+    /// brings histories and reports up to the log, and forgets what has expired.
     pub async fn upkeep(&self, stop: impl Future<Output = ()>) {
         let mut stop = std::pin::pin!(stop);
         let mut signed = (self.clock.uptime(), 0);
         let mut forgot = self.clock.uptime();
+        let mut followed = self.clock.uptime();
         loop {
             tokio::select! {
                 () = &mut stop => return,
@@ -64,6 +71,14 @@ impl Service {
             if let Err(e) = self.reconcile().await {
                 tracing::error!("use of keys without an intent is not in the log yet: {e}");
             }
+            match self.follow_if_due(now.saturating_sub(followed)).await {
+                Ok(true) => {}
+                Ok(false) => followed = now,
+                Err(e) => {
+                    followed = now; // once a second is enough to be heard
+                    tracing::error!("histories and reports are behind the log: {e}");
+                }
+            }
             if now.saturating_sub(forgot) >= FORGET_EVERY {
                 forgot = now;
                 if let Err(e) = self.forget_expired().await {
@@ -73,37 +88,10 @@ impl Service {
         }
     }
 
-    /// Removes idempotency keys and verifications whose time is over. A key without an answer has no such time: it
-    /// stays `unavailable` for ever (I9).
-    pub async fn forget_expired(&self) -> Result<usize, Error> {
-        let now_ms = self.clock.now_ms();
-        let mut forgotten = 0_usize;
-        loop {
-            let (mut unit, mut step) = (Unit::default(), 0_usize);
-            let found = self.store.scan(Space::Expiry, &[], &[], STEP)?;
-            for entry in &found {
-                match Perishable::read(&entry.key) {
-                    Some((at_ms, ..)) if at_ms > now_ms => break,
-                    Some((_, space, key)) => {
-                        unit.ops.push(Op::Delete { space, key: key.to_vec(), expect: Expect::Any });
-                    }
-                    None => tracing::error!("an expiry of another form is dropped"),
-                }
-                unit.ops.push(Op::Delete {
-                    space: Space::Expiry,
-                    key: entry.key.clone(),
-                    expect: Expect::Any,
-                });
-                step = step.saturating_add(1);
-                forgotten = forgotten.saturating_add(1);
-            }
-            let done = step < STEP;
-            if !unit.ops.is_empty() {
-                self.commit(unit).await?.map_err(|g| Error::Bug(format!("expired records: {g:?}")))?;
-            }
-            if done {
-                return Ok(forgotten);
-            }
-        }
+    /// Follows the log if it is time; answers whether it is to be looked at again at once.
+    async fn follow_if_due(&self, since: Duration) -> Result<bool, Error> {
+        let behind = self.behind_log()?;
+        let due = behind >= FOLLOW_EVENTS || (behind > 0 && since >= FOLLOW_EVERY);
+        if due { self.follow_log(FOLLOW_STEPS).await } else { Ok(true) }
     }
 }

@@ -98,7 +98,9 @@ impl Service {
         };
 
         let presented = self.ask(&intended, subject.tags_of(&request.code)).await?;
-        let decision = subject.decide(&presented, intended.ticket())?;
+        // Once more, whoever it is: a C.I.P. that was renewed meanwhile is dead, and gives nothing back to the new one.
+        let present = self.store.get(Space::Card, subject.id().bytes())?;
+        let decision = subject.decide(&presented, present.as_ref(), intended.ticket())?;
 
         let answer = Verification { outcome: decision.verdict, verification: VerificationId::new(fresh()?) };
         let refund = match intended.ticket() {
@@ -110,6 +112,7 @@ impl Service {
         let record = Verified {
             format: records::FORMAT,
             card: *subject.id(),
+            generation: records::generation(subject.generation()),
             caller: call.permit.caller().to_string(),
             operator: call.operator_name().unwrap_or_default(),
             purpose: request.purpose,

@@ -160,6 +160,24 @@ impl Reader for Memory {
             .collect()
     }
 
+    fn scan_back(
+        &self,
+        space: Space,
+        prefix: &[u8],
+        below: &[u8],
+        limit: usize,
+    ) -> Result<Vec<Found>, Error> {
+        let prefix_key = record::stored_key(space, prefix);
+        let records = guard(&self.0.records);
+        records
+            .range(..record::stored_key(space, below))
+            .rev()
+            .take_while(|(k, _)| k.starts_with(&prefix_key))
+            .take(limit)
+            .map(found)
+            .collect()
+    }
+
     fn last(&self, space: Space) -> Result<Option<Found>, Error> {
         let prefix = record::stored_key(space, &[]);
         let records = guard(&self.0.records);

@@ -107,7 +107,7 @@ impl<'a> Staged<'a> {
                 }
                 Ok(met)
             }
-            Op::Forgive { key, ticket } => self.count(key, |tries| tries.forgive(*ticket)),
+            Op::Forgive { key, ticket } => self.count(key, |tries| Some(tries.forgive(*ticket))),
             Op::Put { space, key, value, expect } => {
                 let met = self.meets(*space, key, *expect)?;
                 if met {
@@ -115,12 +115,14 @@ impl<'a> Staged<'a> {
                 }
                 Ok(met)
             }
+            Op::RenewTries { key } => self.count(key, |tries| Some(tries.renew())),
             Op::Spend { key } => self.count(key, |tries| {
                 let (after, granted) = tries.spend();
                 *ticket = granted;
-                after
+                Some(after)
             }),
-            Op::Touch { key } => self.count(key, |tries| tries),
+            Op::Touch { key } => self.count(key, Some),
+            Op::Unlock { key } => self.count(key, |tries| tries.unlock().ok()),
         }
     }
 
@@ -138,12 +140,13 @@ impl<'a> Staged<'a> {
         used.map(Some).ok_or_else(|| Error::Fatal("a record of a budget is damaged".into()))
     }
 
-    /// Rewrites a record of tries; false if there is none.
-    fn count(&mut self, key: &[u8], change: impl FnOnce(Tries) -> Tries) -> Result<bool, Error> {
+    /// Rewrites a record of tries; false if there is none, or nothing that it changes to.
+    fn count(&mut self, key: &[u8], change: impl FnOnce(Tries) -> Option<Tries>) -> Result<bool, Error> {
         let Some(found) = self.get(Space::Tries, key)? else { return Ok(false) };
         let tries =
             Tries::decode(&found.value).ok_or_else(|| Error::Fatal("a record of tries is damaged".into()))?;
-        self.put(Space::Tries, key, &change(tries).encode());
+        let Some(after) = change(tries) else { return Ok(false) };
+        self.put(Space::Tries, key, &after.encode());
         Ok(true)
     }
 
@@ -198,6 +201,10 @@ mod tests {
         }
 
         fn scan(&self, _: Space, _: &[u8], _: &[u8], _: usize) -> Result<Vec<Found>, Error> {
+            panic!("an evaluation reads points only")
+        }
+
+        fn scan_back(&self, _: Space, _: &[u8], _: &[u8], _: usize) -> Result<Vec<Found>, Error> {
             panic!("an evaluation reads points only")
         }
 

@@ -136,7 +136,11 @@ pub(super) fn check(unit: &Unit) -> Result<(), Error> {
             Op::Charge { key, .. } | Op::Settle { key, .. } => (Space::Budget, key, None),
             Op::Delete { space, key, .. } => (*space, key, None),
             Op::Put { space, key, value, .. } => (*space, key, Some(value)),
-            Op::Forgive { key, .. } | Op::Spend { key } | Op::Touch { key } => (Space::Tries, key, None),
+            Op::Forgive { key, .. }
+            | Op::RenewTries { key }
+            | Op::Spend { key }
+            | Op::Touch { key }
+            | Op::Unlock { key } => (Space::Tries, key, None),
         };
         if matches!(space, Space::Event | Space::Meta) {
             return refuse("events and meta records are the store's own");
@@ -157,4 +161,15 @@ pub(super) fn check(unit: &Unit) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A backup is written space by space, and read back only in the order of its keys.
+    #[test]
+    fn spaces_are_in_the_order_of_their_bytes() {
+        assert!(Space::ALL.is_sorted_by_key(|space| space_byte(*space)));
+    }
 }

@@ -123,6 +123,17 @@ impl Store {
         self.read(|reader| reader.scan(space, prefix, from, limit))
     }
 
+    /// The same from the other end, as [`Reader::scan_back`] says.
+    pub fn scan_back(
+        &self,
+        space: Space,
+        prefix: &[u8],
+        below: &[u8],
+        limit: usize,
+    ) -> Result<Vec<Found>, Error> {
+        self.read(|reader| reader.scan_back(space, prefix, below, limit))
+    }
+
     /// The record with the greatest key.
     pub fn last(&self, space: Space) -> Result<Option<Found>, Error> {
         self.read(|reader| reader.last(space))

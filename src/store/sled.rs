@@ -60,6 +60,23 @@ impl Reader for SledReader {
             .collect()
     }
 
+    fn scan_back(
+        &self,
+        space: Space,
+        prefix: &[u8],
+        below: &[u8],
+        limit: usize,
+    ) -> Result<Vec<Found>, Error> {
+        let prefix_key = record::stored_key(space, prefix);
+        self.db
+            .range(..record::stored_key(space, below))
+            .rev()
+            .take_while(|entry| !entry.as_ref().is_ok_and(|(key, _)| !key.starts_with(&prefix_key)))
+            .take(limit)
+            .map(|entry| found(entry.map_err(unreadable)?))
+            .collect()
+    }
+
     fn last(&self, space: Space) -> Result<Option<Found>, Error> {
         let last = self.db.scan_prefix(record::stored_key(space, &[])).next_back();
         last.map(|entry| found(entry.map_err(unreadable)?)).transpose()

@@ -6,6 +6,7 @@
 
 use std::{
     collections::BTreeMap,
+    ops::Range,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
@@ -25,7 +26,19 @@ struct Kept {
     bytes: usize,
     /// Keys up to and including this one have been read.
     passed: Vec<u8>,
+    /// Keys outside of these will not be read.
+    only: Option<Range<Vec<u8>>>,
     given_up: bool,
+}
+
+impl Kept {
+    fn will_be_read(&self, key: &[u8]) -> bool {
+        key > self.passed.as_slice() && self.only.as_ref().is_none_or(|only| is_in(only, key))
+    }
+}
+
+fn is_in(range: &Range<Vec<u8>>, key: &[u8]) -> bool {
+    range.start.as_slice() <= key && key < range.end.as_slice()
 }
 
 fn guard(kept: &Mutex<Kept>) -> MutexGuard<'_, Kept> {
@@ -54,7 +67,7 @@ impl Snapshots {
         for snapshot in self.0.iter().filter_map(Weak::upgrade) {
             let mut kept = guard(&snapshot);
             for key in writes.keys().filter(|key| !record::is_event(key)) {
-                if kept.given_up || *key <= kept.passed || kept.former.contains_key(key) {
+                if kept.given_up || !kept.will_be_read(key) || kept.former.contains_key(key) {
                     continue;
                 }
                 let value = former(key)?;
@@ -82,6 +95,18 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// The same of the records of one space alone whose keys are not below `from`, and below `until`.
+    #[must_use]
+    pub fn within(mut self, space: Space, from: &[u8], until: &[u8]) -> Self {
+        let only = record::stored_key(space, from)..record::stored_key(space, until);
+        let mut kept = guard(&self.kept);
+        kept.former.retain(|key, _| is_in(&only, key));
+        kept.only = Some(only);
+        drop(kept);
+        (self.spaces, self.from) = (vec![space], from.to_vec());
+        self
+    }
+
     /// End of the log at that moment.
     pub const fn head(&self) -> Head {
         self.head
@@ -95,7 +120,7 @@ impl Snapshot {
         while let Some(space) = self.spaces.first().copied() {
             // First what is there, then what it was before: a change in between is in the second.
             let found = self.reader.scan(space, &[], &self.from, about)?;
-            let whole = found.len() < about;
+            let mut whole = found.len() < about;
             let mut entries = BTreeMap::new();
             for record in &found {
                 let (key, stored) = (record::stored_key(space, &record.key), &record.record);
@@ -119,6 +144,10 @@ impl Snapshot {
             let rest = kept.former.split_off(&last);
             kept.former = rest;
             kept.passed = last.clone();
+            if let Some(only) = &kept.only {
+                whole |= !is_in(only, &last);
+                entries.retain(|key, _| is_in(only, key));
+            }
             drop(kept);
             if space == Space::Event {
                 entries.retain(|key, _| record::event_number(key).is_some_and(|seq| seq <= self.head.seq));

@@ -89,7 +89,7 @@ fn wanted(number: &str) -> Value {
 }
 
 fn revocation(number: &str, id: &str, reason: &str) -> Value {
-    json!({ "team_number": number, "approval": id, "reason": reason })
+    crate::fixture::cards::revocation(number, "approval", id, reason)
 }
 
 /// Id and text of what was asked for.
@@ -226,8 +226,11 @@ async fn two_operators_revoke_a_card_that_one_alone_cannot() {
     let (desk, cards) = (home.api("desk"), home.cards(2).await);
     let [number, other] = [&cards[0], &cards[1]].map(|card| card.team_number.as_str());
     for body in [
-        json!({ "team_number": number, "reason": "lost" }),
-        json!({ "team_number": number, "reason": "lost", "approval": "0".repeat(32), "verification": "0".repeat(32) }),
+        json!({ "team_number": number, "reason": "lost", "applicant": { "is": "holder" } }),
+        json!({
+            "team_number": number, "reason": "lost", "applicant": { "is": "holder" },
+            "approval": "0".repeat(32), "verification": "0".repeat(32),
+        }),
     ] {
         let refused = desk.change("/v1/revocations", &body).await;
         assert_eq!(refused.problem(422, "invalid_value").unwrap(), "$.verification");

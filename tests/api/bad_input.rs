@@ -57,10 +57,8 @@ async fn bodies() {
     let by_place =
         json!([card.tax_code, card.team_number, card.expires_on, good["contact"], true]).to_string();
     let guess = card.guess(MARK);
-    let revocation =
-        json!({ "team_number": card.team_number, "verification": "0".repeat(32), "reason": "stolen" });
-    let mut reprint = good.clone();
-    reprint["reason"] = json!("lost_paper");
+    let revocation = card.revocation("verification", &"0".repeat(32), "stolen");
+    let reprint = card.reprint("titolare@esempio.it", "lost_paper");
     let look_up = "/v1/cards/lookup";
     let without_expiry = json!({ "team_number": card.team_number, "tax_code": card.tax_code });
     let (activate, verify, revoke) = ("/v1/activations", "/v1/verifications", "/v1/revocations");
@@ -199,14 +197,11 @@ async fn headers_paths_and_methods() {
         answers.push(answer);
     }
     for path in ["/v1/verifications", "/v1/revocations", "/v1/reprints"] {
-        let mut body = match path {
+        let body = match path {
             "/v1/verifications" => card.guess("1234"),
-            "/v1/reprints" => card.activation("titolare@esempio.it"),
-            _ => json!({ "team_number": card.team_number, "verification": "0".repeat(32), "reason": "" }),
+            "/v1/reprints" => card.reprint("titolare@esempio.it", "lost_paper"),
+            _ => card.revocation("verification", &"0".repeat(32), "stolen"),
         };
-        if path != "/v1/verifications" {
-            body["reason"] = json!(if path == "/v1/reprints" { "lost_paper" } else { "stolen" });
-        }
         let answer = desk.post(path, None, &body).await;
         assert_eq!(answer.problem(400, "idempotency_key_missing"), None, "{path}");
         answers.push(answer);

@@ -57,8 +57,7 @@ async fn a_message_that_the_relay_refuses_has_failed_and_a_reprint_mends_it() {
     let reason = seen["reason"].as_str().unwrap();
     assert!(reason.contains("550") && !reason.contains("ignoto"), "{reason}");
 
-    let mut reprint = active.card.activation("noto@rifiuto.esempio.it");
-    reprint["reason"] = json!("message_not_received");
+    let reprint = active.card.reprint("noto@rifiuto.esempio.it", "message_not_received");
     let answer = desk.change("/v1/reprints", &reprint).await;
     let again = Activated::new(&active.card, "noto@rifiuto.esempio.it", &answer);
     assert_eq!(again.first_parts, active.first_parts);

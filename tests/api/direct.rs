@@ -84,7 +84,7 @@ async fn a_card_is_judged_with_each_request_and_its_holder_is_told() {
     let Validity { from_ms, to_ms } = ca.validity;
     let card = ca.card(OPERATOR);
     write("card", &card);
-    write("citizen", &ca.card(CITIZEN));
+    write("holder", &ca.card(CITIZEN));
     write("past", &ca.issued(OPERATOR, Validity { from_ms, to_ms: from_ms + 60_000 }));
     write("future", &ca.issued(OPERATOR, Validity { from_ms: to_ms - 60_000, to_ms }));
     write("nameless", &ca.card("ROSSI MARIO"));
@@ -92,7 +92,7 @@ async fn a_card_is_judged_with_each_request_and_its_holder_is_told() {
 
     let mut asked = Vec::new();
     for (name, code) in [
-        ("citizen", "unknown_operator"),
+        ("holder", "unknown_operator"),
         ("past", "operator_expired"),
         ("future", "operator_not_yet_valid"),
         ("nameless", "operator_bad_common_name"),
@@ -115,7 +115,7 @@ async fn a_card_is_judged_with_each_request_and_its_holder_is_told() {
 
     // However many requests come over one connection, one is an event.
     let before = metric(&home, "sigillo_connections_total").await;
-    let citizen = Arc::new(home.direct("citizen"));
+    let citizen = Arc::new(home.direct("holder"));
     let mut asking = JoinSet::new();
     for _ in 0..60 {
         let citizen = Arc::clone(&citizen);

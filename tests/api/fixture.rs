@@ -3,11 +3,13 @@
 pub(crate) mod api;
 pub(crate) mod audit;
 pub(crate) mod cards;
+pub(crate) mod counter;
 pub(crate) mod demo;
 pub(crate) mod installation;
 pub(crate) mod kannel;
 pub(crate) mod listed;
 pub(crate) mod memory;
+pub(crate) mod postfix;
 pub(crate) mod process;
 pub(crate) mod registered;
 pub(crate) mod relay;

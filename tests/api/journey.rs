@@ -36,7 +36,10 @@ async fn a_card_from_production_to_revocation() {
     let mut home = Installation::delivering().await;
     let desk = home.api("desk");
     let report: serde_json::Value = serde_json::from_str(&import(&home).out).unwrap();
-    assert_eq!(report, json!({ "registered": CARDS, "unchanged": 0, "rejected": [], "warnings": [] }));
+    let came_to =
+        ["lines", "registered", "unchanged", "rejected_lines", "warned_lines"].map(|name| &report[name]);
+    assert_eq!(came_to, [&json!(CARDS), &json!(CARDS), &json!(0), &json!(0), &json!(0)]);
+    assert_eq!([&report["rejected"], &report["warnings"]], [&json!([]), &json!([])]);
     let again: serde_json::Value = serde_json::from_str(&import(&home).out).unwrap();
     assert_eq!((&again["registered"], &again["unchanged"]), (&json!(0), &json!(CARDS)));
 
@@ -97,8 +100,7 @@ async fn a_card_from_production_to_revocation() {
     assert_eq!(card.look_up(&desk).await["cip_tries_left"], 5);
 
     // Revocation needs the accepted verification, and is final.
-    let revocation =
-        |proof: &str| json!({ "team_number": card.team_number, "verification": proof, "reason": "stolen" });
+    let revocation = |proof: &str| card.revocation("verification", proof, "stolen");
     desk.change("/v1/revocations", &revocation(&useless)).await.problem(409, "no_accepted_verification");
     let once = key();
     let revoked = desk.post("/v1/revocations", Some(&once), &revocation(&proof)).await.ok();
@@ -107,8 +109,7 @@ async fn a_card_from_production_to_revocation() {
     assert_eq!(card.look_up(&desk).await["state"], "revoked");
     desk.change("/v1/revocations", &revocation(&proof)).await.problem(409, "no_accepted_verification");
     desk.change("/v1/activations", &card.activation(address)).await.problem(409, "card_revoked");
-    let mut reprint = card.activation(address);
-    reprint["reason"] = json!("lost_paper");
+    let reprint = card.reprint(address, "lost_paper");
     desk.change("/v1/reprints", &reprint).await.problem(409, "card_revoked");
     assert_eq!(card.verify(&desk, &cip).await.0, "rejected");
     assert_eq!(home.mails(address).len(), 1);

@@ -10,7 +10,7 @@ use std::{
 };
 
 use hyper::{HeaderMap, Method, header::CONTENT_TYPE};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::fixture::{Activated, Card, Installation, cards::wrong, process::Ran, registered::OperatorCard};
 
@@ -77,9 +77,7 @@ async fn lost() -> Lost {
     }
     let (outcome, verification) = stolen.0.card.verify(&desk, &stolen.1).await;
     assert_eq!(outcome, "accepted");
-    let revoke = json!({
-        "team_number": stolen.0.card.team_number, "verification": verification, "reason": "stolen",
-    });
+    let revoke = stolen.0.card.revocation("verification", &verification, "stolen");
     desk.change("/v1/revocations", &revoke).await.ok();
     home.activate(&desk, &late).await;
     let new = home.cards(1).await.remove(0);
@@ -200,8 +198,7 @@ impl Lost {
         let (stolen, right) = &self.stolen;
         assert_eq!(stolen.card.verify(&desk, right).await.0, "rejected");
         assert_ne!(stolen.card.look_up(&desk).await["state"], "active");
-        let mut reprint = stolen.card.activation("ladro@esempio.it");
-        reprint["reason"] = "lost_paper".into();
+        let reprint = stolen.card.reprint("ladro@esempio.it", "lost_paper");
         assert_eq!(desk.change("/v1/reprints", &reprint).await.status, 409);
         let again = stolen.card.activation("ladro@esempio.it");
         assert_eq!(desk.change("/v1/activations", &again).await.status, 409);

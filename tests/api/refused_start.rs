@@ -200,7 +200,7 @@ fn a_bad_configuration_is_refused_with_file_line_and_reason() {
             "default = \"IT/9\"",
             &["authority.toml", "template IT/9"],
         ),
-        ("policies/callers.toml", "\"register\"", "\"everything\"", &["callers.toml, line 18", "everything"]),
+        ("policies/callers.toml", "\"register\"", "\"everything\"", &["callers.toml, line 21", "everything"]),
         (
             "policies/callers.toml",
             "[\"courier\"]",

@@ -88,7 +88,25 @@ async fn another_card_is_registered_by_its_signature_and_ends_the_former_one() {
     assert_eq!(session["operator"]["roles"], json!(["counter_operator"]));
     let actions: Vec<_> =
         session["actions"].as_array().unwrap().iter().map(|one| one["action"].clone()).collect();
-    assert_eq!(actions, ["activate", "ask_approval", "look_up", "reprint", "revoke", "verify"]);
+    assert_eq!(
+        actions,
+        [
+            "activate",
+            "ask_approval",
+            "change_contact",
+            "look_up",
+            "read_consents",
+            "read_history",
+            "record_consents",
+            "renew_cip",
+            "reprint",
+            "request_reader",
+            "resend_delivery",
+            "revoke",
+            "unlock",
+            "verify"
+        ]
+    );
 
     // It is lost.
     let lost = json!({ "tax_code": "RSSMRA80A01H501U" });

@@ -1,84 +1,18 @@
 //! The whole way of an operator's smart card: chip, reader, pcscd, PKCS#11 or our own program, TLS 1.3, and the real
 //! authority.
 
-use std::{
-    fs,
-    path::PathBuf,
-    process::{Command, Output},
-    time::Duration,
-};
+use std::process::{Command, Output};
 
 use serde_json::{Value, json};
-use sigillo::{
-    clock::{Clock, SystemClock},
-    files::write_new,
-};
 use sigillo_vcard::{
-    card::{PIN, STINCARD},
-    cns::{Authority, Flaw, ID_CARTA, TAX_CODE},
-    counter::Counter,
-    reader::opensc,
+    card::PIN,
+    cns::{ID_CARTA, TAX_CODE},
 };
 
 use crate::fixture::{
-    Installation,
     audit::Log,
-    listed::{believe, operator},
-    process::SIGILLO,
+    counter::{Scene, done},
 };
-
-/// An authority that believes the card's, and lists its holder; and a workstation with the card in its reader.
-struct Scene {
-    home: Installation,
-    counter: Counter,
-    pin: PathBuf,
-}
-
-impl Scene {
-    async fn new(roles: &str) -> Self {
-        let mut home = Installation::new();
-        let issuer = Authority::new();
-        believe(&home, "cns", &issuer.pem());
-        operator(&home, TAX_CODE, roles);
-        let now = Duration::from_millis(SystemClock::new().now_ms());
-        fs::write(home.path("authority/crls/cns.crl"), issuer.revocation_list(now)).unwrap();
-        home.start().await;
-        let pin = home.path("pin");
-        write_new(&pin, PIN.as_bytes(), 0o400).unwrap();
-        let card = issuer.card(STINCARD, Flaw::None);
-        let counter = Counter::open(card, &home.path("logs/pcscd.log"))
-            .expect("namespaces take root, or `unshare -r cargo test --test api`");
-        Self { home, counter, pin }
-    }
-
-    fn url(&self) -> String {
-        format!("https://127.0.0.1:{}", self.home.ports().direct)
-    }
-
-    /// `sigillo card COMMAND` at the workstation.
-    async fn card(&self, command: &str, more: &[&str]) -> Output {
-        let mut program = Command::new(SIGILLO);
-        program.args(["card", command, "--wait", "30", "--url", &self.url(), "--ca"]);
-        program.arg(self.home.path("clients/ca.pem")).arg("--pin-file").arg(&self.pin).args(more);
-        self.run(program).await
-    }
-
-    /// The authority is in the same process as this test's waiting: the runtime goes on meanwhile.
-    async fn run(&self, program: Command) -> Output {
-        tokio::task::block_in_place(|| self.counter.output(program)).unwrap()
-    }
-
-    async fn session(&self) -> Value {
-        done(&self.card("login", &[]).await)
-    }
-}
-
-/// What a command that succeeded wrote, as JSON.
-#[track_caller]
-fn done(output: &Output) -> Value {
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {output:?}"))
-}
 
 #[track_caller]
 fn refused(output: &Output, code: &str) {
@@ -104,21 +38,13 @@ async fn a_card_logs_in_is_registered_and_serves_curl_through_opensc() {
 
     // The same card through OpenSC, which knows real ones.
     let body = json!({ "team_number": "80380000104389020511" }).to_string();
-    let object = format!("pkcs11:serial={ID_CARTA};id=%01;type=");
     let curl = |path: &str, more: &[&str]| {
-        let mut curl = Command::new("curl");
-        curl.env("PKCS11_MODULE_PATH", opensc())
-            .args(["--silent", "--show-error", "--max-time", "60", "--tlsv1.3", "--engine", "pkcs11"])
-            .args(["--key-type", "ENG", "--cert-type", "ENG", "--cacert"])
-            .arg(scene.home.path("clients/ca.pem"))
-            .args(["--key", &format!("{object}private?pin-value={PIN}")])
-            .args(["--cert", &format!("{object}cert"), "--write-out", "\n%{http_version} %{http_code}"])
-            .args(more)
-            .arg(format!("{}{path}", scene.url()));
+        let mut curl = scene.station.curl(path);
+        curl.args(["--write-out", "\n%{http_version} %{http_code}"]).args(more);
         curl
     };
     let answered = async |command: Command| {
-        let output = scene.run(command).await;
+        let output = scene.station.run(command).await;
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let text = String::from_utf8(output.stdout).unwrap();
         let (body, status) = text.rsplit_once('\n').unwrap();
@@ -151,7 +77,7 @@ async fn a_card_approves_what_a_colleague_asks_for_and_nothing_twice() {
     let asked = desk.change("/v1/approvals", &wanted).await;
     assert_eq!(asked.status, 201, "{asked:?}");
     let id = asked.json()["id"].as_str().unwrap().to_owned();
-    let body = json!({ "team_number": citizen.card.team_number, "approval": id, "reason": "lost" });
+    let body = citizen.card.revocation("approval", &id, "lost");
     desk.change("/v1/revocations", &body).await.problem(409, "approval_not_signed");
 
     // Nobody is asked where there is no terminal, and nothing is signed then.

@@ -194,7 +194,8 @@ pub(crate) fn problem(status: u16, code: &str, title: &str, detail: Option<&str>
 pub(crate) fn asked(until_ms: u64) -> String {
     Facts {
         id: APPROVAL,
-        asked: Asked::Revoke { card: CardId::new([9; 16]), reason: Reason::Stolen },
+        asked: &Asked::Revoke { card: CardId::new([9; 16]), reason: Reason::Stolen },
+        contact: None,
         team: &"80380000900090510553".parse().unwrap(),
         operator: &"RSSMRA75C22H501I".parse().unwrap(),
         office: "rome-1",

@@ -115,7 +115,7 @@ async fn the_loop_sends_nothing_for_an_authority_that_went_back() {
     w.script.shows(shown(6, 6, 0));
     w.script.lease(Ok(vec![w.lease(2, A)]));
     let (_told, stop) = tokio::sync::watch::channel(false);
-    let pace = Pace { batch: 10, poll: std::time::Duration::from_millis(1), until: Until::Idle };
+    let pace = Pace { at_once: 1, batch: 10, poll: std::time::Duration::from_millis(1), until: Until::Idle };
     assert_eq!(run(&w.courier, pace, stop).await, Tally { trouble: 1, ..Tally::default() });
     assert!(w.script.names().is_empty());
 }

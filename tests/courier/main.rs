@@ -17,5 +17,6 @@ mod kannel;
 mod kept;
 mod relay;
 mod rounds;
+mod smpp;
 mod sms;
 mod vain;

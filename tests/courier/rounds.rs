@@ -1,25 +1,31 @@
 //! The loop: what happens to the deliveries leased together, and when it ends.
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
 use sigillo::{
     api::courier::{Lease, ReportStatus},
     courier::{
-        AuthorityError, Setback,
+        AuthorityError, Gateway, Mail, Setback,
         run::{Pace, Tally, Until, run},
     },
-    domain::{checkpoint, id::LeaseId},
+    domain::{
+        checkpoint,
+        id::{CardId, LeaseId},
+    },
     hsm::State,
     store::Space,
 };
 use tokio::sync::watch;
 
-use crate::fakes::{Event, RecordingGateway, World, world};
+use crate::fakes::{Event, NOW_MS, RecordingGateway, TestClock, World, world, world_of, world_under};
 
-const ONCE: Pace = Pace { batch: 10, poll: Duration::from_millis(1), until: Until::Idle };
+const ONCE: Pace = Pace { at_once: 1, batch: 10, poll: Duration::from_millis(1), until: Until::Idle };
 const FOREVER: Pace = Pace { until: Until::Stopped, ..ONCE };
 
 fn three(w: &World<RecordingGateway>) -> Vec<Lease> {
@@ -179,4 +185,81 @@ async fn the_log_is_signed_after_each_round_though_the_courier_is_never_idle() {
     assert_eq!(once(&w).await.sent, 3);
     // Each delivery is two events: admitted, ended.
     assert_eq!(*signed.lock().unwrap(), [None, Some(2), Some(4)]);
+}
+
+/// A gateway that answers when so many messages are in hand at one time, and notes how many were at most.
+struct Meeting {
+    all: tokio::sync::Barrier,
+    now: AtomicUsize,
+    most: AtomicUsize,
+}
+
+/// The courier's handle of it.
+struct Meets(Arc<Meeting>);
+
+impl Gateway for Meets {
+    async fn send(&self, _: &Mail<'_>) -> Result<(), Setback> {
+        let now = self.0.now.fetch_add(1, Ordering::SeqCst) + 1;
+        self.0.most.fetch_max(now, Ordering::SeqCst);
+        self.0.all.wait().await;
+        self.0.now.fetch_sub(1, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn as_many_as_allowed_are_in_hand_at_one_time_and_no_more() {
+    let meeting = Arc::new(Meeting {
+        all: tokio::sync::Barrier::new(3),
+        now: AtomicUsize::new(0),
+        most: AtomicUsize::new(0),
+    });
+    let clock = Arc::new(TestClock::default());
+    clock.set_wall(NOW_MS);
+    let w = world_of(Meets(Arc::clone(&meeting)), clock);
+    w.script.lease(Ok((1..=9).map(|n| w.lease(n, "mario@esempio.it")).collect()));
+    let (_told, stop) = watch::channel(false);
+    let pace = Pace { at_once: 3, ..ONCE };
+    // The bound is for a courier that has fewer in hand: then they never meet.
+    let tally = tokio::time::timeout(Duration::from_secs(60), run(&w.courier, pace, stop)).await;
+    assert_eq!(tally.expect("three at a time"), Tally { sent: 9, ..Tally::default() });
+    assert_eq!(meeting.most.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test]
+async fn a_limit_is_exact_however_many_are_in_hand() {
+    let w = world_under(&[
+        ("hour = 3\nday = 6", "hour = 3\nday = 6"),
+        ("hour = 6\nday = 12", "hour = 6\nday = 7"),
+        ("hour = 1000\nday = 8000", "hour = 7\nday = 8"),
+    ]);
+    w.script.lease(Ok((1..=20).map(|n| w.lease(n, &format!("n{n}@esempio.it"))).collect()));
+    let (_told, stop) = watch::channel(false);
+    // As many as the token of these tests takes jobs at a time.
+    let pace = Pace { at_once: 8, batch: 20, ..ONCE };
+    assert_eq!(run(&w.courier, pace, stop).await, Tally { sent: 7, waiting: 13, ..Tally::default() });
+}
+
+#[tokio::test]
+async fn two_messages_of_a_card_are_never_in_hand_together() {
+    let w = world();
+    let card = CardId::new([7; 16]);
+    w.script
+        .lease(Ok(vec![w.lease_for(card, 1, "mario@esempio.it"), w.lease_for(card, 2, "mario@esempio.it")]));
+    let (_told, stop) = watch::channel(false);
+    let tally = run(&w.courier, Pace { at_once: 2, ..ONCE }, stop).await;
+    assert_eq!((tally.sent, tally.retry), (1, 1));
+    let back = (ReportStatus::Returned, "another message of the card is in hand".to_owned());
+    assert_eq!(reports_of(&w, 2), [back]);
+}
+
+#[tokio::test]
+async fn at_the_first_trouble_those_in_hand_are_finished_and_the_rest_is_given_back() {
+    let w = world();
+    w.script.lease(Ok((1..=6).map(|n| w.lease(n, "mario@esempio.it")).collect()));
+    w.script.send([Err(Setback::Trouble("relay down".to_owned()))]);
+    let (_told, stop) = watch::channel(false);
+    let tally = run(&w.courier, Pace { at_once: 2, ..ONCE }, stop).await;
+    assert_eq!(tally, Tally { sent: 1, retry: 5, trouble: 1, ..Tally::default() });
+    assert_eq!(w.script.names().iter().filter(|name| *name == "send").count(), 2);
 }

@@ -6,7 +6,7 @@ use sigillo::{
     api::courier::ReportStatus,
     clock::{Clock, SystemClock},
     courier::{
-        AuthorityError, Gateways, Outcome,
+        AuthorityError, Gateways, Outcome, TextGateway,
         run::{Pace, Tally, Until, run},
         sms::{Receipts, SmsGateway},
     },
@@ -271,14 +271,14 @@ async fn a_gateway_that_is_down_holds_up_its_own_channel_alone() {
     let (_dir, config) = configuration(&kannel, &[("http://127.0.0.1:", "http://127.0.0.2:")]);
     let w = relay.world_with(&[], |mail, clock| {
         let sms = SmsGateway::new(config.sms().unwrap().unwrap(), None);
-        Gateways::new(Some(mail), Some(sms), clock)
+        Gateways::new(Some(mail), Some(TextGateway::Http(Box::new(sms))), clock)
     });
     let to = ["mario@esempio.it", ACCEPTS, "luisa@esempio.it", ACCEPTS, "carla@esempio.it"];
     let leases = to.iter().zip(1..).map(|(to, number)| w.lease(number, to));
     let leases: Vec<_> =
         leases.map(|lease| sigillo::api::courier::Lease { until_ms: u64::MAX, ..lease }).collect();
     w.script.lease(Ok(leases));
-    let pace = Pace { batch: 10, poll: std::time::Duration::from_millis(1), until: Until::Idle };
+    let pace = Pace { at_once: 1, batch: 10, poll: std::time::Duration::from_millis(1), until: Until::Idle };
     let (_told, stop) = watch::channel(false);
     let tally = run(&w.courier, pace, stop).await;
     assert_eq!(tally, Tally { sent: 3, retry: 2, trouble: 1, ..Tally::default() });

@@ -196,7 +196,7 @@ async fn a_notice_that_cannot_be_sent_is_said_once() {
 async fn asked(w: &World<RecordingGateway>, leases: Vec<Lease>) -> usize {
     w.script.lease(Ok(leases));
     let (told, stop) = tokio::sync::watch::channel(false);
-    let pace = Pace { batch: 10, poll: Duration::from_secs(3600), until: Until::Stopped };
+    let pace = Pace { at_once: 1, batch: 10, poll: Duration::from_secs(3600), until: Until::Stopped };
     let end = async {
         while w.memory.get(Space::Checkpoint, b"latest").unwrap().is_none() {
             tokio::time::sleep(Duration::from_millis(5)).await;

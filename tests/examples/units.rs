@@ -78,8 +78,11 @@ fn files_and_ports_are_those_of_the_program() {
     for unit in both() {
         let profile = unit.profile();
         assert_eq!(unit.one("ProtectSystem"), "strict");
-        let state: Vec<PathBuf> =
+        let mut state: Vec<PathBuf> =
             unit.all("StateDirectory").iter().map(|name| Path::new("/var/lib").join(name)).collect();
+        state.extend(
+            unit.all("ReadWritePaths").iter().map(|path| PathBuf::from(path.trim_start_matches('-'))),
+        );
         assert!(!profile.write.is_empty(), "{}", unit.command);
         for written in &profile.write {
             assert!(state.iter().any(|directory| written.starts_with(directory)), "{}", written.display());

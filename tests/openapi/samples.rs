@@ -1,29 +1,30 @@
 //! One full and one least value of every type of the wire, written by the program's own types.
 
-use std::collections::{BTreeMap, BTreeSet};
+#[path = "samples/codes.rs"]
+pub(crate) mod codes;
+#[path = "samples/counter.rs"]
+mod counter;
+
+use std::collections::BTreeSet;
 
 use serde::{Serialize, de::DeserializeOwned};
-use serde_json::{Value, json};
+use serde_json::Value;
 use sigillo::{
     api::{
         approvals::{Approval, ApprovalCard, AskApproval, SignApproval, SignedApproval},
-        cards::{BadLine, Card, LookUp, NewCard, Registered, Revoke, Revoked},
-        codes::{
-            Activate, Checkpoint, ContactTo, Delivery, HandedOut, Preview, Reprint, Split, Verified, Verify,
-        },
+        cards::{BadLine, LookUp, NewCard, Registered, Revoke, Revoked},
         courier::{Lease, LeaseRequest, LeasedCode, Leases, Report, ReportStatus, Reported},
         operators::{
             Deregister, Deregistered, OpenRegistration, OpenedRegistration, Session, SessionAction,
             SessionOperator, SignRegistration, SignedRegistration,
         },
-        policy::Reloaded,
         problem::ProblemDocument,
+        texts::{Text, TextEntry, TextField, Texts},
     },
     domain::{
         audit::{Event, Kind, Outcome},
         card::{Reason, State},
         id::{CardId, DeliveryId, LeaseId, RequestId},
-        tries::{Limits, Tries},
     },
     policy::Action,
     service::Exported,
@@ -38,7 +39,7 @@ pub(crate) const CARD_STATES: [State; 4] = [
     State::Held { activated_at_ms: None },
     State::Revoked { activated_at_ms: None, revoked_at_ms: 1, reason: Reason::Lost },
 ];
-pub(crate) const KINDS: [Kind; 40] = [
+pub(crate) const KINDS: [Kind; 54] = [
     Kind::ApprovalAsked,
     Kind::ApprovalShown,
     Kind::ApprovalSigned,
@@ -53,16 +54,27 @@ pub(crate) const KINDS: [Kind; 40] = [
     Kind::LeaseWaiting,
     Kind::AuditRead,
     Kind::CardActivated,
+    Kind::CardExported,
     Kind::CardLookedUp,
     Kind::CardRecovered,
     Kind::CardRegistered,
     Kind::CardRevoked,
+    Kind::CardSaltDestroyed,
+    Kind::CipRenewed,
+    Kind::CipUnlocked,
+    Kind::CardsPersonalised,
     Kind::CodesReprinted,
+    Kind::ContactChanged,
+    Kind::ConsentsRead,
+    Kind::ConsentsRecorded,
     Kind::DeliveryCancelled,
+    Kind::DeliveryExpired,
     Kind::DeliveryLeased,
     Kind::DeliveryLookedUp,
     Kind::DeliveryQueued,
     Kind::DeliveryReported,
+    Kind::HistoryRead,
+    Kind::DeliveryResent,
     Kind::LimitReached,
     Kind::OperationsUnaccounted,
     Kind::OperatorDeregistered,
@@ -71,6 +83,9 @@ pub(crate) const KINDS: [Kind; 40] = [
     Kind::OperatorRegistrationOpened,
     Kind::PolicyActivated,
     Kind::PolicyRefused,
+    Kind::ReportRead,
+    Kind::ReaderHandedOver,
+    Kind::ReaderStocked,
     Kind::RequestRefused,
     Kind::RequestReplayed,
     Kind::ServiceStarted,
@@ -91,22 +106,35 @@ pub(crate) const REPORT_STATUSES: [ReportStatus; 7] = [
     ReportStatus::Sent,
     ReportStatus::Waiting,
 ];
-pub(crate) const ACTIONS: [Action; 16] = [
+pub(crate) const ACTIONS: [Action; 29] = [
     Action::Activate,
     Action::Approve,
     Action::AskApproval,
     Action::Backup,
+    Action::ChangeContact,
     Action::Courier,
     Action::DeregisterOperator,
+    Action::ExportCards,
     Action::LookUp,
     Action::ReadAudit,
+    Action::ReadConsents,
     Action::ReadDelivery,
+    Action::ReadHistory,
+    Action::ReadReports,
+    Action::ReadTexts,
+    Action::RecordConsents,
     Action::ReloadPolicy,
     Action::Register,
     Action::RegisterOperator,
+    Action::RenewCip,
+    Action::RenewSelf,
     Action::Reprint,
+    Action::ResendDelivery,
+    Action::RequestReader,
     Action::Revoke,
     Action::Session,
+    Action::Unlock,
+    Action::StockReaders,
     Action::Verify,
 ];
 
@@ -122,17 +150,25 @@ const fn _lists_are_complete(
         Kind::ApprovalAsked | Kind::ApprovalShown | Kind::ApprovalSigned => {}
         Kind::AuditRead
         | Kind::CardActivated
+        | Kind::CardExported
+        | Kind::CardsPersonalised
         | Kind::CardLookedUp
         | Kind::CardRecovered
         | Kind::CardRegistered
-        | Kind::CardRevoked => {}
+        | Kind::CardRevoked
+        | Kind::CardSaltDestroyed
+        | Kind::CipRenewed
+        | Kind::CipUnlocked => {}
         Kind::ContactNotified | Kind::CourierStarted | Kind::LeaseAdmitted => {}
+        Kind::ContactChanged | Kind::DeliveryExpired | Kind::DeliveryResent => {}
         Kind::LeaseEnded | Kind::LeaseRefused | Kind::LeaseWaiting => {}
         Kind::CodesReprinted | Kind::DeliveryCancelled | Kind::DeliveryLeased | Kind::DeliveryLookedUp => {}
         Kind::DeliveryQueued | Kind::DeliveryReported | Kind::RequestRefused | Kind::RequestReplayed => {}
-        Kind::AuthorityRefused | Kind::LeasesUnwritten => {}
+        Kind::AuthorityRefused | Kind::ConsentsRead | Kind::ConsentsRecorded | Kind::LeasesUnwritten => {}
         Kind::StoreBackedUp | Kind::StoreGoneBack | Kind::StoreRecovered => {}
         Kind::PolicyActivated | Kind::PolicyRefused | Kind::SessionShown => {}
+        Kind::HistoryRead | Kind::ReportRead => {}
+        Kind::ReaderHandedOver | Kind::ReaderStocked => {}
         Kind::OperatorDeregistered | Kind::OperatorRecovered => {}
         Kind::OperatorRegistered | Kind::OperatorRegistrationOpened => {}
         Kind::LimitReached
@@ -153,12 +189,20 @@ const fn _lists_are_complete(
         Action::Activate
         | Action::Backup
         | Action::Courier
+        | Action::ExportCards
         | Action::LookUp
         | Action::ReadAudit
-        | Action::ReadDelivery => {}
+        | Action::ReadDelivery
+        | Action::ReadTexts => {}
         Action::Register | Action::Reprint | Action::Revoke | Action::Verify => {}
-        Action::ReloadPolicy => {}
+        Action::ChangeContact | Action::RenewCip | Action::ResendDelivery | Action::Unlock => {}
+        Action::ReadHistory
+        | Action::ReadReports
+        | Action::ReadConsents
+        | Action::RecordConsents
+        | Action::ReloadPolicy => {}
         Action::DeregisterOperator | Action::RegisterOperator | Action::Session => {}
+        Action::RenewSelf | Action::RequestReader | Action::StockReaders => {}
     }
     match state {
         State::Registered | State::Active { .. } | State::Held { .. } | State::Revoked { .. } => {}
@@ -221,31 +265,37 @@ fn sample<T: Serialize + DeserializeOwned>(
     Sample { name, full: value(full), least: value(least), is_request, reads: reads::<T> }
 }
 
-fn answer<T: Serialize + DeserializeOwned>(name: &'static str, full: &T, least: &T) -> Sample {
+pub(crate) fn answer<T: Serialize + DeserializeOwned>(name: &'static str, full: &T, least: &T) -> Sample {
     sample(name, false, full, least)
 }
 
-fn request<T: Serialize + DeserializeOwned>(name: &'static str, full: &T, least: &T) -> Sample {
+pub(crate) fn request<T: Serialize + DeserializeOwned>(name: &'static str, full: &T, least: &T) -> Sample {
     sample(name, true, full, least)
 }
 
-const CF: &str = "RSSMRA80H55D612G";
-const TEAM: &str = "80380000601234567893";
-const DAY: &str = "2031-05-31";
-const TIME: &str = "2026-11-23T07:02:28.864Z";
-const HEX32: &str = "5be1f0a37c2d4e96a8b04c7d19e2f365";
+pub(crate) const CF: &str = "RSSMRA80H55D612G";
+pub(crate) const TEAM: &str = "80380000601234567893";
+pub(crate) const DAY: &str = "2031-05-31";
+pub(crate) const TIME: &str = "2026-11-23T07:02:28.864Z";
+pub(crate) const HEX32: &str = "5be1f0a37c2d4e96a8b04c7d19e2f365";
 
-fn some<T: From<&'static str>>(text: &'static str) -> Option<T> {
+pub(crate) fn some<T: From<&'static str>>(text: &'static str) -> Option<T> {
     Some(text.into())
 }
 
 /// Every type of the wire.
 pub(crate) fn all() -> Vec<Sample> {
     let mut all = cards();
+    all.extend(codes::applicants());
     all.extend(approvals());
-    all.extend(codes());
+    all.extend(crate::aftercare::all());
+    all.extend(codes::codes());
+    all.extend(counter::all());
     all.extend(operators());
     all.extend(courier());
+    all.extend(crate::figures::histories());
+    all.extend(crate::figures::reports());
+    all.extend(texts());
     let problem = |more: bool| ProblemDocument {
         kind: "urn:sigillo:problem:invalid_value".into(),
         title: "A value is not acceptable".into(),
@@ -257,6 +307,34 @@ pub(crate) fn all() -> Vec<Sample> {
     };
     all.push(answer("Problem", &problem(true), &problem(false)));
     all
+}
+
+fn texts() -> Vec<Sample> {
+    let (id, title, language) = (|| "reader-request".to_owned(), || "Titolo".to_owned(), || "it".to_owned());
+    let function = || "reader_request".to_owned();
+    let entry =
+        || TextEntry { id: id(), title: title(), version: 1, language: language(), function: function() };
+    let field = || TextField {
+        name: "holder.tax_code".into(),
+        label: "Codice fiscale".into(),
+        kind: "tax_code".into(),
+        required: true,
+    };
+    let text = |fields| Text {
+        id: id(),
+        title: title(),
+        version: 1,
+        language: language(),
+        function: function(),
+        fields,
+        body: "{{holder.tax_code}}\n".into(),
+    };
+    vec![
+        answer("Texts", &Texts { texts: vec![entry()] }, &Texts { texts: Vec::new() }),
+        answer("TextEntry", &entry(), &entry()),
+        answer("Text", &text(vec![field()]), &text(Vec::new())),
+        answer("TextField", &field(), &field()),
+    ]
 }
 
 fn cards() -> Vec<Sample> {
@@ -282,14 +360,15 @@ fn cards() -> Vec<Sample> {
         verification: id.clone(),
         approval: id,
         reason: "lost".into(),
+        applicant: codes::applicant(false),
     };
-    let revoked = Revoked { state: "revoked".into(), revoked_at: TIME.into() };
+    let revoked = Revoked { state: "revoked".into(), revoked_at: TIME.into(), paper: codes::paper(false) };
     vec![
         request("NewCard", &new(some(TEAM)), &new(None)),
         answer("Registered", &registered, &Registered::default()),
         answer("BadLine", &line(some("$.team_number")), &line(None)),
         request("LookUp", &look(some(CF), some(DAY)), &look(None, None)),
-        answer("Card", &card(true), &card(false)),
+        answer("Card", &codes::card(true), &codes::card(false)),
         request("Revoke", &revoke(some(HEX32)), &revoke(None)),
         answer("Revoked", &revoked, &revoked),
     ]
@@ -297,87 +376,17 @@ fn cards() -> Vec<Sample> {
 
 fn approvals() -> Vec<Sample> {
     let card = || ApprovalCard { team_number: TEAM.into() };
-    let ask = AskApproval { action: "revoke".into(), card: card(), reason: "lost".into() };
+    let ask = |contact| AskApproval { action: "revoke".into(), card: card(), reason: "lost".into(), contact };
     let (text, state) = ("Sigillo approval\n".into(), "open".into());
     let approval = Approval { id: HEX32.into(), text, state, expires_at: TIME.into() };
     let sign = SignApproval { signature: "MEUCIQDx".into() };
     let signed = SignedApproval { state: "signed".into(), expires_at: TIME.into() };
     vec![
-        request("AskApproval", &ask, &ask),
+        request("AskApproval", &ask(Some(codes::contact(false))), &ask(None)),
         request("ApprovalCard", &card(), &card()),
         answer("Approval", &approval, &approval),
         request("SignApproval", &sign, &sign),
         answer("SignedApproval", &signed, &signed),
-    ]
-}
-
-fn card(more: bool) -> Card {
-    let left = Tries::new(Limits { in_a_row: 5, lifetime: 100 }).left();
-    Card {
-        state: "active".into(),
-        expires_on: DAY.into(),
-        expired: false,
-        region: "060".into(),
-        template: "IT/1".into(),
-        cip_tries_left: more.then_some(left),
-        delivery: more.then(|| HEX32.into()),
-    }
-}
-
-fn codes() -> Vec<Sample> {
-    let contact = || ContactTo { channel: "email".into(), address: "mario.rossi@example.it".into() };
-    let activate = |preview| Activate {
-        tax_code: CF.into(),
-        team_number: TEAM.into(),
-        expires_on: DAY.into(),
-        contact: contact(),
-        preview,
-    };
-    let reprint = Reprint {
-        tax_code: CF.into(),
-        team_number: TEAM.into(),
-        expires_on: DAY.into(),
-        reason: "lost_paper".into(),
-        contact: contact(),
-    };
-    let split = || Split { first: 2, second: 3 };
-    let preview = Preview { card: card(true), codes: BTreeMap::from([("PIN".into(), split())]) };
-    let handed = |delivery| HandedOut {
-        first_parts: BTreeMap::from([("PIN".into(), "07".into())]),
-        control: "735204".into(),
-        delivery,
-    };
-    let verified = Verified { outcome: "accepted".into(), verification: HEX32.into() };
-    let delivery = |reason| Delivery {
-        state: "queued".into(),
-        channel: "email".into(),
-        control: "735204".into(),
-        attempts: 1,
-        reason,
-        queued_at: TIME.into(),
-    };
-    let checkpoint = Checkpoint { checkpoint: "sigillo audit checkpoint v2\n".into() };
-    let reloaded = |signed_by| Reloaded { policy: "00".repeat(32), sequence: 2, changed: true, signed_by };
-    // It is read only, never written.
-    let verify = json!({ "team_number": TEAM, "code": "48215907", "purpose": "revocation" });
-    vec![
-        request("ContactTo", &contact(), &contact()),
-        request("Activate", &activate(true), &activate(false)),
-        request("Reprint", &reprint, &reprint),
-        answer("Split", &split(), &split()),
-        answer("Preview", &preview, &preview),
-        answer("HandedOut", &handed(some(HEX32)), &handed(None)),
-        Sample {
-            name: "Verify",
-            full: verify.clone(),
-            least: verify,
-            is_request: true,
-            reads: reads::<Verify>,
-        },
-        answer("Verified", &verified, &verified),
-        answer("Delivery", &delivery(some("relay: RCPT: SMTP 550 5.1.1")), &delivery(None)),
-        answer("Checkpoint", &checkpoint, &checkpoint),
-        answer("Reloaded", &reloaded(vec!["officer-1".into()]), &reloaded(Vec::new())),
     ]
 }
 

@@ -31,6 +31,15 @@ impl Document {
         &self.0["info"]
     }
 
+    pub(crate) fn servers(&self) -> &[Value] {
+        self.0["servers"].as_array().unwrap()
+    }
+
+    /// Names of the tags that are declared.
+    pub(crate) fn tags(&self) -> BTreeSet<&str> {
+        self.0["tags"].as_array().unwrap().iter().map(|tag| tag["name"].as_str().unwrap()).collect()
+    }
+
     pub(crate) fn components(&self) -> &Value {
         &self.0["components"]
     }

@@ -17,7 +17,7 @@ const STATUSES: [(&str, u64); 11] = [
 ];
 
 /// The text of a file or of every file below a directory, without comments and tests.
-fn code_of(path: &str) -> String {
+pub(crate) fn code_of(path: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     if path.is_dir() {
         let mut entries: Vec<_> = fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -34,7 +34,7 @@ fn code_of(path: &str) -> String {
 }
 
 /// The string literals that a piece of code begins with, separated by commas.
-fn literals(code: &str) -> Vec<String> {
+pub(crate) fn literals(code: &str) -> Vec<String> {
     let mut all = Vec::new();
     let mut rest = code.trim_start();
     while let Some(text) = rest.strip_prefix('"') {
@@ -55,11 +55,6 @@ fn arms(code: &str, function: &str) -> BTreeSet<String> {
     let body = between(code, function, "\n    }\n");
     assert_eq!(body.len(), 1, "{function}");
     body[0].split("=>").skip(1).flat_map(literals).collect()
-}
-
-/// Whether the service names this.
-pub(crate) fn names_in_service(name: &str) -> bool {
-    code_of("src/service").contains(name)
 }
 
 /// Places where a problem is made: status, and what follows it.
@@ -116,7 +111,8 @@ fn computed(status: u64, after: &str) -> BTreeSet<String> {
                 })
                 .collect();
             assert!(!all.is_empty(), "codes of fields");
-            all
+            let applicants = code_of("src/domain/applicant/rules.rs");
+            all.into_iter().chain(arms(&applicants, "pub const fn code(self)")).collect()
         }
         (403, "refusal.problem_code(") => {
             let list = code_of("src/auth/cns/refusal.rs");

@@ -191,7 +191,7 @@ pub(crate) fn rules() -> Vec<Broken> {
             "says nothing more than counter_acts_in_own_regions",
         ),
         (
-            format!("@id(\"x\")permit ({role}, {}, resource);", on("revoke")).replace("== Action::\"revoke\"", "in [Action::\"activate\", Action::\"ask_approval\", Action::\"look_up\", Action::\"reprint\", Action::\"revoke\"]"),
+            format!("@id(\"x\")permit ({role}, {}, resource);", on("revoke")).replace("== Action::\"revoke\"", "in [Action::\"activate\", Action::\"ask_approval\", Action::\"change_contact\", Action::\"look_up\", Action::\"read_consents\", Action::\"record_consents\", Action::\"renew_cip\", Action::\"reprint\", Action::\"request_reader\", Action::\"resend_delivery\", Action::\"revoke\", Action::\"unlock\"]"),
             "@id(\"x\")",
             "counter_acts_in_own_regions never decides",
         ),

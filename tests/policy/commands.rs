@@ -21,7 +21,7 @@ const EXPECTED: &str = "rules/expected.toml";
 fn the_shipped_table_holds_and_a_wrong_row_is_named_by_its_line() {
     let set = copy();
     let (code, said, _) = sigillo(&["test"], &[set.path()]);
-    assert_eq!((code, &*said), (0, "13 decisions, 0 not as expected\n"));
+    assert_eq!((code, &*said), (0, "39 decisions, 0 not as expected\n"));
     edit(set.path(), EXPECTED, "allowed = false\nrules = []", "allowed = true\nrules = []");
     let (code, said, _) = sigillo(&["test"], &[set.path()]);
     assert_eq!(code, 1);
@@ -36,11 +36,11 @@ fn the_shipped_table_holds_and_a_wrong_row_is_named_by_its_line() {
         ("\"counter_operator\"", "\"boss\"", "there is no role \"boss\""),
         ("\"example-office\"", "\"moon\"", "there is no office \"moon\""),
         ("\"desk\"", "\"kiosk\"", "there is no caller \"kiosk\""),
-        ("\"activate\"", "\"unlock\"", "no action of operators"),
+        ("\"activate\"", "\"lock\"", "no action of operators"),
         ("\"registered\"", "\"lost\"", "a state is"),
         ("T10:00", "T24:00", "a moment is written"),
         ("[\"counter_acts_in_own_regions\"]", "[\"other\"]", "there is no rule \"other\""),
-        ("card_region = \"120\"\n", "", "every action but verify has both"),
+        ("card_region = \"120\"\n", "", "every action but read_reports, stock_readers and verify has both"),
         ("allowed = true", "allow = true", "unknown field"),
     ] {
         let set = copy();
@@ -56,7 +56,7 @@ fn check_refuses_with_file_and_line_and_warns_of_codes_that_can_be_guessed() {
     let (code, said, _) = sigillo(&["check"], &[set.path()]);
     assert_eq!(code, 0, "{said}");
     assert!(
-        said.starts_with("accepted: set 1, 5 rules, 0 operators\n") && !said.contains("WARNING"),
+        said.starts_with("accepted: set 1, 11 rules, 0 operators\n") && !said.contains("WARNING"),
         "{said}"
     );
     // The C.I.P. of 4 and 4 digits, with 100 guesses in a life: one in a hundred with either part.
@@ -99,7 +99,9 @@ fn check_warns_of_a_caller_that_needs_operators_and_may_not_forward_any() {
     let warnings: Vec<_> = said.lines().filter(|line| line.starts_with("WARNING: callers.toml: ")).collect();
     let [warning] = &warnings[..] else { panic!("{said}") };
     assert!(
-        code == 0 && warning.contains("\"desk\" may ask for activate, approve, ask_approval, look_up, "),
+        code == 0
+            && warning
+                .contains("\"desk\" may ask for activate, approve, ask_approval, change_contact, look_up, "),
         "{said}"
     );
     assert!(!warning.contains("read_delivery"), "takes no operator: {said}");
@@ -138,8 +140,8 @@ fn diff_says_what_changes_key_by_key_and_rule_by_rule() {
     edit(
         new.path(),
         "rules/operators.cedar",
-        "Action::\"look_up\", Action::\"reprint\"",
-        "Action::\"look_up\"",
+        "Action::\"reprint\", Action::\"request_reader\"",
+        "Action::\"request_reader\"",
     );
     edit(new.path(), "rules/operators.cedar", "supervisor_looks_everywhere", "supervisor_looks");
     edit(
@@ -250,7 +252,7 @@ fn explain_says_why_there_is_no_decision() {
     let said = ask("verify", "desk", &[]).1;
     assert!(said.contains("does not let the front end forward operators"), "{said}");
     assert_eq!(ask("revoke", "desk", &[]).0, 64, "without a card");
-    assert_eq!(ask("unlock", "desk", &[]).0, 64);
+    assert_eq!(ask("lock", "desk", &[]).0, 64);
     let card = ["--card-region", "120", "--card-state", "active"];
     assert_eq!(
         ask("reprint", "desk", &[&card[..], &["--proof", "approval"]].concat()).0,
@@ -258,4 +260,46 @@ fn explain_says_why_there_is_no_decision() {
         "no revocation"
     );
     assert_eq!(ask("revoke", "desk", &[&card[..], &["--proof", "paper"]].concat()).0, 64);
+}
+
+/// What a history or a report asks for is put to the rules, and only there.
+#[test]
+fn explain_asks_for_operators_and_all_offices() {
+    let set = copy();
+    let file = set.path().join("operators.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let who = "\n[[operator]]\ntax_code = \"RSSMRA80A01H501U\"\noffice = \"example-office\"\n\
+               roles = [\"supervisor\"]\nvalid_from = \"2026-01-01\"\nvalid_to = \"2026-12-31\"\n";
+    std::fs::write(&file, text + who).unwrap();
+    let ask = |action: &str, more: &[&str]| {
+        let who = ["explain", "--operator", "RSSMRA80A01H501U", "--action", action, "--front-end", "desk"];
+        let at = ["--at", "2026-03-02T10:00"];
+        sigillo(&[&who[..], &at, more].concat(), &[set.path()])
+    };
+    let card = ["--card-region", "120", "--card-state", "active"];
+    for (action, more, expected) in [
+        ("read_reports", &["--operators"][..], "allowed by supervisor_reads_reports\n"),
+        ("read_reports", &["--all-offices"], "allowed by supervisor_reads_reports\n"),
+        ("read_reports", &["--operators", "--all-offices"], "not allowed: no rule allows it\n"),
+        ("read_history", &[&card[..], &["--operators"]].concat(), "allowed by supervisor_reads_history"),
+    ] {
+        let (code, said, error) = ask(action, more);
+        assert_eq!(code, i32::from(!expected.starts_with("allowed")), "{error}");
+        assert!(said.starts_with(expected), "{action} {more:?}: {said}");
+    }
+    for (action, more, reason) in [
+        ("look_up", &["--operators"][..], "only histories and reports ask for more"),
+        ("read_history", &["--all-offices"], "only a report is about offices"),
+    ] {
+        let (code, _, said) = ask(action, &[&card[..], more].concat());
+        assert!(code == 64 && said.contains(reason), "{said}");
+    }
+    edit(
+        set.path(),
+        EXPECTED,
+        "card_state = \"registered\"\n",
+        "card_state = \"registered\"\noperators = true\n",
+    );
+    let (code, _, said) = sigillo(&["test"], &[set.path()]);
+    assert!(code == 64 && said.contains("only histories and reports ask for more"), "{said}");
 }

@@ -186,7 +186,7 @@ async fn waits_double_and_the_eighth_failure_is_the_last() {
     assert_eq!(w.tell(&lease, retry()).await.unwrap(), "failed");
     let view = w.desk.delivery(id).await.unwrap();
     assert_eq!((view.state, view.attempts, view.reason.as_deref()), ("failed", 8, Some("relay busy")));
-    assert!(!w.has_contact(id));
+    w.forgets_contact(id).await;
     w.advance_ms(365 * 86_400_000);
     assert!(w.post.lease(9).await.unwrap().is_empty());
     assert_eq!(w.all(Space::Due).len(), 0);
@@ -205,7 +205,7 @@ async fn holds_that_end_without_a_word_end_the_delivery() {
     }
     assert!(w.post.lease(9).await.unwrap().is_empty());
     assert_eq!(w.seen(id).await, ("failed", 8));
-    assert!(!w.has_contact(id));
+    w.forgets_contact(id).await;
     assert_eq!(w.all(Space::Due).len(), 0);
 }
 
@@ -240,7 +240,7 @@ async fn an_outage_uses_no_attempt_up() {
 }
 
 #[tokio::test]
-async fn the_contact_goes_with_the_last_use_of_it() {
+async fn the_contact_goes_some_time_after_the_last_use_of_it() {
     let w = World::new().await;
     for (outcome, state) in [
         (DeliveryOutcome::Sent, "sent"),
@@ -253,7 +253,7 @@ async fn the_contact_goes_with_the_last_use_of_it() {
         assert_eq!(w.tell(&lease, prepared(&lease)).await.unwrap(), "leased");
         assert!(w.has_contact(id), "still to be sent");
         assert_eq!(w.tell(&lease, outcome).await.unwrap(), state);
-        assert!(!w.has_contact(id), "{state}");
+        w.forgets_contact(id).await;
     }
     let unknown = w.desk.delivery(DeliveryId::new([1; 16])).await;
     assert!(matches!(unknown, Err(Error::NotFound(What::Delivery))));

@@ -2,7 +2,11 @@
 //! the request is repeated. Never a second effect, never a free guess, and what is unknown stays unknown.
 
 use sigillo::{
-    domain::card::{Reason, State},
+    domain::{
+        card::{Reason, State},
+        id::ApprovalId,
+        template::CodeName,
+    },
     service::{Error, RevocationProof},
     store::{Space, memory::Fault},
 };
@@ -13,6 +17,7 @@ use crate::{people::printed, post::Citizen, rules::LAZIO, world::World};
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Job {
     Activate,
+    RenewCip,
     Reprint,
     Revoke,
     RevokeApproved,
@@ -20,17 +25,18 @@ pub(crate) enum Job {
 }
 
 impl Job {
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Activate, Self::Reprint, Self::Revoke, Self::RevokeApproved, Self::Verify];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Activate, Self::RenewCip, Self::Reprint, Self::Revoke, Self::RevokeApproved, Self::Verify];
 
     /// The calls of the token, in order.
     pub(crate) const fn calls(self) -> &'static [&'static str] {
         match self {
             Self::Activate => {
-                &["index", "index", "index", "index", "index", "print", "print", "print", "verify"]
+                &["index", "index", "index", "index", "index", "index", "print", "print", "print", "verify"]
             }
-            Self::Reprint => &["index", "index", "index", "index", "index", "print", "print"],
-            Self::Revoke | Self::RevokeApproved => &["index", "index", "index", "index"],
+            Self::RenewCip => &["index", "index", "index", "index", "index", "index", "print", "verify"],
+            Self::Reprint => &["index", "index", "index", "index", "index", "index", "print", "print"],
+            Self::Revoke | Self::RevokeApproved => &["index", "index", "index", "index", "index", "index"],
             Self::Verify => &["index", "index", "index", "index", "index", "verify", "verify"],
         }
     }
@@ -41,14 +47,16 @@ pub(crate) struct Ready {
     pub(crate) w: World,
     who: Citizen,
     proof: Option<RevocationProof>,
+    approval: Option<ApprovalId>,
 }
 
 impl Ready {
     pub(crate) async fn new(job: Job) -> Self {
         let w = World::new().await;
-        let (mut who, mut proof) = (w.citizen(LAZIO).await, None);
+        let (mut who, mut proof, mut approval) = (w.citizen(LAZIO).await, None, None);
         match job {
             Job::Activate => who = Citizen { card: w.registered(LAZIO).await, cip: String::new() },
+            Job::RenewCip => approval = Some(w.approved_renewal(&who.card, "p").await),
             Job::Revoke => {
                 let id = w.desk.verify(&who.card, &who.cip, "p").await.unwrap().verification;
                 proof = Some(RevocationProof::Verification(id));
@@ -62,7 +70,7 @@ impl Ready {
         }
         w.hands.clear();
         w.ledger.clear();
-        Self { w, who, proof }
+        Self { w, who, proof, approval }
     }
 
     /// Asks for it; the answer as text, to compare two.
@@ -70,6 +78,7 @@ impl Ready {
         let (desk, card) = (&self.w.desk, &self.who.card);
         Ok(match job {
             Job::Activate => format!("{:?}", printed(&desk.activate(card, key).await?)),
+            Job::RenewCip => format!("{:?}", printed(&desk.renew_cip(card, self.approval, key).await?)),
             Job::Reprint => format!("{:?}", printed(&desk.reprint(card, key).await?)),
             Job::Revoke | Job::RevokeApproved => {
                 format!("{:?}", desk.revoke_with(card, self.proof.unwrap(), key, Reason::Lost).await?)
@@ -91,6 +100,13 @@ impl Ready {
                 let active = is(matches!(state, State::Active { .. }));
                 assert_eq!(deliveries, active);
                 (logged("card.activated", "done") - 1, active)
+            }
+            Job::RenewCip => {
+                let generations = self.w.card(&self.who.card).generation(CodeName::Cip) - 1;
+                let renewed = usize::try_from(generations).unwrap();
+                assert_eq!(deliveries, renewed);
+                assert_eq!(self.w.all(Space::Approval).is_empty(), renewed == 1, "used up with it");
+                (logged("cip.renewed", "done"), renewed)
             }
             Job::Reprint => (logged("codes.reprinted", "done"), deliveries),
             Job::Revoke | Job::RevokeApproved => {
@@ -116,7 +132,7 @@ impl Ready {
                 assert_eq!(self.w.tickets().len(), 5 - left);
                 5 - left
             }
-            Job::Activate | Job::Reprint | Job::Revoke | Job::RevokeApproved => 0,
+            Job::Activate | Job::RenewCip | Job::Reprint | Job::Revoke | Job::RevokeApproved => 0,
         }
     }
 
@@ -223,7 +239,7 @@ async fn commit(job: Job, (nth, fault): (u64, Fault), then: Then, restart: bool)
 /// answer.
 #[tokio::test]
 async fn every_commit_of_a_repeated_hand_out() {
-    for job in [Job::Activate, Job::Reprint] {
+    for job in [Job::Activate, Job::RenewCip, Job::Reprint] {
         for fault in [Fault::Fatal, Fault::NotWritten, Fault::UnknownKept, Fault::UnknownLost] {
             let mut ready = Ready::new(job).await;
             let first = ready.ask(job, "the key").await.unwrap();

@@ -313,3 +313,38 @@ async fn another_former_card_is_not_the_same_line_again() {
         assert_eq!(w.bureau.register(&[again]).await.unwrap(), [outcome]);
     }
 }
+
+/// The former card is in a later line, in the same step or thousands of lines on, and so is what it takes the place of.
+#[tokio::test]
+async fn a_batch_names_former_cards_in_any_order_of_lines() {
+    let w = World::new().await;
+    let first = w.produced(LAZIO);
+    let (second, third) = (next(&w, &first), next(&w, &first));
+    let lines = [replaces(&third, &second), replaces(&second, &first), line(&first)];
+    assert_eq!(w.bureau.register(&lines).await.unwrap(), [LineOutcome::Registered; 3]);
+    for (card, state) in [(&first, "revoked"), (&second, "revoked"), (&third, "registered")] {
+        assert_eq!(w.desk.look_up(card).await.unwrap().state, state);
+    }
+    assert_eq!(w.log_of("card.revoked"), ["done: replaced"; 2]);
+    assert_eq!(
+        w.card(&third).registration().predecessor,
+        Some(Predecessor::Replaces(w.id(&second).unwrap()))
+    );
+    assert_eq!(w.bureau.register(&lines).await.unwrap(), [LineOutcome::Unchanged; 3], "a rerun is safe");
+
+    // More lines than a step has lie between the two, and one that renews leaves the old card alive.
+    let (old, expiring) = (w.produced(LAZIO), w.produced(LAZIO));
+    let (new, renewing) = (next(&w, &old), next(&w, &expiring));
+    let mut lines = vec![replaces(&new, &old), renews(&renewing, &expiring)];
+    lines.extend((0..200).map(|_| line(&w.produced(LAZIO))));
+    lines.extend([line(&old), line(&expiring)]);
+    assert!(w.bureau.register(&lines).await.unwrap().iter().all(|o| *o == LineOutcome::Registered));
+    assert_eq!(w.desk.look_up(&old).await.unwrap().state, "revoked");
+    assert_eq!(w.desk.look_up(&expiring).await.unwrap().state, "registered");
+
+    // Nobody is first in a ring.
+    let (one, two) = (w.produced(LAZIO), w.produced(LAZIO));
+    let two = FictionalCard { tax_code: one.tax_code.clone(), ..two };
+    let ring = [replaces(&one, &two), replaces(&two, &one)];
+    assert_eq!(w.bureau.register(&ring).await.unwrap(), [LineOutcome::UnknownFormerCard; 2]);
+}

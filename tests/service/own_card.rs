@@ -3,11 +3,11 @@
 use sigillo::{
     domain::fictional::FictionalCard,
     policy::act,
-    service::{ActivationRequest, Call, CardData, Error, Verdict, What},
+    service::{Call, Error, Verdict, What},
 };
 
 use crate::{
-    people::{OPERATOR, contact},
+    people::{OPERATOR, activation},
     rules::LAZIO,
     world::World,
 };
@@ -44,12 +44,7 @@ async fn an_act_without_operator_is_refused_before_anything_happens() {
     let w = World::new().await;
     let card = w.registered(LAZIO).await;
     let before = w.events().len();
-    let data = || CardData {
-        tax_code: card.tax_code.clone(),
-        team: card.team_number.clone(),
-        expires_on: card.expiry,
-    };
-    let request = || ActivationRequest { card: data(), contact: contact() };
+    let request = || activation(&card);
     let nobody = |key| Call::<act::Activate> { operator: None, ..w.desk.call(key, "body") };
     let refused = w.service.activate(nobody("a"), request()).await.map(|_| ());
     assert!(matches!(refused, Err(Error::OperatorMissing)), "{refused:?}");

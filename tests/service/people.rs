@@ -16,6 +16,7 @@ use aws_lc_rs::{
 use sigillo::{
     auth::cns::OperatorCertificate,
     domain::{
+        applicant::{Applicant, Document, Personal},
         card::Reason,
         contact::{Channel, Contact},
         date::CivilDate,
@@ -43,7 +44,7 @@ pub(crate) const ADDRESS: &str = "assistita.di.prova@esempio.example";
 /// One client certificate.
 #[derive(Clone)]
 pub(crate) struct Client {
-    service: Arc<Service>,
+    pub(crate) service: Arc<Service>,
     print: [u8; 32],
     /// C.F. of whoever uses it.
     operator: String,
@@ -64,6 +65,21 @@ pub(crate) const OPERATOR: &str = "RSSMRA80A01H501U";
 
 pub(crate) fn contact() -> Contact {
     Contact::parse(Channel::Email, ADDRESS).unwrap()
+}
+
+/// The holder, with an identity card that is valid in every test.
+pub(crate) fn in_person() -> Applicant {
+    Applicant { document: Some(identity_card()), ..Applicant::holder() }
+}
+
+pub(crate) fn identity_card() -> Document {
+    Document {
+        kind: "identity_card".into(),
+        number: Personal::number("CA12345AB").unwrap(),
+        issuer: Personal::issuer("Comune di Roma").unwrap(),
+        issued_on: "2020-01-01".parse().unwrap(),
+        expires_on: Some("2099-12-31".parse().unwrap()),
+    }
 }
 
 /// The line with which the bureau registers a card.
@@ -180,6 +196,16 @@ impl Client {
         }
     }
 
+    /// Puts a request about a card, whose body is the same for every applicant.
+    pub(crate) async fn service_call<A: Act, T>(
+        &self,
+        key: &str,
+        card: &FictionalCard,
+        put: impl AsyncFnOnce(&Service, Call<A>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        put(&self.service, self.call(key, card.team_number.as_str())).await
+    }
+
     pub(crate) async fn register(&self, lines: &[Line]) -> Result<Vec<LineOutcome>, Error> {
         self.service.register(&self.call("", ""), lines).await
     }
@@ -203,7 +229,7 @@ impl Client {
         number: &str,
     ) -> Result<HandedOut, Error> {
         let contact = Contact::parse(Channel::Sms, number).unwrap();
-        let request = ActivationRequest { card: data(card), contact };
+        let request = ActivationRequest { contact, ..activation(card) };
         self.service.activate(self.call(number, card.team_number.as_str()), request).await
     }
 
@@ -217,7 +243,12 @@ impl Client {
         key: &str,
         reason: &str,
     ) -> Result<HandedOut, Error> {
-        let request = ReprintRequest { card: data(card), reason: reason.to_owned(), contact: contact() };
+        let request = ReprintRequest {
+            card: data(card),
+            reason: reason.to_owned(),
+            applicant: in_person(),
+            contact: contact(),
+        };
         self.service.reprint(self.call(key, card.team_number.as_str()), request).await
     }
 
@@ -261,7 +292,8 @@ impl Client {
         key: &str,
         reason: Reason,
     ) -> Result<Revoked, Error> {
-        let request = RevocationRequest { team: card.team_number.clone(), proof, reason };
+        let team = card.team_number.clone();
+        let request = RevocationRequest { team, proof, reason, applicant: Applicant::holder() };
         let call: Call<act::Revoke> = self.call(key, &format!("{proof:?} {}", reason.text()));
         self.service.revoke(call, request).await
     }
@@ -323,10 +355,10 @@ impl Client {
     }
 }
 
-fn activation(card: &FictionalCard) -> ActivationRequest {
-    ActivationRequest { card: data(card), contact: contact() }
+pub(crate) fn activation(card: &FictionalCard) -> ActivationRequest {
+    ActivationRequest { card: data(card), applicant: in_person(), contact: contact(), data_processing: true }
 }
 
-fn data(card: &FictionalCard) -> CardData {
+pub(crate) fn data(card: &FictionalCard) -> CardData {
     CardData { tax_code: card.tax_code.clone(), team: card.team_number.clone(), expires_on: card.expiry }
 }

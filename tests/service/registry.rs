@@ -135,6 +135,9 @@ async fn a_registration_is_used_up_by_its_signature_and_a_repetition_is_answered
     assert!(!signed.replaced);
     w.advance_ms(5);
     assert_eq!(desk.sign_registration(first.id, &signature, "s").await.unwrap(), signed);
+    // Both operations have one action: a key of the one serves the other as little as another body.
+    let reused = desk.sign_registration(again.id, &signature, "o").await;
+    assert!(matches!(reused, Err(Error::KeyReused)), "{reused:?}");
     assert!(not_open(&desk.sign_registration(first.id, &signature, "t").await));
     assert_eq!(w.all(Space::OpenRegistration).len(), 0);
     assert_eq!(w.log_of("request.replayed").len(), 2);
@@ -260,7 +263,25 @@ async fn a_session_says_who_the_operator_is_and_what_the_rules_allow() {
     let session = w.desk.session().await.unwrap();
     assert_eq!((session.card, session.profile.office.as_str()), (CardStanding::Registered, "everywhere"));
     let actions: Vec<_> = session.actions.iter().map(|one| one.action.text()).collect();
-    assert_eq!(actions, ["activate", "ask_approval", "look_up", "reprint", "revoke", "verify"]);
+    assert_eq!(
+        actions,
+        [
+            "activate",
+            "ask_approval",
+            "change_contact",
+            "look_up",
+            "read_consents",
+            "read_history",
+            "record_consents",
+            "renew_cip",
+            "reprint",
+            "request_reader",
+            "resend_delivery",
+            "revoke",
+            "unlock",
+            "verify"
+        ]
+    );
     for one in &session.actions {
         let regions = one.regions.as_ref().map(std::collections::BTreeSet::len);
         assert_eq!(regions, (one.action.text() != "verify").then_some(21));
@@ -277,10 +298,30 @@ async fn a_session_says_who_the_operator_is_and_what_the_rules_allow() {
     w.service.reload_policy(None).await.unwrap();
     let session = w.desk.session().await.unwrap();
     let actions: Vec<_> = session.actions.iter().map(|one| one.action.text()).collect();
-    assert_eq!(actions, ["activate", "ask_approval", "look_up", "reprint", "revoke"]);
+    assert_eq!(
+        actions,
+        [
+            "activate",
+            "ask_approval",
+            "change_contact",
+            "look_up",
+            "read_consents",
+            "read_history",
+            "record_consents",
+            "renew_cip",
+            "reprint",
+            "request_reader",
+            "resend_delivery",
+            "revoke",
+            "unlock"
+        ]
+    );
     let lazio = LAZIO.parse().unwrap();
     let on_lazio = session.actions.iter().map(|one| one.regions.as_ref().unwrap().contains(&lazio));
-    assert_eq!(on_lazio.collect::<Vec<_>>(), [false, true, true, true, true]);
+    assert_eq!(
+        on_lazio.collect::<Vec<_>>(),
+        [false, true, true, true, true, true, true, true, true, true, true, true, true]
+    );
     let card = w.registered(LAZIO).await;
     assert!(matches!(w.desk.activate(&card, "a").await, Err(Error::NotAllowedOnCard(_))));
     assert_eq!(w.card(&card).state(), State::Registered);

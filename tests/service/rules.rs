@@ -24,6 +24,7 @@ pub(crate) const DESK: [u8; 32] = [0x22; 32];
 pub(crate) const COURIER: [u8; 32] = [0x33; 32];
 pub(crate) const AUDITOR: [u8; 32] = [0x44; 32];
 pub(crate) const OTHER_DESK: [u8; 32] = [0x55; 32];
+pub(crate) const PORTAL: [u8; 32] = [0x88; 32];
 
 /// A region of the shipped default template: C.I.P. of 4 and 4 digits, five tries.
 pub(crate) const LAZIO: &str = "120";
@@ -41,7 +42,10 @@ const OTHER_CALLER: &str = r#"
 name = "other-desk"
 certificate_sha256 = "5555555555555555555555555555555555555555555555555555555555555555"
 actions = [
-    "register_operator", "look_up", "activate", "reprint", "verify", "revoke", "ask_approval", "approve", "read_delivery",
+    "register_operator", "look_up", "activate", "record_consents", "read_consents", "reprint", "verify", "revoke",
+    "request_reader", "stock_readers", "unlock", "renew_cip", "ask_approval",
+    "approve", "read_delivery", "resend_delivery", "change_contact",
+    "read_history", "read_reports",
 ]
 "#;
 
@@ -63,7 +67,14 @@ impl Rules {
         let rules = Self { at: tempfile::tempdir().unwrap(), signing: Signing::Waived };
         let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies");
         fs::create_dir(rules.at.path().join("templates")).unwrap();
-        for name in ["authority.toml", "callers.toml", "officers.toml", "operators.toml", "trust.toml"] {
+        for name in [
+            "authority.toml",
+            "callers.toml",
+            "consents.toml",
+            "officers.toml",
+            "operators.toml",
+            "trust.toml",
+        ] {
             fs::copy(shipped.join(name), rules.path(name)).unwrap();
         }
         for entry in fs::read_dir(shipped.join("templates")).unwrap() {

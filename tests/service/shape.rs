@@ -35,7 +35,9 @@ fn written(op: &Op) -> Written {
         Op::Charge { key, .. } => ("charge", Space::Budget, key.len(), 0),
         Op::Settle { key, .. } => ("settle", Space::Budget, key.len(), 0),
         Op::Delete { space, key, .. } => ("delete", *space, key.len(), 0),
-        Op::Forgive { key, .. } | Op::Touch { key } => ("count", Space::Tries, key.len(), 0),
+        Op::Forgive { key, .. } | Op::RenewTries { key } | Op::Touch { key } | Op::Unlock { key } => {
+            ("count", Space::Tries, key.len(), 0)
+        }
         Op::Put { space, key, value, expect: Expect::Absent } => ("new", *space, key.len(), value.len()),
         Op::Put { space, key, value, .. } => ("put", *space, key.len(), value.len()),
         Op::Spend { key } => ("spend", Space::Tries, key.len(), 0),
@@ -74,6 +76,13 @@ async fn every_class_of_guess_has_the_same_shape() {
     let revoked = w.citizen(LAZIO).await;
     let accepted = w.desk.verify(&revoked.card, &revoked.cip, "to revoke").await.unwrap();
     w.desk.revoke(&revoked.card, accepted.verification, "revoke").await.unwrap();
+    w.advance_ms(90 * 86_400_000);
+    w.service.forget_expired().await.unwrap();
+    let saltless = revoked;
+    let revoked = w.citizen(LAZIO).await;
+    let accepted = w.desk.verify(&revoked.card, &revoked.cip, "to revoke too").await.unwrap();
+    w.desk.revoke(&revoked.card, accepted.verification, "revoke too").await.unwrap();
+    assert_eq!((w.card(&saltless.card).salt(), w.card(&revoked.card).salt().is_some()), (None, true));
     let used_up = w.citizen(LAZIO).await;
     let worn_out = w.citizen(SICILIA).await;
     for number in 0..7 {
@@ -92,7 +101,7 @@ async fn every_class_of_guess_has_the_same_shape() {
 
     let longest = "1".repeat(64);
     let (first, last) = (who.wrong(0), who.wrong(7));
-    let classes: [(&str, &FictionalCard, &str, &str); 17] = [
+    let classes: [(&str, &FictionalCard, &str, &str); 18] = [
         ("right", &who.card, &who.cip, "KAFSTM"),
         ("wrong first digit", &who.card, &first, "KAFST-"),
         ("wrong last digit", &who.card, &last, "KAFST-"),
@@ -105,6 +114,7 @@ async fn every_class_of_guess_has_the_same_shape() {
         ("unknown card, 64 digits", &unknown, &longest, "----T-"),
         ("registered", &registered, "12345678", "K---T-"),
         ("revoked", &revoked.card, &revoked.cip, "K-FSTM"),
+        ("revoked, its salt destroyed", &saltless.card, &saltless.cip, "K---T-"),
         ("tries used up", &used_up.card, &used_up.cip, "KAFS--"),
         ("life used up", &worn_out.card, &worn_out.cip, "KAFS--"),
         ("second part not delivered", &undelivered, "12345678", "KAF-T-"),

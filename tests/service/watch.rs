@@ -95,6 +95,16 @@ impl Reader for WatchedReader {
         self.0.scan(space, prefix, from, limit)
     }
 
+    fn scan_back(
+        &self,
+        space: Space,
+        prefix: &[u8],
+        below: &[u8],
+        limit: usize,
+    ) -> Result<Vec<Found>, store::Error> {
+        self.0.scan_back(space, prefix, below, limit)
+    }
+
     fn last(&self, space: Space) -> Result<Option<Found>, store::Error> {
         self.0.last(space)
     }

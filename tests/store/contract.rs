@@ -44,12 +44,32 @@ contract! {
     guards_hold
     illegal_units_are_turned_away
     last_is_of_its_own_space
+    scan_back_is_the_same_from_the_other_end
     scan_is_ordered_and_bounded
     units_of_a_batch_see_each_other
     versions_never_come_back
 }
 
 const CARD: Space = Space::Card;
+
+async fn scan_back_is_the_same_from_the_other_end(place: &impl Place) {
+    let store = start(place);
+    let keys: [&[u8]; 6] = [b"a", b"ab", b"aba", b"abb", b"ac", b"b"];
+    let puts = keys.map(|key| put(CARD, key, b"1", Expect::Absent));
+    let others =
+        [put(Space::Budget, b"ab", b"1", Expect::Any), put(Space::Delivery, b"ab", b"1", Expect::Any)];
+    store.submit(ops([puts.to_vec(), others.to_vec()].concat())).await.unwrap();
+    let back = |prefix: &[u8], below: &[u8], limit| {
+        let found = store.scan_back(CARD, prefix, below, limit).unwrap();
+        found.into_iter().map(|f| String::from_utf8(f.key).unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(back(b"", &[0xff], 9), ["b", "ac", "abb", "aba", "ab", "a"]);
+    assert_eq!(back(b"ab", b"ab\xff", 9), ["abb", "aba", "ab"]);
+    assert_eq!(back(b"ab", b"abb", 9), ["aba", "ab"], "below is not in it");
+    assert_eq!(back(b"ab", b"ab\xff", 2), ["abb", "aba"]);
+    assert!(back(b"ab", b"ab", 9).is_empty() && back(b"ac", b"ab", 9).is_empty());
+    store.close().await;
+}
 
 async fn a_unit_is_all_or_nothing(place: &impl Place) {
     let store = start(place);

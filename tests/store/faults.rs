@@ -128,6 +128,10 @@ impl sigillo::store::Reader for Unreadable {
         Err(Error::Fatal("unreadable".into()))
     }
 
+    fn scan_back(&self, _: Space, _: &[u8], _: &[u8], _: usize) -> Result<Vec<sigillo::store::Found>, Error> {
+        Err(Error::Fatal("unreadable".into()))
+    }
+
     fn last(&self, _: Space) -> Result<Option<sigillo::store::Found>, Error> {
         Err(Error::Fatal("unreadable".into()))
     }

@@ -51,6 +51,41 @@ fn rest(snapshot: &mut Snapshot, about: usize) -> Result<Vec<Entry>, Error> {
     Ok(all)
 }
 
+/// A part of it is the same part of the whole, whatever is changed in it and around it.
+async fn a_part_is_of_one_moment(place: &impl Place) {
+    let store = start(place);
+    fill(&store).await;
+    for (about, from, until) in [(1, 100, 120), (7, 0, 300), (64, 499, 600), (4096, 20, 21), (9, 30, 30)] {
+        let now: Vec<_> = rest(&mut store.snapshot().await.unwrap(), 1000).unwrap();
+        let stored = |n| [b"c".as_slice(), &key(n)].concat();
+        let is_in = |entry: &&Entry| (stored(from)..stored(until)).contains(&entry.0);
+        let expected: Vec<_> = now.iter().filter(is_in).cloned().collect();
+        let mut part = store.snapshot().await.unwrap().within(Space::Card, &key(from), &key(until));
+        let (mut read, mut round) = (Vec::new(), u32::try_from(about).unwrap());
+        for _ in 0..20 {
+            change(&store, round).await;
+            round += 1;
+        }
+        while let Some(entries) = part.next(about).unwrap() {
+            read.extend(entries);
+            change(&store, round).await;
+            round += 1;
+        }
+        assert!(read == expected, "{about}: {} and {}", read.len(), expected.len());
+        assert!(part.next(about).unwrap().is_none(), "the end stays the end");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_part_of_it_is_too_in_memory() {
+    a_part_is_of_one_moment(&Memory::new()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_part_of_it_is_too_in_sled() {
+    a_part_is_of_one_moment(&Disk::new()).await;
+}
+
 async fn is_of_one_moment(place: &impl Place) {
     let store = start(place);
     fill(&store).await;

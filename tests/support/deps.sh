@@ -12,7 +12,10 @@ have_module() {
 have_module || missing="$missing softhsm2"
 command -v softhsm2-util >/dev/null 2>&1 || case "$missing" in *softhsm2*) ;; *) missing="$missing softhsm2" ;; esac
 /usr/bin/python3 -c 'import aiosmtpd' >/dev/null 2>&1 || missing="$missing python3-aiosmtpd"
+/usr/bin/python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || missing="$missing python3-venv"
 [ -x /usr/sbin/bearerbox ] && [ -x /usr/lib/kannel/test/fakesmsc ] || missing="$missing kannel kannel-extras"
+[ -x /usr/lib/postfix/sbin/master ] || missing="$missing postfix"
+perl -MNet::SMPP -e 1 >/dev/null 2>&1 || missing="$missing libnet-smpp-perl"
 command -v systemd-analyze >/dev/null 2>&1 || missing="$missing systemd"
 command -v setpriv >/dev/null 2>&1 || missing="$missing util-linux"
 command -v cc >/dev/null 2>&1 || missing="$missing gcc libc6-dev"
@@ -63,8 +66,8 @@ echo "installing:$missing"
 export DEBIAN_FRONTEND=noninteractive
 $as_root apt-get -o DPkg::Lock::Timeout=300 update -qq
 case "$missing" in
-*kannel*)
-    # The package would start a WAP gateway, now and at every boot. Here Kannel is started by the tests and by nobody else.
+*kannel* | *postfix*)
+    # The packages would start a WAP gateway and a mail server, now and at every boot. Here the tests start them, and nobody else.
     if [ ! -e /usr/sbin/policy-rc.d ]; then
         trap '$as_root rm -f /usr/sbin/policy-rc.d' EXIT INT TERM
         printf '#!/bin/sh\nexit 101\n' | $as_root tee /usr/sbin/policy-rc.d >/dev/null
@@ -76,4 +79,7 @@ esac
 $as_root apt-get -o DPkg::Lock::Timeout=300 install -y -qq --no-install-recommends $missing
 case "$missing" in
 *kannel*) $as_root update-rc.d kannel disable >/dev/null ;;
+esac
+case "$missing" in
+*postfix*) $as_root update-rc.d postfix disable >/dev/null ;;
 esac

@@ -24,6 +24,7 @@ import os
 import pathlib
 import ssl
 import sys
+import time
 
 from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 
@@ -72,7 +73,8 @@ class Mailbox:
             return "451 4.3.0 try again later"
         if local == "muto":
             await asyncio.Event().wait()
-        name = f"{next(self.numbers):06}.mail"
+        # In the order of arrival, over restarts too.
+        name = f"{time.time_ns():020}-{next(self.numbers):06}.mail"
         written = self.tmp / name
         with open(written, "xb") as mail:
             mail.write(f"X-Mail-From: {envelope.mail_from}\r\n".encode())

@@ -14,7 +14,7 @@ use sigillo::{
     auth::Remote,
     client::{Client, ClientLimits},
     clock::{Clock, SystemClock},
-    http::{Body, Drained, Handler, Limits, Listener, MediaType, Problem, read, request_id},
+    http::{Body, Drained, Handler, Language, Limits, Listener, MediaType, Problem, read, request_id},
     metrics::Metrics,
     pki::{Ca, Issued, Profile, Purpose, Validity},
     tls::{Entrance, Protocols, ServerTls, TlsClientFiles, TlsFiles, client_config},
@@ -259,7 +259,7 @@ impl Handler for App {
             "/nothing" => Response::builder().status(204).body(Body::empty()).unwrap(),
             "/echo" => match read(request, MediaType::Json, self.limits.body()).await {
                 Ok((_, body)) => Response::new(Body::full(body.expose().to_vec())),
-                Err(error) => Problem::from(error).into_response(id),
+                Err(error) => Problem::from(error).into_response(id, Language::English),
             },
             "/panic" => panic!("the handler panics"),
             "/wait" => {
@@ -271,7 +271,8 @@ impl Handler for App {
             "/lines" => self.lines(Some(1000)),
             "/torn" => self.lines(None),
             "/endless" => self.endless(),
-            _ => Problem::new(StatusCode::NOT_FOUND, "no_route", "No such route").into_response(id),
+            _ => Problem::new(StatusCode::NOT_FOUND, "no_route", "No such route")
+                .into_response(id, Language::English),
         }
     }
 }

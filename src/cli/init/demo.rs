@@ -1,6 +1,7 @@
 //! The demonstration: everything that an installation has, made for one machine, with nothing worth stealing in it.
 
 mod files;
+mod texts;
 
 use std::{
     fs,
@@ -103,7 +104,9 @@ struct Pki {
     auditor: Issued,
     backup: Issued,
     cards: Ca,
+    personalisation: Issued,
     policy: Issued,
+    portal: Issued,
     officers: Vec<Issued>,
 }
 
@@ -131,6 +134,9 @@ impl Demo<'_> {
             "authority/policies",
             "authority/policies/rules",
             "authority/policies/templates",
+            "authority/policies/texts",
+            "authority/policies/texts/forms",
+            "authority/policies/texts/guide",
             "courier",
             "courier/tokens",
             "courier/tls",
@@ -208,14 +214,18 @@ impl Demo<'_> {
             auditor: client("Auditor")?,
             backup: client("Backup")?,
             cards: make("Demo CA cards")?,
+            personalisation: client("Personalisation")?,
             policy: client("Policy")?,
+            portal: client("Citizens' front end")?,
         };
         for (issued, directory, name) in [
             (&pki.bureau, "clients", "bureau"),
             (&pki.desk, "clients", "desk"),
             (&pki.auditor, "clients", "auditor"),
             (&pki.backup, "clients", "backup"),
+            (&pki.personalisation, "clients", "personalisation"),
             (&pki.policy, "clients", "policy"),
+            (&pki.portal, "clients", "portal"),
             (&pki.courier, "courier/tls", "courier"),
         ] {
             issued.write(&self.at(directory), name).map_err(Failure::failed)?;
@@ -224,6 +234,9 @@ impl Demo<'_> {
             let card = pki.cards.card(subject, validity).map_err(Failure::failed)?;
             card.write(&self.at("clients"), name).map_err(Failure::failed)?;
         }
+        let citizen = Self::citizen()?;
+        let card = pki.cards.card(&citizen, validity).map_err(Failure::failed)?;
+        card.write(&self.at("clients"), "citizen").map_err(Failure::failed)?;
         let list = pki.cards.crl(1, &[], validity).map_err(Failure::failed)?;
         self.write("authority/crls/demo.crl", list, 0o644)?;
         for (n, issued) in (1..).zip(&pki.officers) {
@@ -236,8 +249,17 @@ impl Demo<'_> {
         Ok(pki)
     }
 
+    /// The name in the certificate of a card of the batch, of the tenth region: who holds it may log in with it.
+    fn citizen() -> Result<String, Failure> {
+        let regions: Vec<Region> = Region::KNOWN.iter().map(|(region, _)| *region).collect();
+        let card = fictional::cards(SEED, 10, &regions).last();
+        let card = card.ok_or_else(|| Failure::failed("no fictional card"))?;
+        let (code, chip) = (card.tax_code.as_str(), card.id_carta.as_str());
+        Ok(format!("{code}/{chip}.{}", files::CITIZENS_CARD))
+    }
+
     fn policies(&self, pki: &Pki) -> Result<(), Failure> {
-        for (name, text) in files::POLICIES {
+        for (name, text) in files::POLICIES.into_iter().chain(texts::FORMS).chain(texts::GUIDE) {
             self.write(&format!("authority/policies/{name}"), text, 0o644)?;
         }
         self.write("authority/policies/trust.toml", files::trust(&pki.cards.pem())?, 0o644)?;
@@ -248,7 +270,9 @@ impl Demo<'_> {
             ("courier", print(&pki.courier)),
             ("auditor", print(&pki.auditor)),
             ("backup", print(&pki.backup)),
+            ("personalisation", print(&pki.personalisation)),
             ("policy", print(&pki.policy)),
+            ("portal", print(&pki.portal)),
         ])?;
         self.write("authority/policies/callers.toml", callers, 0o644)?;
         let regions: Vec<_> = Region::KNOWN.iter().map(|(region, _)| region.to_string()).collect();

@@ -12,7 +12,7 @@ use toml::Spanned;
 use crate::{
     cli::{Failure, toml_file},
     domain::team::Region,
-    policy::{Action, CardFacts, Decision, Policy, Profile, Proof, Question},
+    policy::{Action, Asks, CardFacts, Decision, Policy, Profile, Proof, Question},
 };
 
 pub(super) const HELP: &str = "\
@@ -53,8 +53,18 @@ struct Row {
     card_region: Option<String>,
     card_state: Option<String>,
     proof: Option<String>,
+    #[serde(default)]
+    operators: bool,
+    #[serde(default)]
+    all_offices: bool,
     allowed: bool,
     rules: Vec<String>,
+}
+
+impl Row {
+    const fn asks(&self) -> Asks {
+        Asks { operators: self.operators, all_offices: self.all_offices }
+    }
 }
 
 /// A row that can be asked.
@@ -81,6 +91,7 @@ impl Expected {
             front_end: &self.row.front_end,
             card: self.card.as_ref().map(|(region, state)| CardFacts { region: *region, state }),
             proof: self.proof,
+            asks: self.row.asks(),
             at: self.at,
         })
     }
@@ -119,18 +130,26 @@ fn check(row: Row, line: usize, policy: &Policy) -> Result<Expected, String> {
         return Err(format!("there is no caller \"{}\"", row.front_end));
     }
     let card = match (&row.card_region, &row.card_state) {
-        (Some(region), Some(state)) if action != Action::Verify => {
+        (Some(region), Some(state)) if action.is_on_a_card() => {
             Some((super::region(region)?, super::state(state)?))
         }
-        (None, None) if action == Action::Verify => None,
+        (None, None) if !action.is_on_a_card() => None,
         (Some(_) | None, Some(_) | None) => {
-            return Err("card_region and card_state: every action but verify has both".into());
+            return Err(
+                "card_region and card_state: every action but read_reports, stock_readers and verify has both".into()
+            );
         }
     };
+    super::check_asks(action, row.asks()).map_err(|e| format!("operators, all_offices: {e}"))?;
     let proof = match &row.proof {
         None => Proof::None,
-        Some(text) if action == Action::Revoke => super::proof(text)?,
-        Some(_) => return Err("proof: only a revocation names one".into()),
+        Some(text) => {
+            let proof = super::proof(text)?;
+            if !action.proofs().contains(&proof) {
+                return Err(format!("proof: no {text} is named for {}", action.text()));
+            }
+            proof
+        }
     };
     if let Some(rule) = row.rules.iter().find(|id| !policy.rules().any(|rule| rule.id == **id)) {
         return Err(format!("there is no rule \"{rule}\""));

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, path::PathBuf};
 
-use super::{Config, sms::Sms, smtp::Smtp};
+use super::{Config, sms::Carrier, smtp::Smtp};
 use crate::sandbox::{self, Profile};
 
 /// Where systems keep the authorities that they trust.
@@ -24,7 +24,10 @@ impl Config {
             ..connection(host, port)
         };
         let smtp = self.smtp.as_ref().map(Smtp::profile);
-        let sms = self.sms.as_ref().map(Sms::profile);
+        let sms = self.sms.as_ref().map(|carrier| match carrier {
+            Carrier::Http(sms) => sms.profile(),
+            Carrier::Smpp(smpp) => smpp.profile(),
+        });
         own.and(smtp.unwrap_or_default()).and(sms.unwrap_or_default())
     }
 }
@@ -74,7 +77,8 @@ mod tests {
         let named = profile(EXAMPLE);
         assert!(named.resolve);
         assert!([8443, 587].iter().all(|port| named.connect.contains(port)), "{named:?}");
-        assert_eq!(named.write, [Path::new("/var/lib/sigillo-courier/state")]);
+        let written = ["/var/lib/sigillo-courier/state", "/var/mail/sigillo-rimbalzi/new"];
+        assert_eq!(named.write, written.map(Path::new));
         let addresses =
             EXAMPLE.replace("relay.example.it", "::1").replace("authority.example.it", "127.0.0.1");
         assert!(!profile(&addresses).resolve);

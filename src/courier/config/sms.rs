@@ -1,4 +1,4 @@
-//! `[sms]`: the gateway for text messages, and where its delivery receipts come in.
+//! `[sms]`: the gateway for text messages, and where its delivery receipts come in; or `[sms.smpp]` in its place.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -13,11 +13,15 @@ use serde::Deserialize;
 use tokio_rustls::TlsConnector;
 use toml::Spanned;
 
-use super::{BadConfig, Source, default_timeout, one_line, profile::connection, trusting};
+use super::{
+    BadConfig, Source, default_timeout, key, one_line,
+    profile::connection,
+    smpp::{RawSmpp, Smpp},
+    trusting,
+};
 use crate::{
     courier::sms::{Account, Receipts, secret_header},
     domain::contact::{Channel, Contact},
-    files::read_private,
     http::plain::Reach,
     sandbox::{self, Profile},
 };
@@ -64,14 +68,24 @@ struct Listen {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawSms {
-    url: Spanned<String>,
+    url: Option<Spanned<String>>,
     ca_file: Option<PathBuf>,
-    user: Spanned<String>,
-    password_file: PathBuf,
+    user: Option<Spanned<String>>,
+    password_file: Option<PathBuf>,
     sender: Spanned<String>,
     #[serde(default = "default_timeout")]
     timeout_ms: Spanned<u64>,
     receipts: Option<RawReceipts>,
+    smpp: Option<RawSmpp>,
+}
+
+/// What carries text messages.
+#[derive(Debug)]
+pub(super) enum Carrier {
+    /// An HTTP interface.
+    Http(Sms),
+    /// A message centre.
+    Smpp(Smpp),
 }
 
 #[derive(Deserialize)]
@@ -86,10 +100,47 @@ struct RawReceipts {
 
 impl RawSms {
     /// Checks every value; paths are relative to `base`.
-    pub(super) fn check(self, source: &Source<'_>, base: &Path) -> Result<Sms, BadConfig> {
-        let bad = |why: &str| source.bad(self.url.span(), why.to_owned());
+    pub(super) fn check(mut self, source: &Source<'_>, base: &Path) -> Result<Carrier, BadConfig> {
+        let timeout = source.milliseconds(&self.timeout_ms, "timeout_ms")?;
+        if !is_sender(self.sender.get_ref()) {
+            let why = format!(
+                "sender must be 1 to {MAX_SENDER} ASCII letters, digits, blanks, dots and hyphens, or a number with +"
+            );
+            return Err(source.bad(self.sender.span(), why));
+        }
+        let at = self.sender.span();
+        let has_http = self.ca_file.is_some()
+            || self.user.is_some()
+            || self.password_file.is_some()
+            || self.receipts.is_some();
+        match (self.smpp.take(), self.url.take(), self.user.take(), self.password_file.take()) {
+            (Some(smpp), None, None, None) if !has_http => {
+                smpp.check(source, base, &self.sender, timeout).map(Carrier::Smpp)
+            }
+            (Some(_), ..) => {
+                let why =
+                    "[sms.smpp] stands in the place of url, ca_file, user, password_file and [sms.receipts]";
+                Err(source.bad(at, why.to_owned()))
+            }
+            (None, Some(url), Some(user), Some(password_file)) => {
+                self.http(source, base, timeout, (url, user, password_file)).map(Carrier::Http)
+            }
+            (None, ..) => {
+                Err(source.bad(at, "[sms] needs url, user and password_file, or [sms.smpp]".to_owned()))
+            }
+        }
+    }
+
+    fn http(
+        self,
+        source: &Source<'_>,
+        base: &Path,
+        timeout: Duration,
+        (url, user, password_file): (Spanned<String>, Spanned<String>, PathBuf),
+    ) -> Result<Sms, BadConfig> {
+        let bad = |why: &str| source.bad(url.span(), why.to_owned());
         let form = "url must be http:// or https://, a host, perhaps a port and a path, nothing else";
-        let uri: Uri = self.url.get_ref().parse().map_err(|_| bad(form))?;
+        let uri: Uri = url.get_ref().parse().map_err(|_| bad(form))?;
         let authority = uri.authority().ok_or_else(|| bad(form))?;
         if uri.query().is_some() || authority.as_str().contains('@') {
             return Err(bad(form));
@@ -118,16 +169,10 @@ impl RawSms {
             "" | "/" => Uri::from_static(PATH),
             path => path.parse().map_err(|_| bad(form))?,
         };
-        let user = HeaderValue::from_str(self.user.get_ref())
+        let user = HeaderValue::from_str(user.get_ref())
             .ok()
             .filter(|user| !user.is_empty() && user.to_str().is_ok())
-            .ok_or_else(|| source.bad(self.user.span(), "user must be printable ASCII".to_owned()))?;
-        if !is_sender(self.sender.get_ref()) {
-            let why = format!(
-                "sender must be 1 to {MAX_SENDER} ASCII letters, digits, blanks, dots and hyphens, or a number with +"
-            );
-            return Err(source.bad(self.sender.span(), why));
-        }
+            .ok_or_else(|| source.bad(user.span(), "user must be printable ASCII".to_owned()))?;
         Ok(Sms {
             port: authority.port_u16().unwrap_or(default_port),
             authority: authority.to_string(),
@@ -135,9 +180,9 @@ impl RawSms {
             path,
             transport,
             user,
-            password_file: base.join(self.password_file),
+            password_file: base.join(password_file),
             sender: self.sender.into_inner(),
-            timeout: source.milliseconds(&self.timeout_ms, "timeout_ms")?,
+            timeout,
             receipts: self.receipts.map(|raw| raw.check(source, base)).transpose()?,
         })
     }
@@ -209,11 +254,7 @@ impl Sms {
     pub(super) async fn receipts(&self) -> Result<Option<Receipts>, BadConfig> {
         let Some(listen) = &self.receipts else { return Ok(None) };
         let other = |why: String| BadConfig::Other { path: listen.key_file.display().to_string(), why };
-        let text = read_private(&listen.key_file, 65)?;
-        let text = text.expose().strip_suffix(b"\n").unwrap_or_else(|| text.expose());
-        let mut key = zeroize::Zeroizing::new([0; 32]);
-        hex::decode_to_slice(text, &mut *key)
-            .map_err(|_| other("not a key of 64 hexadecimal digits".to_owned()))?;
+        let key = key(&listen.key_file)?;
         let receipts = Receipts::bind(listen.address, listen.reach, listen.base.clone(), &key).await?;
         receipts.map(Some).map_err(|e| other(e.to_string()))
     }

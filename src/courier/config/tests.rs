@@ -21,9 +21,19 @@ fn the_example_is_accepted_and_states_the_defaults() {
     assert_eq!(config.limits().margin, config.smtp.as_ref().unwrap().timeout + SKEW);
 
     let keep = |line: &&str| {
-        !["batch", "cache_mib", "poll_ms", "port", "reserve_mib", "timeout_ms", "tls", "allow_remote"]
-            .iter()
-            .any(|k| line.strip_prefix(k).is_some_and(|rest| rest.starts_with(" =")))
+        ![
+            "at_once",
+            "batch",
+            "cache_mib",
+            "poll_ms",
+            "port",
+            "reserve_mib",
+            "timeout_ms",
+            "tls",
+            "allow_remote",
+        ]
+        .iter()
+        .any(|k| line.strip_prefix(k).is_some_and(|rest| rest.starts_with(" =")))
     };
     let short = EXAMPLE.lines().filter(keep).collect::<Vec<_>>().join("\n");
     let defaults = Config::parse(Path::new("/etc/sigillo/courier.toml"), &short).unwrap();
@@ -32,8 +42,9 @@ fn the_example_is_accepted_and_states_the_defaults() {
 
 #[test]
 fn faults_are_named_with_their_line() {
-    assert!(refused("batch = 10", "batch = 0").starts_with("batch must be 1 to 100"));
-    assert!(refused("batch = 10", "batsch = 10").starts_with("unknown field `batsch`"));
+    assert!(refused("batch = 40", "batch = 0").starts_with("batch must be 1 to 100"));
+    assert!(refused("batch = 40", "batsch = 40").starts_with("unknown field `batsch`"));
+    assert!(refused("at_once = 8", "at_once = 33").starts_with("at_once must be 1 to 32"));
     assert!(refused("poll_ms = 1000", "poll_ms = 99").starts_with("poll_ms must be"));
     assert!(
         refused("directory = \"/var/lib/sigillo-courier/state\"", "directry = \"state\"")
@@ -132,7 +143,7 @@ fn a_password_for_all_to_read_is_refused() {
         std::fs::write(&password, text).unwrap();
         std::fs::set_permissions(&password, std::fs::Permissions::from_mode(mode)).unwrap();
         let clock = Arc::new(crate::clock::ManualClock::new(0));
-        let error = config.mail(clock).err().unwrap().to_string();
+        let error = config.mail(None, clock).err().unwrap().to_string();
         assert!(error.contains("password") && error.contains(why), "{error}");
         std::fs::remove_file(&password).unwrap();
     }
@@ -154,4 +165,79 @@ fn the_authoritys_audit_key_is_a_p256_key_that_is_there() {
     std::fs::write(&file, pem).unwrap();
     assert_eq!(config.audit_key().unwrap(), token.audit_public_key());
     assert!(refused("audit_key = ", "# audit_key = ").contains("missing field `audit_key`"));
+}
+
+/// The example with the message centre in the place of the gateway.
+fn by_smpp() -> String {
+    let (head, sms) = EXAMPLE.split_once("\n[sms]\n").unwrap();
+    let (_, smpp) = sms.split_once("# [sms.smpp]\n").unwrap();
+    let (smpp, _) = smpp.split_once("\n\n").unwrap();
+    let lines: String = smpp.lines().map(|line| line.strip_prefix("# ").unwrap().to_owned() + "\n").collect();
+    format!("{head}\n[sms]\nsender = \"TS-CNS\"\n[sms.smpp]\n{lines}")
+}
+
+#[test]
+fn a_message_centre_stands_in_the_place_of_a_gateway() {
+    let parse = |text: &str| Config::parse(Path::new("/etc/c.toml"), text);
+    let config = parse(&by_smpp()).unwrap();
+    assert!(config.http().is_none() && config.profile().connect.contains(&3550));
+    assert_eq!(config.limits().margin, Duration::from_secs(12));
+    let short = |line: &&str| {
+        !["port = 3550", "tls = true", "enquire_s", "system_type"].iter().any(|k| line.starts_with(k))
+    };
+    let defaults = parse(&by_smpp().lines().filter(short).collect::<Vec<_>>().join("\n")).unwrap();
+    assert_eq!(format!("{:?}", defaults.sms), format!("{:?}", config.sms));
+    for (from, to, why) in [
+        ("tls = true", "tls = false", "ca_file is for tls = true only"),
+        ("tls = true\n# CA", "tls = false\n# CA", "ca_file is for tls = true only"),
+        ("ca_file = \"tls/smsc-ca.pem\"", "", ""),
+        ("system_id = \"sigillo\"", "system_id = \"longer than fifteen\"", "system_id must be at most 15"),
+        ("system_id = \"sigillo\"", "system_id = \"\"", "system_id must be at most 15"),
+        ("system_type = \"\"", "system_type = \"città\"", "system_type must be at most 12"),
+        ("enquire_s = 30", "enquire_s = 0", "enquire_s must be 1 to 600"),
+        ("[sms.smpp]", "user = \"x\"\n[sms.smpp]", "[sms.smpp] stands in the place of"),
+        ("[sms.smpp]", "url = \"http://127.0.0.1\"\n[sms.smpp]", "[sms.smpp] stands in the place of"),
+        ("host = \"smsc.example.it\"", "host = \"two words\"", "host is neither"),
+    ] {
+        let text = by_smpp();
+        let (before, smpp) = text.split_once("[sms]").unwrap();
+        assert!(smpp.contains(from), "{from}");
+        let said = parse(&format!("{before}[sms]{}", smpp.replacen(from, to, 1)));
+        match said {
+            Ok(_) => assert_eq!(why, "", "{to}"),
+            Err(said) => assert!(!why.is_empty() && said.to_string().contains(why), "{to}: {said}"),
+        }
+    }
+    // In clear on this machine alone.
+    let clear = by_smpp().replace("tls = true", "tls = false").replace("ca_file = \"tls/smsc-ca.pem\"", "");
+    for (host, is_taken) in
+        [("127.0.0.1", true), ("::1", true), ("localhost", false), ("smsc.example.it", false)]
+    {
+        let parsed = parse(&clear.replace("smsc.example.it", host));
+        assert_eq!(parsed.is_ok(), is_taken, "{host}");
+        assert!(is_taken || parsed.unwrap_err().to_string().contains("tls = false is in clear"), "{host}");
+    }
+    let neither = parse(by_smpp().split_once("[sms.smpp]").unwrap().0).unwrap_err().to_string();
+    assert!(neither.ends_with("[sms] needs url, user and password_file, or [sms.smpp]"), "{neither}");
+}
+
+#[test]
+fn a_directory_of_bounces_must_be_there_and_its_key_be_private() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("courier.toml");
+    std::fs::write(&file, EXAMPLE.replace("/var/mail/sigillo-rimbalzi", "rimbalzi")).unwrap();
+    let config = Config::load(&file).unwrap();
+    let key = dir.path().join("smtp-bounces.key");
+    std::fs::write(&key, "5a".repeat(32)).unwrap();
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let said = || config.bounces().unwrap_err().to_string();
+    assert!(said().contains("smtp-bounces.key") && said().contains("0644"), "{}", said());
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o400)).unwrap();
+    assert!(said().ends_with("rimbalzi/new: not a directory: a Maildir has one of this name"), "{}", said());
+    std::fs::create_dir_all(dir.path().join("rimbalzi/new")).unwrap();
+    assert!(config.bounces().unwrap().is_some());
+    assert!(
+        refused("address = \"rimbalzi@", "address = \"\" # ").starts_with("address is no e-mail address")
+    );
 }

@@ -358,7 +358,11 @@ mod tests {
                 "message = \"reprint\"",
                 "/policy.toml:26: notice.message is among messages: the authority could ask for it",
             ),
-            ("[\"activation\", \"reprint\"]", "[]", "/policy.toml:6: messages: at least one text"),
+            (
+                "[\"activation\", \"renewal\", \"reprint\"]",
+                "[]",
+                "/policy.toml:6: messages: at least one text",
+            ),
             (
                 "[\"email\", \"sms\"]",
                 "[\"fax\"]",

@@ -1,8 +1,7 @@
 //! Delivery receipts: the gateway calls `GET /receipt/{slip}?status=N` when it learns what became of a message.
 //!
-//! Nothing is kept here. What is final is reported to the authority at once, whose record says what may follow what;
-//! until the authority has taken it, the gateway is told to come again. So receipts may come in any order, more than
-//! once, before the answer to the sending, and after a restart.
+//! What is final is told to the authority ([`crate::courier::late`]); until it has taken it, the gateway is told to come
+//! again.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -13,10 +12,13 @@ use hyper::{
 };
 use tokio::sync::watch;
 
-use super::slips::{NoSlip, Slips};
+use super::slips::Slips;
 use crate::{
-    api::courier::{Report, ReportStatus},
-    courier::{Authority, AuthorityError, Limits},
+    courier::{
+        Authority, Limits,
+        late::{End, Told, tell},
+        slip::NoSlip,
+    },
     domain::id::{DeliveryId, LeaseId},
     http::{
         Body, ListenError,
@@ -131,34 +133,14 @@ impl<A: Authority> Desk<A> {
 
     /// Passes a receipt on. A 200 means that nothing more is to be done about it.
     async fn take(&self, delivery: DeliveryId, lease: LeaseId, word: Word) -> StatusCode {
-        let (status, reason) = match word {
+        let end = match word {
             Word::OnItsWay => return StatusCode::OK,
-            Word::Delivered => (ReportStatus::Delivered, None),
-            Word::Failed => (ReportStatus::Failed, Some("SMS gateway: not delivered".to_owned())),
+            Word::Delivered => End::Delivered,
+            Word::Failed => End::Failed("SMS gateway: not delivered".to_owned()),
         };
-        let report =
-            Report { delivery, status, generation: None, second_part_tag: None, reason, until_ms: None };
-        let mut tries = 1;
-        loop {
-            match self.authority.report(&lease, &report).await {
-                Ok(()) => {
-                    tracing::info!(%delivery, ?word, "receipt");
-                    return StatusCode::OK;
-                }
-                // Another hold has taken its place, or its end is known: this receipt changes nothing.
-                Err(error @ (AuthorityError::LeaseLost | AuthorityError::Refused(_))) => {
-                    tracing::info!(%delivery, ?word, %error, "receipt without effect");
-                    return StatusCode::OK;
-                }
-                Err(error @ AuthorityError::Unavailable(_)) => {
-                    if tries >= self.limits.report_tries {
-                        tracing::warn!(%delivery, ?word, %error, "receipt not taken: the gateway is to come again");
-                        return StatusCode::SERVICE_UNAVAILABLE;
-                    }
-                }
-            }
-            tries = tries.saturating_add(1);
-            tokio::time::sleep(self.limits.report_pause).await;
+        match tell(&*self.authority, self.limits, (delivery, lease), &end).await {
+            Told::Done => StatusCode::OK,
+            Told::Later => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 }

@@ -1,32 +1,14 @@
-//! Slips: what a gateway hands back with a receipt, so that it names a delivery and its hold to us and to nobody else.
-//!
-//! A slip is AES-256-GCM over both ids, under a key of its own, with a random nonce: it cannot be guessed, read or
-//! made by others, two of them for one delivery have nothing in common, and nothing has to be kept for it over a
-//! restart. It is not a secret: the gateway logs it. Who holds a slip can at most report for that one hold what the
-//! gateway could.
+//! The slips of receipts, in the URL that a gateway is given with a message ([`SlipKey`]).
 
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
-
-use crate::domain::id::{DeliveryId, LeaseId};
-
-/// Binds the ciphertext to this use.
-const LABEL: &[u8] = b"sigillo/v1 receipt";
-
-/// Both ids.
-const PLAIN: usize = 16 + 16;
-
-/// Nonce, ciphertext, tag.
-const SEALED: usize = NONCE_LEN + PLAIN + 16;
-
-/// The system gave no random numbers, or the key cannot be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no receipt slip could be made")]
-pub struct NoSlip;
+use crate::{
+    courier::slip::{NoSlip, SEALED, SlipKey},
+    domain::id::{DeliveryId, LeaseId},
+};
 
 /// Whether a receipt has come while a message was being handed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +19,7 @@ enum Seen {
 
 /// Makes slips and takes them back. The sending and the receiving side share it.
 pub struct Slips {
-    key: RandomizedNonceKey,
+    key: SlipKey,
     /// Where the gateway is to report, without a path.
     base: String,
     /// Holds whose message is being handed over now.
@@ -63,17 +45,13 @@ impl Slips {
     /// # Errors
     /// [`NoSlip`] if the cryptographic library refuses the key.
     pub fn new(key: &[u8; 32], base: String) -> Result<Self, NoSlip> {
-        let key = RandomizedNonceKey::new(&AES_256_GCM, key).map_err(|_| NoSlip)?;
+        let key = SlipKey::new(key, b"sigillo/v1 receipt")?;
         Ok(Self { key, base, under_way: Mutex::default() })
     }
 
     /// A slip for the message of this hold.
     pub(super) fn issue(self: &Arc<Self>, delivery: DeliveryId, lease: LeaseId) -> Result<Slip, NoSlip> {
-        let mut bytes = Vec::with_capacity(SEALED);
-        bytes.extend_from_slice(delivery.bytes());
-        bytes.extend_from_slice(lease.bytes());
-        let nonce = self.key.seal_in_place_append_tag(Aad::from(LABEL), &mut bytes).map_err(|_| NoSlip)?;
-        let sealed = hex::encode([nonce.as_ref().as_slice(), &bytes].concat());
+        let sealed = hex::encode(self.key.seal(delivery, lease)?);
         self.under_way().insert(lease, Seen::No);
         Ok(Slip { slips: Arc::clone(self), lease, sealed })
     }
@@ -82,11 +60,7 @@ impl Slips {
     pub(super) fn redeem(&self, text: &str) -> Option<(DeliveryId, LeaseId)> {
         let mut bytes = [0; SEALED];
         hex::decode_to_slice(text, &mut bytes).ok()?;
-        let (nonce, sealed) = bytes.split_first_chunk_mut::<NONCE_LEN>()?;
-        let nonce = Nonce::assume_unique_for_key(*nonce);
-        let plain = self.key.open_in_place(nonce, Aad::from(LABEL), sealed).ok()?;
-        let (delivery, lease) = plain.split_first_chunk::<16>()?;
-        let (delivery, lease) = (DeliveryId::new(*delivery), LeaseId::new(<[u8; 16]>::try_from(lease).ok()?));
+        let (delivery, lease) = self.key.open(bytes)?;
         if let Some(seen) = self.under_way().get_mut(&lease) {
             *seen = Seen::Yes;
         }

@@ -8,7 +8,9 @@ use super::Asked;
 use crate::domain::{
     audit::{time_ms, time_text},
     card::Reason,
+    contact::Contact,
     id::ApprovalId,
+    mask,
     signed_text::Unfit,
     tax_code::TaxCode,
     team::TeamNumber,
@@ -16,12 +18,16 @@ use crate::domain::{
 
 const FIRST: &str = "Sigillo approval";
 
+/// Only of a change of contact.
+const CONTACT: &str = "new contact";
+
 /// The fields, in their order.
-const FIELDS: [&str; 11] = [
+const FIELDS: [&str; 12] = [
     "id",
     "action",
     "card",
     "reason",
+    CONTACT,
     "asked by",
     "office",
     "front end",
@@ -33,6 +39,17 @@ const FIELDS: [&str; 11] = [
 
 /// What may be asked for, as the text says it.
 const REVOKE: &str = "revoke a card without the C.I.P. of its holder";
+const CHANGE: &str = "send the second parts of codes to another contact";
+const RENEW: &str = "give a card a new C.I.P. in the place of the present one";
+const UNLOCK: &str = "forgive the wrong guesses that lock the C.I.P. of a card";
+
+/// Whether a text says why: one of the domain's reasons, or one that a policy may list.
+fn is_reason(action: &str, text: &str) -> bool {
+    match action {
+        REVOKE => Reason::ALL.iter().any(|reason| reason.text() == text),
+        _ => (1..=40).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'),
+    }
+}
 
 /// What the text says. Numbers are masked: the approving operator compares, and learns nothing more.
 #[derive(Debug)]
@@ -40,9 +57,11 @@ pub struct Facts<'a> {
     /// The approval's.
     pub id: ApprovalId,
     /// What is to be done.
-    pub asked: Asked,
+    pub asked: &'a Asked,
     /// Number of the card.
     pub team: &'a TeamNumber,
+    /// The other contact, where one is asked for.
+    pub contact: Option<&'a Contact>,
     /// Who asks.
     pub operator: &'a TaxCode,
     /// From which office.
@@ -61,25 +80,26 @@ impl Facts<'_> {
     /// The text.
     pub fn text(&self) -> String {
         let (what, reason) = match self.asked {
+            Asked::ChangeContact { reason, .. } => (CHANGE, reason.as_str()),
+            Asked::RenewCip { reason, .. } => (RENEW, reason.as_str()),
             Asked::Revoke { reason, .. } => (REVOKE, reason.text()),
+            Asked::Unlock { reason, .. } => (UNLOCK, reason.as_str()),
         };
         let (policy, number) = self.policy;
         let (from_ms, until_ms) = self.time_ms;
         // Land, region and the last four digits.
-        let card = masked(self.team.as_str(), 10, 4);
-        // The letters of the names, or of a provisional one the last three digits.
-        let asked_by = match self.operator.as_str() {
-            code if code.len() == 16 => masked(code, 6, 0),
-            code => masked(code, 0, 3),
-        };
+        let card = mask::masked(self.team.as_str(), 10, 4);
+        let asked_by = mask::tax_code(self.operator);
         let (id, nonce, policy) =
             (self.id.to_string(), hex::encode(self.nonce), format!("{number}, {policy}"));
         let (from, until) = (time_text(from_ms), time_text(until_ms));
-        let values: [&str; 11] = [
+        let contact = self.contact.map(shown).unwrap_or_default();
+        let values: [&str; 12] = [
             &id,
             what,
             &card,
             reason,
+            &contact,
             &asked_by,
             self.office,
             self.front_end,
@@ -90,7 +110,9 @@ impl Facts<'_> {
         ];
         let mut out = format!("{FIRST}\n");
         for (field, value) in FIELDS.into_iter().zip(values) {
-            line(&mut out, field, value);
+            if field != CONTACT || what == CHANGE {
+                line(&mut out, field, value);
+            }
         }
         out
     }
@@ -106,13 +128,20 @@ pub fn fits(text: &str, id: &ApprovalId, until_ms: u64) -> Result<(), Unfit> {
         return Err(Unfit("text"));
     }
     let (id, until) = (id.to_string(), time_text(until_ms));
+    let mut action = "";
     for field in FIELDS {
+        if field == CONTACT && action != CHANGE {
+            continue;
+        }
         let value = lines.next().and_then(|line| line.strip_prefix(field)?.strip_prefix(": "));
         let value = value.ok_or(Unfit(field))?;
         let fits = match field {
             "id" => value == id,
-            "action" => value == REVOKE,
-            "reason" => Reason::ALL.iter().any(|reason| reason.text() == value),
+            "action" => {
+                action = value;
+                [CHANGE, RENEW, REVOKE, UNLOCK].contains(&action)
+            }
+            "reason" => is_reason(action, value),
             "asked at" => time_ms(value).is_some_and(|from_ms| from_ms < until_ms),
             "valid until" => value == until,
             "nonce" => value.parse::<ApprovalId>().is_ok(),
@@ -126,9 +155,9 @@ pub fn fits(text: &str, id: &ApprovalId, until_ms: u64) -> Result<(), Unfit> {
     if lines.next().is_none() { Ok(()) } else { Err(Unfit("text")) }
 }
 
-fn masked(value: &str, first: usize, last: usize) -> String {
-    let hidden_to = value.chars().count().saturating_sub(last);
-    (0..).zip(value.chars()).map(|(n, c)| if (first..hidden_to).contains(&n) { '*' } else { c }).collect()
+/// The channel and the masked contact.
+fn shown(contact: &Contact) -> String {
+    format!("{}, {}", contact.channel().text(), mask::contact(contact))
 }
 
 fn line(out: &mut String, field: &str, value: &str) {
@@ -150,14 +179,23 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::id::CardId;
+    use crate::domain::{
+        contact::Channel,
+        id::{CardId, DeliveryId},
+    };
 
     const ASKED: Asked = Asked::Revoke { card: CardId::new([9; 16]), reason: Reason::Stolen };
 
     fn text(operator: &str, office: &str, front_end: &str) -> String {
+        text_for(&ASKED, operator, office, front_end)
+    }
+
+    fn text_for(asked: &Asked, operator: &str, office: &str, front_end: &str) -> String {
+        let contact = Contact::parse(Channel::Sms, "+393331234567").ok();
         Facts {
             id: ApprovalId::new([1; 16]),
-            asked: ASKED,
+            asked,
+            contact: contact.as_ref(),
             team: &"80380001200123456789".parse().unwrap(),
             operator: &operator.parse().unwrap(),
             office,
@@ -207,6 +245,50 @@ mod tests {
             ("Sigillo approval\n".to_owned(), "id"),
         ] {
             assert_eq!(fits(&changed, &id, until_ms), Err(Unfit(field)), "{changed}");
+        }
+    }
+
+    #[test]
+    fn other_actions_have_their_own_words_and_the_policys_reasons() {
+        let (id, until_ms) = (ApprovalId::new([1; 16]), 1_780_000_900_000);
+        let card = CardId::new([9; 16]);
+        let reason = || "holder_mistyped".to_owned();
+        for (asked, action) in [
+            (Asked::Unlock { card, reason: reason() }, UNLOCK),
+            (Asked::RenewCip { card, reason: reason() }, RENEW),
+            (
+                Asked::ChangeContact {
+                    card,
+                    delivery: DeliveryId::new([8; 16]),
+                    contact: String::new(),
+                    reason: reason(),
+                },
+                CHANGE,
+            ),
+        ] {
+            let contact = if action == CHANGE { "new contact: sms, +39***567\n" } else { "" };
+            let words = &*format!(
+                "action: {action}\ncard: 8038000120******6789\nreason: holder_mistyped\n{contact}asked by: "
+            );
+            let text = text_for(&asked, "RSSMRA80A01H501U", "rome-1", "desk");
+            assert!(text.contains(words), "{text}");
+            assert_eq!(fits(&text, &id, until_ms), Ok(()));
+            let changed = text.replace("reason: ", "reason: R");
+            assert_eq!(fits(&changed, &id, until_ms), Err(Unfit("reason")));
+            // A reason of one action is none of another.
+            let revocation = self::text("RSSMRA80A01H501U", "rome-1", "desk");
+            let changed = revocation.replace("reason: stolen", "reason: holder_mistyped");
+            assert_eq!(fits(&changed, &id, until_ms), Err(Unfit("reason")));
+        }
+    }
+
+    #[test]
+    fn a_contact_is_shown_as_far_as_it_can_be_compared() {
+        for (channel, address, shown) in [
+            (Channel::Email, "mario.rossi@example.it", "email, m***@e***.it"),
+            (Channel::Sms, "+393331234567", "sms, +39***567"),
+        ] {
+            assert_eq!(super::shown(&Contact::parse(channel, address).unwrap()), shown);
         }
     }
 

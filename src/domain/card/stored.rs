@@ -1,7 +1,7 @@
 //! The stored form of a card: a format byte, then fields of fixed sizes, absent ones zero. All records are of one size,
 //! so that the size of what is read or written says nothing about a card.
 
-use super::{Card, Generations, Predecessor, Reason, Registration, State};
+use super::{Activation, Card, Generations, Predecessor, Reason, Registration, State};
 use crate::domain::{
     date::CivilDate,
     id::CardId,
@@ -45,7 +45,8 @@ impl Card {
         out.push(link);
         out.extend_from_slice(former.map_or(&[0; 16], |id| id.bytes()));
         out.extend_from_slice(&r.registered_at_ms.to_be_bytes());
-        out.push(state);
+        // In its upper half, so that records from before it was kept are read, and all are of one size.
+        out.push(state | self.activation.map_or(0, Activation::number) << 4);
         put_optional(&mut out, activated.map(u64::to_be_bytes).as_ref());
         put_optional(&mut out, revoked.map(u64::to_be_bytes).as_ref());
         out.push(reason.map_or(0, Reason::number));
@@ -65,7 +66,7 @@ impl Card {
             return None;
         }
         let registration = registration(&mut from)?;
-        let state = state(&mut from)?;
+        let (state, activation) = state(&mut from)?;
         let generations = Generations { cip: from.u32()?, pin: from.u32()?, puk: from.u32()? };
         let (salt, first_tag, second_tag) = (from.optional()?, from.optional()?, from.optional()?);
         let was_active = match state {
@@ -79,8 +80,17 @@ impl Card {
             && generations.cip.min(generations.pin).min(generations.puk) >= 1
             && (salt.is_some() || matches!(state, State::Revoked { .. }) && first_tag.is_none())
             && (first_tag.is_none() || was_active)
+            && (activation.is_none() || was_active)
             && (second_tag.is_none() || first_tag.is_some());
-        holds_together.then_some(Self { registration, state, salt, generations, first_tag, second_tag })
+        holds_together.then_some(Self {
+            registration,
+            state,
+            activation,
+            salt,
+            generations,
+            first_tag,
+            second_tag,
+        })
     }
 }
 
@@ -143,19 +153,25 @@ fn registration(from: &mut Reader<'_>) -> Option<Registration> {
     })
 }
 
-fn state(from: &mut Reader<'_>) -> Option<State> {
-    let state = from.byte()?;
+/// The state, and how the card was activated.
+fn state(from: &mut Reader<'_>) -> Option<(State, Option<Activation>)> {
+    let both = from.byte()?;
+    let activation = match both >> 4 {
+        0 => None,
+        number => Some(Activation::ALL.into_iter().find(|how| how.number() == number)?),
+    };
     let activated_at_ms = from.optional()?.map(u64::from_be_bytes);
     let revoked_at_ms = from.optional()?.map(u64::from_be_bytes);
     let reason = from.byte()?;
-    match (state, activated_at_ms, revoked_at_ms, reason) {
-        (0, None, None, 0) => Some(State::Registered),
-        (1, Some(activated_at_ms), None, 0) => Some(State::Active { activated_at_ms }),
+    let state = match (both & 0x0f, activated_at_ms, revoked_at_ms, reason) {
+        (0, None, None, 0) => State::Registered,
+        (1, Some(activated_at_ms), None, 0) => State::Active { activated_at_ms },
         (2, _, Some(revoked_at_ms), number) => {
             let reason = Reason::ALL.into_iter().find(|reason| reason.number() == number)?;
-            Some(State::Revoked { activated_at_ms, revoked_at_ms, reason })
+            State::Revoked { activated_at_ms, revoked_at_ms, reason }
         }
-        (3, activated_at_ms, None, 0) => Some(State::Held { activated_at_ms }),
-        _ => None,
-    }
+        (3, activated_at_ms, None, 0) => State::Held { activated_at_ms },
+        _ => return None,
+    };
+    Some((state, activation))
 }

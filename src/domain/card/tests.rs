@@ -29,7 +29,7 @@ fn registered() -> Card {
 }
 
 fn active() -> Card {
-    registered().activate(NOW, today(), Some(FIRST)).unwrap()
+    registered().activate(Activation::InPerson, NOW, today(), Some(FIRST)).unwrap()
 }
 
 fn revoked() -> Card {
@@ -41,9 +41,9 @@ fn activation() {
     let card = active();
     assert_eq!(card.state(), State::Active { activated_at_ms: NOW });
     assert_eq!(card.cip_first_tag(), Some(&FIRST));
-    assert_eq!(card.activate(NOW, today(), None), Err(Refusal::CardAlreadyActive));
-    assert_eq!(revoked().activate(NOW, today(), None), Err(Refusal::CardRevoked));
-    let late = registered().activate(NOW, day("2027-01-16"), None);
+    assert_eq!(card.activate(Activation::InPerson, NOW, today(), None), Err(Refusal::CardAlreadyActive));
+    assert_eq!(revoked().activate(Activation::InPerson, NOW, today(), None), Err(Refusal::CardRevoked));
+    let late = registered().activate(Activation::InPerson, NOW, day("2027-01-16"), None);
     assert_eq!(late, Err(Refusal::CardExpired), "valid through the printed day, not the one after");
 }
 
@@ -62,9 +62,10 @@ fn revocation_is_final() {
     assert_eq!(never_active.state(), expected);
     for card in [never_active, revoked()] {
         assert_eq!(card.revoke(Reason::Faulty, NOW), Err(Refusal::CardRevoked));
-        assert_eq!(card.activate(NOW, today(), Some(FIRST)), Err(Refusal::CardRevoked));
+        assert_eq!(card.activate(Activation::InPerson, NOW, today(), Some(FIRST)), Err(Refusal::CardRevoked));
         assert_eq!(card.set_second_tag(1, SECOND), Err(Refusal::CardRevoked));
-        assert_eq!(card.renew_cip(today(), FIRST), Err(Refusal::CardRevoked));
+        assert_eq!(card.renew_cip(today()), Err(Refusal::CardRevoked));
+        assert_eq!(card.hand_out_cip(FIRST), Err(Refusal::CardRevoked));
     }
 }
 
@@ -77,24 +78,40 @@ fn second_tag_belongs_to_its_generation() {
     assert_eq!(whole.cip_second_tag(), Some(&SECOND));
     assert_eq!(whole.set_second_tag(1, SECOND), Ok(whole.clone()), "the courier may repeat itself");
     assert_eq!(whole.set_second_tag(1, FIRST), Err(Refusal::SecondPartDiffers));
-    let without = registered().activate(NOW, today(), None).unwrap();
+    let without = registered().activate(Activation::InPerson, NOW, today(), None).unwrap();
     assert_eq!(without.set_second_tag(1, SECOND), Err(Refusal::NoCip));
 }
 
 #[test]
 fn a_new_cip_voids_the_former_parts() {
     let whole = active().set_second_tag(1, SECOND).unwrap();
-    let renewed = whole.renew_cip(today(), [3; 32]).unwrap();
-    assert_eq!(renewed.generation(CodeName::Cip), whole.next_cip_generation().unwrap());
+    let begun = whole.renew_cip(today()).unwrap();
+    assert_eq!((begun.cip_first_tag(), begun.cip_second_tag()), (None, None));
+    let renewed = begun.hand_out_cip([3; 32]).unwrap();
+    assert_eq!(renewed.generation(CodeName::Cip), 2);
     assert_eq!((renewed.generation(CodeName::Pin), renewed.generation(CodeName::Puk)), (1, 1));
     assert_eq!((renewed.cip_first_tag(), renewed.cip_second_tag()), (Some(&[3; 32]), None));
     assert_eq!(renewed.set_second_tag(1, SECOND), Err(Refusal::GenerationChanged), "a late courier");
-    assert_eq!(whole.renew_cip(day("2027-01-16"), FIRST), Err(Refusal::CardExpired));
-    let without = registered().activate(NOW, today(), None).unwrap();
-    assert_eq!(without.renew_cip(today(), FIRST), Err(Refusal::NoCip));
+    assert_eq!(Card::decode(&renewed.encode()), Some(renewed));
+    assert_eq!(whole.renew_cip(day("2027-01-16")), Err(Refusal::CardExpired));
+    assert_eq!(registered().renew_cip(today()), Err(Refusal::CardNotActive));
+    assert_eq!(active().hold().renew_cip(today()), Err(Refusal::CardHeld));
     let mut last = whole;
     last.generations.cip = u32::MAX;
-    assert_eq!(last.renew_cip(today(), FIRST), Err(Refusal::NoCip));
+    assert_eq!(last.renew_cip(today()), Err(Refusal::NoCip));
+}
+
+#[test]
+fn a_renewal_that_is_repeated_leaves_no_cip_that_is_right() {
+    let whole = active().set_second_tag(1, SECOND).unwrap();
+    let renewed = whole.cip_renewed_before(3);
+    assert_eq!(renewed.generation(CodeName::Cip), 3);
+    assert_eq!((renewed.cip_first_tag(), renewed.cip_second_tag()), (None, None));
+    assert_eq!(renewed.check_has_cip(), Err(Refusal::NoCip));
+    assert_eq!(Card::decode(&renewed.encode()), Some(renewed.clone()));
+    for (card, generation) in [(whole, 1), (renewed, 3)] {
+        assert_eq!(card.cip_renewed_before(generation), card);
+    }
 }
 
 #[test]
@@ -150,8 +167,8 @@ fn a_held_card_can_only_be_revoked() {
         let held = card.hold();
         assert_eq!(Card::decode(&held.encode()), Some(held.clone()));
         assert_eq!(held.hold(), held);
-        assert_eq!(held.activated_before(1), held);
-        assert_eq!(held.activate(NOW, today(), None), Err(Refusal::CardHeld));
+        assert_eq!(held.activated_before(1, None), held);
+        assert_eq!(held.activate(Activation::InPerson, NOW, today(), None), Err(Refusal::CardHeld));
         assert_eq!(held.check_in_use(today()), Err(Refusal::CardHeld));
         assert_eq!(held.set_second_tag(1, SECOND), Err(Refusal::CardHeld));
         assert_eq!(held.destroy_salt(), Err(Refusal::CardNotRevoked));
@@ -162,12 +179,12 @@ fn a_held_card_can_only_be_revoked() {
 
 #[test]
 fn an_activation_that_is_repeated_brings_no_tag() {
-    let card = registered().activated_before(5);
+    let card = registered().activated_before(5, Some(Activation::InPerson));
     assert_eq!(card.state(), State::Active { activated_at_ms: 5 });
     assert_eq!((card.cip_first_tag(), card.cip_second_tag()), (None, None));
     assert_eq!(Card::decode(&card.encode()), Some(card));
     for other in [active(), revoked()] {
-        assert_eq!(other.activated_before(5), other);
+        assert_eq!(other.activated_before(5, Some(Activation::InPerson)), other);
     }
 }
 

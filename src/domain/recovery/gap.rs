@@ -6,8 +6,9 @@ use serde::Deserialize;
 
 use super::{
     super::{
+        applicant::Role,
         audit::{Head, Kind, Outcome, time_ms},
-        card::Reason,
+        card::{Activation, Reason},
         id::CardId,
     },
     Binding, OperatorTold,
@@ -20,6 +21,10 @@ pub struct Touched {
     pub spent: u32,
     /// When it was activated, milliseconds since 1970 UTC.
     pub activated_at_ms: Option<u64>,
+    /// How, where the event says so.
+    pub activation: Option<Activation>,
+    /// The generation of its C.I.P. that the last renewal came to; 0 for none.
+    pub cip_generation: u32,
     /// That an earlier recovery without evidence held it.
     pub held: bool,
     /// That it was registered.
@@ -99,6 +104,9 @@ struct Logged {
     reason: Option<String>,
     changes: Option<String>,
     activated_at: Option<String>,
+    activation: Option<String>,
+    applicant: Option<String>,
+    generation: Option<String>,
     operator: Option<String>,
     key: Option<String>,
     replaces: Option<String>,
@@ -141,9 +149,19 @@ impl Gap {
             Kind::ApprovalAsked
             | Kind::ApprovalShown
             | Kind::ApprovalSigned
+            | Kind::CardExported
             | Kind::CardLookedUp
+            // The older store has it again, and the note that destroys it.
+            | Kind::CardSaltDestroyed
+            | Kind::ConsentsRead
+            | Kind::ConsentsRecorded
+            | Kind::CardsPersonalised
             | Kind::DeliveryLookedUp
+            | Kind::HistoryRead
             | Kind::LimitReached
+            | Kind::ReportRead
+            | Kind::ReaderHandedOver
+            | Kind::ReaderStocked
             | Kind::RequestRefused
             | Kind::RequestReplayed
             | Kind::AuditRead
@@ -160,8 +178,14 @@ impl Gap {
             | Kind::StoreGoneBack
             | Kind::StoreRecovered => return Ok(()),
             Kind::CardActivated if done => {
-                self.touch(card).activated_at_ms = Some(at_ms()?);
+                let touched = self.touch(card);
+                touched.activated_at_ms = Some(at_ms()?);
+                // Said where the role of who asked does not say it: the holder alone is not the holder in person.
+                let said = logged.activation.as_deref().and_then(Activation::of);
+                let of_role = logged.applicant.as_deref().and_then(Role::of).map(Activation::from);
+                touched.activation = said.or(of_role);
             }
+            Kind::CipRenewed if done => self.renewed(card, logged.generation.as_deref())?,
             Kind::CardRegistered if done => self.touch(card).registered = true,
             Kind::CardRevoked if done => {
                 let reason = logged.reason.as_deref().unwrap_or_default();
@@ -181,8 +205,11 @@ impl Gap {
                         "activated" => {
                             let at_ms = logged.activated_at.as_deref().and_then(time_ms);
                             let at_ms = at_ms.ok_or_else(|| "when it was activated".to_owned())?;
-                            self.touch(card).activated_at_ms = Some(at_ms);
+                            let touched = self.touch(card);
+                            touched.activated_at_ms = Some(at_ms);
+                            touched.activation = logged.activation.as_deref().and_then(Activation::of);
                         }
+                        "cip_voided" => self.renewed(card, logged.generation.as_deref())?,
                         "held" => self.touch(card).held = true,
                         "" | "locked" | "revoked" => {
                             self.touch(card);
@@ -195,7 +222,13 @@ impl Gap {
             | Kind::CardRecovered
             | Kind::CardRegistered
             | Kind::CardRevoked
+            // An unlock is not repeated: the recovery locks again what it gave back.
+            | Kind::CipUnlocked
+            | Kind::CipRenewed
             | Kind::CodesReprinted
+            | Kind::ContactChanged
+            | Kind::DeliveryExpired
+            | Kind::DeliveryResent
             // The courier's own: they are in no log of an authority.
             | Kind::AuthorityRefused
             | Kind::ContactNotified
@@ -213,6 +246,14 @@ impl Gap {
                 self.touch(card);
             }
         }
+        Ok(())
+    }
+
+    fn renewed(&mut self, card: CardId, generation: Option<&str>) -> Result<(), String> {
+        let generation = generation.and_then(|text| text.parse().ok());
+        let generation: u32 = generation.ok_or_else(|| "the generation of its C.I.P.".to_owned())?;
+        let touched = self.touch(card);
+        touched.cip_generation = touched.cip_generation.max(generation);
         Ok(())
     }
 
@@ -285,6 +326,7 @@ fn commitment(text: Option<&str>) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::applicant::Title;
 
     #[test]
     fn the_gap_is_what_changed_a_card_after_the_store() {
@@ -302,9 +344,12 @@ mod tests {
             event("verification.spent", "intent", 3, ",\"ticket\":\"0000000002\""),
             event("verification.spent", "intent", 3, ",\"ticket\":\"0000000000\""),
             event("card.activated", "refused", 4, ",\"reason\":\"card_revoked\""),
-            event("card.activated", "done", 5, ""),
+            event("card.activated", "done", 5, ",\"applicant\":\"proxy:guardian\""),
             event("card.revoked", "done", 6, ",\"reason\":\"stolen\""),
             event("card.registered", "done", 7, ""),
+            event("card.activated", "done", 8, ",\"applicant\":\"holder\",\"activation\":\"self_service\""),
+            event("consents.recorded", "done", 9, ""),
+            event("reader.handed_over", "done", 9, ""),
         ];
         let head =
             |seq: usize| Head { seq: u64::try_from(seq).unwrap(), hash: [u8::try_from(seq).unwrap(); 32] };
@@ -315,15 +360,20 @@ mod tests {
             }
             gap
         };
-        let cards = read(head(1), 8).told().map(|told| told.cards).unwrap();
+        let cards = read(head(1), events.len()).told().map(|told| told.cards).unwrap();
         let at_ms = 1_767_225_600_000;
         let none = Touched::default();
+        let by_guardian = Some(Activation::Proxy(Title::Guardian));
         let expected = BTreeMap::from([
             (id(3), Touched { spent: 2, ..none }),
             (id(4), none),
-            (id(5), Touched { activated_at_ms: Some(at_ms), ..none }),
+            (id(5), Touched { activated_at_ms: Some(at_ms), activation: by_guardian, ..none }),
             (id(6), Touched { revoked: Some((Reason::Stolen, at_ms)), ..none }),
             (id(7), Touched { registered: true, ..none }),
+            (
+                id(8),
+                Touched { activated_at_ms: Some(at_ms), activation: Some(Activation::SelfService), ..none },
+            ),
         ]);
         assert_eq!(cards, expected);
         assert_eq!(read(Head::EMPTY, 8).told().map(|told| told.cards).unwrap().len(), 6);
@@ -361,7 +411,15 @@ mod tests {
         assert_eq!(recovered(",\"changes\":\"held,locked\""), told(Touched { held: true, ..none }));
         assert_eq!(recovered(",\"changes\":\"locked\""), told(none));
         let activated = ",\"changes\":\"activated,locked\",\"activated_at\":\"2026-01-01T00:00:00.000Z\"";
+        let voided = recovered(",\"changes\":\"cip_voided,locked\",\"generation\":\"3\"");
+        assert_eq!(voided, told(Touched { cip_generation: 3, ..none }));
         assert_eq!(recovered(activated), told(Touched { activated_at_ms: Some(at_ms), ..none }));
+        let with_guardian = format!("{activated},\"activation\":\"proxy:guardian\"");
+        let activated_at_ms = Some(at_ms);
+        assert_eq!(
+            recovered(&with_guardian),
+            told(Touched { activated_at_ms, activation: by_guardian, ..none })
+        );
         for bad in [",\"changes\":\"activated\"", ",\"changes\":\"eaten\""] {
             assert!(matches!(recovered(bad), Err(BadEvidence::Event { seq: 1, .. })), "{bad}");
         }

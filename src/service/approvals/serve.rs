@@ -18,7 +18,29 @@ pub(in crate::service) struct Used {
     pub(in crate::service) approver: String,
 }
 
+/// The same, for an operation that is done without an approval where the rules allow that.
+#[derive(Clone, Default)]
+pub(in crate::service) struct MaybeUsed {
+    /// As in [`Used`].
+    pub(in crate::service) ops: Vec<Op>,
+    /// For the event of the effect.
+    pub(in crate::service) detail: Vec<(&'static str, String)>,
+}
+
 impl Service {
+    /// As [`Service::approved`], where the request names one.
+    pub(in crate::service) async fn approved_if_named<A: Act>(
+        &self,
+        call: &Call<A>,
+        kind: Kind,
+        (found, id): (&FoundCard, Option<&ApprovalId>),
+        asked: &Asked,
+    ) -> Result<MaybeUsed, Error> {
+        let Some(id) = id else { return Ok(MaybeUsed::default()) };
+        let Used { ops, approver } = self.approved(call, kind, (found, id), asked).await?;
+        Ok(MaybeUsed { ops, detail: vec![("approval", id.to_string()), ("approver", approver)] })
+    }
+
     /// Whether the approval serves what is asked for now: the very same, by the same operator through the same front end.
     pub(in crate::service) async fn approved<A: Act>(
         &self,

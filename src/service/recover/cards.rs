@@ -9,6 +9,7 @@ use crate::{
         card::{Card, State},
         id::{CardId, RequestId},
         recovery::{Told, Touched},
+        template::CodeName,
         tries::Tries,
     },
     service::{Error, Service, commitments::card_counter},
@@ -126,9 +127,12 @@ impl Service {
             }
             Some(touched) => {
                 if let Some(at_ms) = touched.activated_at_ms {
-                    card = card.activated_before(at_ms);
+                    card = card.activated_before(at_ms, touched.activation);
                     changes.extend((card != before).then_some("activated"));
                 }
+                let former = card.clone();
+                card = card.cip_renewed_before(touched.cip_generation);
+                changes.extend((card != former).then_some("cip_voided"));
                 if touched.held {
                     let open = card.clone();
                     card = card.hold();
@@ -175,12 +179,17 @@ impl Service {
             return Ok(None);
         }
         if let Some(reason) = revoked {
+            unit.ops.push(self.salt_perishes(id));
             let detail = vec![("reason", reason.text().to_owned())];
             unit.events.push(Event { detail, ..event(Kind::CardRevoked)? });
         }
         let mut recovered = event(Kind::CardRecovered)?.with("changes", changes.join(","));
         if let Some(at_ms) = touched.and_then(|touched| touched.activated_at_ms) {
             recovered = recovered.with("activated_at", time_text(at_ms));
+            recovered.detail.extend(card.activation().map(|how| ("activation", how.text().to_owned())));
+        }
+        if changes.contains(&"cip_voided") {
+            recovered = recovered.with("generation", card.generation(CodeName::Cip).to_string());
         }
         unit.events.push(recovered);
         Ok(Some(unit))

@@ -1,6 +1,6 @@
 //! What a presented code is compared with, and the comparison: the same steps for a card and for its stand-in.
 
-use subtle::Choice;
+use subtle::{Choice, ConstantTimeEq};
 
 use super::Verdict;
 use crate::{
@@ -17,6 +17,7 @@ use crate::{
         Error,
         commitments::{Decoy, card_counter},
     },
+    store::Versioned,
 };
 
 /// A card's values, or a decoy's where there is no card.
@@ -36,7 +37,7 @@ pub(super) struct Subject {
 pub(super) struct Decision {
     pub(super) verdict: Verdict,
     /// Fixed width: K known, A active, F first tag there, S second tag there, T try granted, M a try was granted and the
-    /// codes match; a dash for what does not hold.
+    /// codes match, of a generation that is still the card's; a dash for what does not hold.
     pub(super) checks: String,
 }
 
@@ -64,6 +65,11 @@ impl Subject {
         &self.id
     }
 
+    /// The generation of the C.I.P. that the codes are compared with.
+    pub(super) const fn generation(&self) -> u32 {
+        self.generation
+    }
+
     /// Key of its counter in `Space::Tries`.
     pub(super) fn counter(&self) -> &[u8] {
         &self.counter
@@ -78,8 +84,19 @@ impl Subject {
         vec![message(Part::First, &first), message(Part::Second, &second)]
     }
 
-    /// Compares both tags in full and joins all that must hold, without a branch until the end.
-    pub(super) fn decide(&self, presented: &[Secret<32>], ticket: Option<Ticket>) -> Result<Decision, Error> {
+    /// Compares both tags in full and joins all that must hold, without a branch until the end. `present` is the card's
+    /// record, read after the tags were made.
+    pub(super) fn decide(
+        &self,
+        presented: &[Secret<32>],
+        present: Option<&Versioned>,
+        ticket: Option<Ticket>,
+    ) -> Result<Decision, Error> {
+        let generation = match present.map(|record| Card::decode(&record.value)) {
+            Some(Some(card)) => card.generation(CodeName::Cip),
+            Some(None) => return Err(Error::Bug(format!("record of card {} is damaged", self.id))),
+            None => 1,
+        };
         let [first, second] = presented else {
             return Err(Error::Bug("HSM answered another number of tags".into()));
         };
@@ -87,7 +104,10 @@ impl Subject {
         let [has_first, has_second] = self.has_tag;
         let granted = Choice::from(u8::from(ticket.is_some()));
         // Without a granted try nobody learns whether the codes match: not the wire, and not the log.
-        let matches = granted & first.ct_eq(stored_first) & second.ct_eq(stored_second);
+        let matches = granted
+            & generation.ct_eq(&self.generation)
+            & first.ct_eq(stored_first)
+            & second.ct_eq(stored_second);
         let all = [self.known, self.active, has_first, has_second, granted, matches];
         let accepted = all.iter().fold(Choice::from(1), |sum, check| sum & *check);
         let letter = |(check, letter): (&Choice, char)| if bool::from(*check) { letter } else { '-' };

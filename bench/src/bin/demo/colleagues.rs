@@ -14,7 +14,7 @@ use sigillo::{
 use sigillo_bench::{desk::Desk, installation::API};
 
 use crate::{
-    Teller,
+    Teller, counter,
     journey::{expect, post, refused},
 };
 
@@ -35,7 +35,9 @@ pub(crate) async fn play(
     });
     let what = "The operator asks for an approval";
     let asked: Approval = teller.step(what, post(desk, "/v1/approvals", "ask", &ask)).await?;
-    let revocation = json!({ "team_number": card.team_number, "approval": asked.id, "reason": "lost" });
+    let revocation = json!({
+        "team_number": card.team_number, "approval": asked.id, "reason": "lost", "applicant": counter::holder(),
+    });
     let what = "Before it is given, the revocation is refused";
     let said = teller.step(what, refused(desk, "/v1/revocations", "alone", &revocation)).await?;
     expect("approval_not_signed", &said)?;

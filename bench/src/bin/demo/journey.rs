@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use sigillo::{
     api::{
         cards::{Card, NewCard, Revoked},
-        codes::{Delivery, HandedOut, Preview, Verified},
+        codes::{Delivery, HandedOut, Verified},
     },
     tls::Protocols,
 };
@@ -15,7 +15,7 @@ use sigillo_bench::{
     installation::{API, Installation, run},
 };
 
-use crate::{Teller, colleagues, mailbox, officers, phone};
+use crate::{Teller, aftercare, colleagues, counter, figures, forms, mailbox, officers, phone, services};
 
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 const PATIENCE: u32 = 600;
@@ -49,20 +49,18 @@ pub(crate) async fn play(teller: &mut Teller, here: &mut Installation, sigillo: 
         actions.join(", ")
     );
 
+    forms::play(teller, &desk).await?;
+
     println!("\nA citizen comes to the counter with the card {}.\n", card.team_number);
     let what = "The operator looks the card up by what is printed on it";
     let seen: Card = teller.step(what, post(&desk, "/v1/cards/lookup", "look-up", &data)).await?;
     println!("    It is {}, valid until {}, template {}.", seen.state, seen.expires_on, seen.template);
 
     let mut activation = data.clone();
+    set(&mut activation, "applicant", counter::holder());
     set(&mut activation, "contact", json!({ "channel": "email", "address": "citizen@example.it" }));
-    let mut preview = activation.clone();
-    set(&mut preview, "preview", true.into());
-    let what = "The operator sees a summary before confirming; nothing is done yet";
-    let summary: Preview = teller.step(what, post(&desk, "/v1/activations", "activation", &preview)).await?;
-    for (code, split) in &summary.codes {
-        println!("    {code}: {} digits on paper, {} by e-mail", split.first, split.second);
-    }
+    counter::summary(teller, &desk, &activation).await?;
+    set(&mut activation, "data_processing", true.into());
     let what = "The operator confirms: the card is active, the paper is printed";
     let paper: HandedOut =
         teller.step(what, post(&desk, "/v1/activations", "activation", &activation)).await?;
@@ -71,6 +69,7 @@ pub(crate) async fn play(teller: &mut Teller, here: &mut Installation, sigillo: 
         println!("    |  {:<57}|", format!("{code}: first part {part}"));
     }
     println!("    |  {:<57}|", format!("control number {}", paper.control));
+    counter::print(&paper.paper);
     println!("    +-----------------------------------------------------------+");
 
     let mail = directory.join("smtp/mail/new");
@@ -97,18 +96,23 @@ pub(crate) async fn play(teller: &mut Teller, here: &mut Installation, sigillo: 
     expect("accepted", &verified.outcome)?;
     let revocation = json!({
         "team_number": card.team_number, "verification": verified.verification, "reason": "stolen",
+        "applicant": counter::holder(),
     });
     let what = "The card is revoked for good; the proof is used up";
     let revoked: Revoked =
         teller.step(what, post(&desk, "/v1/revocations", "revocation", &revocation)).await?;
     expect("revoked", &revoked.state)?;
+    counter::print(&revoked.paper);
 
     println!("\nFrom now on everything is refused.\n");
     let what = "The right C.I.P. is rejected, and the answer does not say why";
     let verified: Verified = teller.step(what, post(&desk, "/v1/verifications", "after", &ask(&cip))).await?;
     expect("rejected", &verified.outcome)?;
-    let mut reprint = activation.clone();
-    set(&mut reprint, "reason", "lost_paper".into());
+    let mut reprint = data.clone();
+    for (member, value) in [("applicant", counter::holder()), ("reason", "lost_paper".into())] {
+        set(&mut reprint, member, value);
+    }
+    set(&mut reprint, "contact", json!({ "channel": "email", "address": "citizen@example.it" }));
     for (what, path, key, body, code) in [
         ("A reprint is refused", "/v1/reprints", "reprint", &reprint, "card_revoked"),
         ("A new activation is refused", "/v1/activations", "again", &activation, "card_revoked"),
@@ -126,6 +130,9 @@ pub(crate) async fn play(teller: &mut Teller, here: &mut Installation, sigillo: 
 
     let without_cip = by_sms(teller, &desk, &directory).await?;
     colleagues::play(teller, &desk, &without_cip, &clients).await?;
+    figures::play(teller, &desk, &data, &clients).await?;
+    aftercare::new_cip(teller, &desk, &a_card(&directory, "120")?, &directory).await?;
+    services::play(teller, &desk, &directory, sigillo).await?;
     officers::play(teller, &desk, &a_card(&directory, "042")?, &directory, sigillo).await?;
 
     println!("\nAn auditor checks the log, with a copy and a public key and nothing else.\n");
@@ -177,9 +184,11 @@ async fn by_sms(teller: &mut Teller, desk: &Desk, directory: &Path) -> Result<Ne
     let card = a_card(directory, "030")?;
     let activation = json!({
         "tax_code": card.tax_code, "team_number": card.team_number, "expires_on": card.expires_on,
+        "applicant": counter::guardian(),
         "contact": { "channel": "sms", "address": NUMBER },
+        "data_processing": true,
     });
-    let what = "The operator activates the card; Lombardia has no C.I.P.";
+    let what = "The operator activates the card for the holder's guardian; Lombardia has no C.I.P.";
     let paper: HandedOut = teller.step(what, post(desk, "/v1/activations", "by-sms", &activation)).await?;
     let id = paper.delivery.as_deref().ok_or("no delivery")?;
     let log = directory.join("logs/network.log");
@@ -191,6 +200,7 @@ async fn by_sms(teller: &mut Teller, desk: &Desk, directory: &Path) -> Result<Ne
     let seen = teller.step(what, ended(desk, &path)).await?;
     println!("    {} by {}, attempt {}", seen.state, seen.channel, seen.attempts);
     expect("delivered", &seen.state)?;
+    aftercare::resend(teller, desk, id).await?;
     Ok(card)
 }
 
@@ -207,7 +217,7 @@ async fn ended(desk: &Desk, path: &str) -> Result<Delivery, String> {
 }
 
 /// A card of the batch, of the region with these three digits.
-fn a_card(directory: &Path, region: &str) -> Result<NewCard, String> {
+pub(crate) fn a_card(directory: &Path, region: &str) -> Result<NewCard, String> {
     let text = fs::read_to_string(directory.join("cards.ndjson")).map_err(|e| e.to_string())?;
     let start = format!("\"8038000{region}");
     let line = text.lines().find(|line| line.contains(&start));
@@ -224,7 +234,7 @@ fn flip(code: &str) -> Result<char, String> {
     }
 }
 
-fn set(object: &mut Value, key: &str, value: Value) {
+pub(crate) fn set(object: &mut Value, key: &str, value: Value) {
     if let Some(map) = object.as_object_mut() {
         map.insert(key.into(), value);
     }

@@ -1,13 +1,19 @@
 //! The demonstration: one citizen's whole journey, with real parts, in plain words.
 #![expect(clippy::print_stdout, reason = "telling the story is what this program is for")]
 
+mod aftercare;
+mod bureau;
 mod colleagues;
+mod counter;
+mod figures;
+mod forms;
 mod journey;
 #[path = "../../../../tests/support/limits.rs"]
 mod limits;
 mod mailbox;
 mod officers;
 mod phone;
+mod services;
 mod smart_card;
 
 use std::{
@@ -143,6 +149,7 @@ async fn play(arguments: &Arguments) -> Result<(), String> {
         how_to_call(here.directory());
         tokio::signal::ctrl_c().await.map_err(|e| e.to_string())?;
     } else {
+        bureau::play(&mut teller, here.directory(), sigillo).await?;
         smart_card::play(&mut teller, here.directory(), sigillo, card).await?;
         journey::play(&mut teller, &mut here, sigillo).await?;
     }
@@ -175,7 +182,9 @@ Activate it; with "preview": true nothing is done yet:
     -H 'content-type: application/json' -H 'idempotency-key: first-activation' \
     -H "client-cert: :$(grep -v -- ----- {at}/clients/operator.pem | tr -d '\n'):" https://{API}/v1/activations \
     -d '{{"tax_code": "...", "team_number": "...", "expires_on": "...",
-         "contact": {{"channel": "email", "address": "citizen@example.it"}}}}'
+         "applicant": {{"is": "holder", "document": {{"kind": "identity_card", "number": "CA12345AB", "issuer": "Comune di Roma",
+           "issued_on": "2020-01-01", "expires_on": "2099-12-31"}}}},
+         "contact": {{"channel": "email", "address": "citizen@example.it"}}, "data_processing": true}}'
 
 With "contact": {{"channel": "sms", "address": "+393331234567"}} the second parts go by SMS. Who approves a revocation without
 the C.I.P. is {at}/clients/supervisor.pem; README.md has the steps.

@@ -11,13 +11,13 @@ macro_rules! shipped {
 }
 
 /// The policy set but for the callers.
-pub(super) const POLICIES: [(&str, &str); 8] = shipped!("",
-    "authority.toml" "rules/expected.toml" "rules/operators.cedar" "rules/schema.cedarschema" "templates/default.toml" "templates/lombardia.toml" "templates/piemonte.toml"
+pub(super) const POLICIES: [(&str, &str); 9] = shipped!("",
+    "authority.toml" "consents.toml" "rules/expected.toml" "rules/operators.cedar" "rules/schema.cedarschema" "templates/default.toml" "templates/lombardia.toml" "templates/piemonte.toml"
     "templates/trento.toml");
 
 /// The courier's texts.
-pub(super) const MESSAGES: [(&str, &str); 6] = shipped!("courier/messages/",
-    "activation.sms.txt" "activation.txt" "notice.sms.txt" "notice.txt" "reprint.sms.txt" "reprint.txt");
+pub(super) const MESSAGES: [(&str, &str); 8] = shipped!("courier/messages/",
+    "activation.sms.txt" "activation.txt" "notice.sms.txt" "notice.txt" "renewal.sms.txt" "renewal.txt" "reprint.sms.txt" "reprint.txt");
 
 const COURIER_POLICY: &str = include_str!("../../../../policies/courier/policy.toml");
 
@@ -50,6 +50,9 @@ pub(super) const OPERATORS_CARDS: [(&str, &str); 2] = [
     ("operator", "RSSMRA80A01H501U/6090000000000013.c2lnaWxsbyBkZW1vIGNhcmQgMDE="),
     ("supervisor", "VRDLGU70D55F205P/6090000000000021.c2lnaWxsbyBkZW1vIGNhcmQgMDI="),
 ];
+
+/// The end of the name on a citizen's card, behind C.F. and ID_Carta.
+pub(super) const CITIZENS_CARD: &str = "c2lnaWxsbyBkZW1vIGNhcmQgMDM=";
 
 const TRUST: &str = include_str!("../../../../policies/trust.toml");
 
