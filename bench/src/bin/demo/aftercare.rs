@@ -16,7 +16,7 @@ use sigillo::{
 use sigillo_bench::{desk::Desk, installation::API};
 
 use crate::{
-    Teller,
+    Teller, counter,
     journey::{expect, post, refused},
     mailbox,
 };
@@ -40,11 +40,15 @@ pub(crate) async fn new_cip(
     println!("\nSomebody has looked over a citizen's shoulder: the C.I.P. is not a secret any more.\n");
     let data = json!({
         "tax_code": card.tax_code, "team_number": card.team_number, "expires_on": card.expires_on,
-        "contact": { "channel": "email", "address": ADDRESS },
+        "applicant": counter::holder(), "contact": { "channel": "email", "address": ADDRESS },
     });
+    let mut activation = data.clone();
+    if let Some(fields) = activation.as_object_mut() {
+        fields.insert("data_processing".into(), true.into());
+    }
     let mail = directory.join("smtp/mail/new");
     let what = "The card, as it was activated";
-    let paper: HandedOut = teller.step(what, post(desk, "/v1/activations", "seen", &data)).await?;
+    let paper: HandedOut = teller.step(what, post(desk, "/v1/activations", "seen", &activation)).await?;
     let message = mailbox::wait_for(&mail, &paper.control).await?;
     let joined = |paper: &HandedOut, message: &mailbox::Message| {
         let first = paper.first_parts.get("CIP").ok_or("no part of a C.I.P.")?;

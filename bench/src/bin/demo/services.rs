@@ -30,7 +30,7 @@ pub(crate) async fn play(
     directory: &Path,
     sigillo: &Path,
 ) -> Result<(), String> {
-    let card = a_card(directory, "120")?;
+    let card = a_card(directory, "050")?;
     consents_and_reader(teller, desk, &card, &directory.join("clients")).await?;
     // The certificate `clients/citizen.pem` is of this one.
     renew(teller, desk, &a_card(directory, "090")?, directory, sigillo).await
