@@ -418,5 +418,5 @@ fn the_policys_limits_are_those_of_the_table() {
         }
         tried += 1;
     }
-    assert_eq!(tried, 20);
+    assert_eq!(tried, 23);
 }

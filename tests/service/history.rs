@@ -162,7 +162,11 @@ async fn what_is_seen_is_the_policys_to_say() {
         "@id(\"no_history_of_lombardia\")\nforbid (principal, action == Action::\"read_history\", resource)\n\
          when { resource.region == Region::\"030\" };\n",
     );
-    rules.edit("authority.toml", "\"history.read\", \"verification.decided\"", "\"history.read\"");
+    rules.edit(
+        "authority.toml",
+        "\"reader.handed_over\", \"verification.decided\"",
+        "\"reader.handed_over\"",
+    );
     let w = World::over(Memory::new(), rules).await;
     let who = w.citizen(LAZIO).await;
     w.desk.verify(&who.card, &who.cip, "right").await.unwrap();
