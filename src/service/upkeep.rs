@@ -11,14 +11,13 @@ use crate::{
 
 /// Changes in one commit of upkeep.
 const STEP: usize = 512;
-/// A checkpoint is signed when this many events have come since the last one, or after [`CHECKPOINT_EVERY`].
+/// A checkpoint is signed when this many events have come since the last one, or after [`EVERY`].
 const CHECKPOINT_EVENTS: u64 = 1000;
-const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
+const EVERY: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(25);
-/// Histories and reports are brought up to the log when this many events have come, or after [`FOLLOW_EVERY`]: whoever asks
+/// Histories and reports are brought up to the log when this many events have come, or after [`EVERY`]: whoever asks
 /// for one waits for what is left.
 const FOLLOW_EVENTS: u64 = 1000;
-const FOLLOW_EVERY: Duration = Duration::from_secs(1);
 /// Commits in a row for that, so that nothing else here waits for long.
 const FOLLOW_STEPS: usize = 8;
 const FORGET_EVERY: Duration = Duration::from_secs(60);
@@ -48,36 +47,33 @@ impl Service {
     /// brings histories and reports up to the log, and forgets what has expired.
     pub async fn upkeep(&self, stop: impl Future<Output = ()>) {
         let mut stop = std::pin::pin!(stop);
-        let mut signed = (self.clock.uptime(), 0);
-        let mut forgot = self.clock.uptime();
-        let mut followed = self.clock.uptime();
+        let start = self.clock.uptime();
+        let (mut signing, mut following, mut accounting) =
+            (Pace::from(start), Pace::from(start), Pace::from(start));
+        let (mut signed, mut forgot) = (0, start);
         loop {
             tokio::select! {
                 () = &mut stop => return,
                 () = tokio::time::sleep(LOOK_EVERY) => {}
             }
             let (now, seq) = (self.clock.uptime(), self.store.head().seq);
-            let due = now.saturating_sub(signed.0) >= CHECKPOINT_EVERY
-                || seq.saturating_sub(signed.1) >= CHECKPOINT_EVENTS;
-            if seq > signed.1 && due {
-                match self.checkpoint().await {
-                    Ok(_) => signed = (now, seq),
-                    Err(e) => {
-                        signed.0 = now; // once a second is enough to be heard
-                        tracing::error!("no checkpoint: {e}");
-                    }
+            if seq > signed && signing.due(now, seq.saturating_sub(signed) >= CHECKPOINT_EVENTS) {
+                let outcome = self.checkpoint().await;
+                signing.went(now, outcome.is_ok());
+                match outcome {
+                    Ok(_) => signed = seq,
+                    Err(e) => tracing::error!("no checkpoint: {e}"),
                 }
             }
-            if let Err(e) = self.reconcile().await {
-                tracing::error!("use of keys without an intent is not in the log yet: {e}");
-            }
-            match self.follow_if_due(now.saturating_sub(followed)).await {
-                Ok(true) => {}
-                Ok(false) => followed = now,
-                Err(e) => {
-                    followed = now; // once a second is enough to be heard
-                    tracing::error!("histories and reports are behind the log: {e}");
+            if accounting.due(now, true) {
+                let outcome = self.reconcile().await;
+                accounting.went(now, outcome.is_ok());
+                if let Err(e) = outcome {
+                    tracing::error!("use of keys without an intent is not in the log yet: {e}");
                 }
+            }
+            if let Err(e) = self.follow_if_due(&mut following, now).await {
+                tracing::error!("histories and reports are behind the log: {e}");
             }
             if now.saturating_sub(forgot) >= FORGET_EVERY {
                 forgot = now;
@@ -88,10 +84,58 @@ impl Service {
         }
     }
 
-    /// Follows the log if it is time; answers whether it is to be looked at again at once.
-    async fn follow_if_due(&self, since: Duration) -> Result<bool, Error> {
-        let behind = self.behind_log()?;
-        let due = behind >= FOLLOW_EVENTS || (behind > 0 && since >= FOLLOW_EVERY);
-        if due { self.follow_log(FOLLOW_STEPS).await } else { Ok(true) }
+    /// Follows the log if it is time.
+    async fn follow_if_due(&self, pace: &mut Pace, now: Duration) -> Result<(), Error> {
+        let behind = self.behind_log();
+        let (some, many) =
+            behind.as_ref().map_or((true, false), |behind| (*behind > 0, *behind >= FOLLOW_EVENTS));
+        if !some || !pace.due(now, many) {
+            return Ok(());
+        }
+        let outcome = match behind {
+            Ok(_) => self.follow_log(FOLLOW_STEPS).await,
+            Err(e) => Err(e),
+        };
+        // What is left over is many, or waits for its second.
+        pace.went(now, outcome.is_ok());
+        outcome.map(drop)
+    }
+}
+
+/// When something is done that is done every second, or at once when there is much of it. What failed rests for its second,
+/// however much there is: the log of a store that takes nothing is not to be filled with that.
+#[derive(Debug)]
+struct Pace {
+    last: Duration,
+    failed: bool,
+}
+
+impl Pace {
+    const fn from(now: Duration) -> Self {
+        Self { last: now, failed: false }
+    }
+
+    fn due(&self, now: Duration, much: bool) -> bool {
+        (much && !self.failed) || now.saturating_sub(self.last) >= EVERY
+    }
+
+    const fn went(&mut self, now: Duration, well: bool) {
+        (self.last, self.failed) = (now, !well);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn much_is_done_at_once_and_what_failed_rests_for_a_second() {
+        let ms = Duration::from_millis;
+        let mut pace = Pace::from(ms(500));
+        assert!(!pace.due(ms(1499), false) && pace.due(ms(1500), false) && pace.due(ms(500), true));
+        pace.went(ms(2000), false);
+        assert!(!pace.due(ms(2999), true) && pace.due(ms(3000), true));
+        pace.went(ms(3000), true);
+        assert!(pace.due(ms(3000), true) && !pace.due(ms(3999), false));
     }
 }

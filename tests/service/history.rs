@@ -292,6 +292,28 @@ async fn nothing_is_lost_or_counted_twice_whatever_ends_the_process() {
 }
 
 #[tokio::test]
+async fn upkeep_follows_the_log_and_nobody_has_to_ask() {
+    let w = World::new().await;
+    w.citizen(LAZIO).await;
+    assert!(w.service.behind_log().unwrap() > 0);
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let service = std::sync::Arc::clone(&w.service);
+    let upkeep = tokio::spawn(async move { service.upkeep(async { drop(stopped.await) }).await });
+    // Its clock moves when told; what it waits for between two looks is real.
+    for _ in 0..2000 {
+        if w.service.behind_log().unwrap() == 0 {
+            break;
+        }
+        w.advance_ms(100);
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    assert_eq!(w.service.behind_log().unwrap(), 0);
+    drop(stop);
+    upkeep.await.unwrap();
+    agrees(&w);
+}
+
+#[tokio::test]
 async fn entries_of_another_form_are_made_again_from_the_log() {
     let mut w = World::new().await;
     w.citizen(LAZIO).await;
