@@ -33,6 +33,7 @@ mod import;
 mod inside;
 mod internal;
 mod journey;
+mod languages;
 mod memory;
 mod nothing_to_steal;
 mod operators;

@@ -15,6 +15,7 @@ mod fakes;
 mod judge;
 mod kannel;
 mod kept;
+mod languages;
 mod relay;
 mod rounds;
 mod smpp;

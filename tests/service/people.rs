@@ -22,6 +22,7 @@ use sigillo::{
         date::CivilDate,
         fictional::FictionalCard,
         id::{ApprovalId, DeliveryId, LeaseId, RegistrationId, RequestId, VerificationId},
+        message::MessageLanguage,
         signed_text::{Context, signed_bytes},
         tax_code::TaxCode,
         template::CodeName,
@@ -248,6 +249,7 @@ impl Client {
             reason: reason.to_owned(),
             applicant: in_person(),
             contact: contact(),
+            language: MessageLanguage::Italian,
         };
         self.service.reprint(self.call(key, card.team_number.as_str()), request).await
     }
@@ -356,7 +358,13 @@ impl Client {
 }
 
 pub(crate) fn activation(card: &FictionalCard) -> ActivationRequest {
-    ActivationRequest { card: data(card), applicant: in_person(), contact: contact(), data_processing: true }
+    ActivationRequest {
+        card: data(card),
+        applicant: in_person(),
+        contact: contact(),
+        language: MessageLanguage::Italian,
+        data_processing: true,
+    }
 }
 
 pub(crate) fn data(card: &FictionalCard) -> CardData {
