@@ -52,7 +52,10 @@ mod registry;
 mod rounds;
 mod rules;
 mod smart_card;
+mod smpp;
 mod sms;
+#[path = "../support/smsc.rs"]
+mod smsc;
 mod snapshot;
 mod taken_over;
 mod versions;

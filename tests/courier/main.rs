@@ -20,4 +20,6 @@ mod relay;
 mod rounds;
 mod smpp;
 mod sms;
+#[path = "../support/smsc.rs"]
+mod smsc;
 mod vain;
