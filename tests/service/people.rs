@@ -157,7 +157,7 @@ impl Client {
         signature: &[u8],
         key: &str,
     ) -> Result<SignedRegistration, Error> {
-        self.service.sign_registration(self.call(key, &format!("{id}")), id, signature).await
+        self.service.sign_registration(self.call_of(key, id, "signature"), id, signature).await
     }
 
     /// Registers the operator's card.
@@ -193,8 +193,14 @@ impl Client {
             request: RequestId::new(number.to_be_bytes()),
             key: Some(key.to_owned()),
             operator: Some(Operator::from(Arc::new(certificate))),
+            path_id: None,
             body: SecretBytes::new(body.as_bytes().to_vec()),
         }
+    }
+
+    /// As [`Client::call`], with an id in the path.
+    pub(crate) fn call_of<A: Act>(&self, key: &str, path_id: impl ToString, body: &str) -> Call<A> {
+        Call { path_id: Some(path_id.to_string()), ..self.call(key, body) }
     }
 
     /// Puts a request about a card, whose body is the same for every applicant.
@@ -323,7 +329,7 @@ impl Client {
         key: &str,
     ) -> Result<SignedApproval, Error> {
         // The signature differs each time; a repeated request is the same in all its bytes.
-        self.service.sign_approval(self.call(key, "signature"), id, signature).await
+        self.service.sign_approval(self.call_of(key, id, "signature"), id, signature).await
     }
 
     pub(crate) async fn revoke_approved(
