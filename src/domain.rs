@@ -22,6 +22,7 @@ pub mod limits;
 pub mod logged;
 mod luhn;
 pub mod mask;
+pub mod message;
 pub mod officers;
 pub mod operations;
 pub mod readers;

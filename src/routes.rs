@@ -167,6 +167,8 @@ const STATISTICS: usize = 2;
 struct Arrived {
     remote: Arc<Remote>,
     id: RequestId,
+    /// What stands in the place of `{id}` in the path.
+    path_id: Option<String>,
     request: Request<Incoming>,
     /// Who acts, once a certificate was judged good: for the event of a refusal.
     who: Arc<OnceLock<TaxCode>>,
@@ -213,7 +215,7 @@ impl App {
         let (permit, operator) = self.permit(&arrived, |policy| self.operator(policy, &arrived))?;
         let key = read::idempotency_key(arrived.request.headers())?;
         let (_, body) = http::read(arrived.request, http::MediaType::Json, self.limits.body()).await?;
-        Ok(Call { permit, request: arrived.id, key, operator, body })
+        Ok(Call { permit, request: arrived.id, key, operator, path_id: arrived.path_id, body })
     }
 
     /// As [`App::call`], by a citizen who is logged in to the front end.
@@ -221,20 +223,21 @@ impl App {
         let (permit, citizen) = self.permit(&arrived, |policy| self.citizen(policy, &arrived))?;
         let key = read::idempotency_key(arrived.request.headers())?;
         let (_, body) = http::read(arrived.request, http::MediaType::Json, self.limits.body()).await?;
-        Ok(Call { permit, request: arrived.id, key, operator: citizen, body })
+        Ok(Call { permit, request: arrived.id, key, operator: citizen, path_id: arrived.path_id, body })
     }
 
     /// A permitted call that has no body.
     fn bare<A: Act>(&self, arrived: &Arrived) -> Result<Call<A>, Problem> {
         let (permit, _) = self.permit(arrived, |_| Ok(None))?;
-        let body = SecretBytes::new(Vec::new());
-        Ok(Call { permit, request: arrived.id, key: None, operator: None, body })
+        let (path_id, body) = (arrived.path_id.clone(), SecretBytes::new(Vec::new()));
+        Ok(Call { permit, request: arrived.id, key: None, operator: None, path_id, body })
     }
 
     /// A permitted call that has no body, by an operator.
     fn bare_by_operator<A: Act>(&self, arrived: &Arrived) -> Result<Call<A>, Problem> {
         let (permit, operator) = self.permit(arrived, |policy| self.operator(policy, arrived))?;
-        Ok(Call { permit, request: arrived.id, key: None, operator, body: SecretBytes::new(Vec::new()) })
+        let (path_id, body) = (arrived.path_id.clone(), SecretBytes::new(Vec::new()));
+        Ok(Call { permit, request: arrived.id, key: None, operator, path_id, body })
     }
 
     /// Records a refusal that nobody has recorded yet; where that fails, the answer is that of the failure (I7, I8).
@@ -354,7 +357,8 @@ impl Handler for App {
             Ok((route, path_id)) => {
                 let (path_id, whose) = (path_id.to_owned(), Arc::clone(&remote));
                 let who = Arc::new(OnceLock::new());
-                let arrived = Arrived { remote, id, request, who: Arc::clone(&who) };
+                let in_path = (!path_id.is_empty()).then(|| path_id.clone());
+                let arrived = Arrived { remote, id, path_id: in_path, request, who: Arc::clone(&who) };
                 let result = self.route(route, &path_id, arrived).await;
                 let who = who.get().cloned();
                 (route.name(), self.recorded(route, id, &whose, who, result).await)

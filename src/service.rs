@@ -154,7 +154,9 @@ pub struct Call<A> {
     pub key: Option<String>,
     /// Who acts, by a valid certificate; operations that act on a card are refused without.
     pub operator: Option<Operator>,
-    /// The body, for the commitment that tells a repeated request from a changed one.
+    /// What stands in the place of `{id}` in the path, where it has one.
+    pub path_id: Option<String>,
+    /// The body. With the path's id it makes the commitment that tells a repeated request from another one.
     pub body: crate::secret::SecretBytes,
 }
 

@@ -328,3 +328,21 @@ fn a_verification_answers_in_one_size() {
     };
     assert_eq!(of("accepted"), of("rejected"));
 }
+
+/// Each of them is tried at the API with the key and body of another id.
+#[test]
+fn changes_by_an_id_in_the_path_are_those_that_are_tried() {
+    let document = Document::load();
+    let takes_key = |operation: &schema::Operation<'_>| {
+        let parameters = operation.value["parameters"].as_array().into_iter().flatten();
+        parameters.filter_map(|p| p["$ref"].as_str()).any(|name| name.contains("/IdempotencyKey"))
+    };
+    let by_id: BTreeSet<_> = document
+        .operations()
+        .filter(|operation| operation.path.contains("{id}") && takes_key(operation))
+        .map(|operation| operation.path)
+        .collect();
+    let tried =
+        ["/v1/approvals/{id}/sign", "/v1/deliveries/{id}/resend", "/v1/operator-registrations/{id}/sign"];
+    assert_eq!(by_id, BTreeSet::from(tried));
+}

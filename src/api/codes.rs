@@ -21,6 +21,10 @@ pub struct ContactTo {
     /// The address typed a second time, to be compared with the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repeated: Option<String>,
+    /// Language of the message: `de`, `fr`, `it` or `sl`, as far as the policy has them. If absent, `it`; for another contact of a
+    /// delivery, that which its message had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
 }
 
 /// `POST /v1/activations`
@@ -58,6 +62,8 @@ pub struct Preview {
     pub channel: String,
     /// Where the second parts would go, masked.
     pub contact: String,
+    /// Language of their message.
+    pub language: String,
     /// Codes of what the confirmed request would still be refused for: what must be signed, ticked or shown.
     pub lacks: Vec<String>,
 }

@@ -181,6 +181,10 @@ async fn run(args: Args) -> Result<(), Error> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let messages = config.messages()?;
     let policy = config.judge(&messages)?;
+    for (text, size) in messages.sizes() {
+        let crate::courier::sms::text::Size { alphabet, characters, parts } = size;
+        tracing::info!(text, ?alphabet, characters, parts, "text message, at most");
+    }
     let audit_key = config.audit_key()?;
     let receipts = config.receipts().await?;
     let slips = receipts.as_ref().map(Receipts::slips);

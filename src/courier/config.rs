@@ -224,11 +224,8 @@ impl Config {
                 continue;
             }
             let name = channel.text();
-            if messages.notice(&policy.notice, *channel).is_none() {
-                return Err(bad(format!(
-                    "notice.message: no text {:?} without fields for {name}",
-                    policy.notice
-                )));
+            if let Some(missing) = policy.notices().find(|text| messages.notice(text, *channel).is_none()) {
+                return Err(bad(format!("notice.message: no text {missing:?} without fields for {name}")));
             }
             let there = |text: &str| {
                 messages.names(*channel).any(|known| known == text)

@@ -1,5 +1,7 @@
 //! The texts that carry second parts: one file per text in the messages directory, read and checked at start.
 //!
+//! They are in Italian; `de/`, `fr/` and `sl/` below it have the same texts in other languages, named `de/NAME`.
+//!
 //! `NAME.txt` is an e-mail: the first line is `Oggetto: ` and the subject; then an empty line and the body.
 //! `NAME.sms.txt` is the same message by SMS: lines that are joined by blanks, within `sms/text.rs`. `{pin_second}`, `{puk_second}`,
 //! `{cip_second}` and `{control}` stand for a delivery's values. A line that names a code which the delivery does
@@ -10,9 +12,9 @@ use std::{collections::BTreeMap, fmt, fs, path::Path};
 
 use zeroize::Zeroizing;
 
-use super::sms::text;
+use super::sms::text::{self, Alphabet, Size};
 use crate::{
-    domain::{contact::Channel, template::CodeName},
+    domain::{contact::Channel, message::MessageLanguage, template::CodeName},
     secret::Digits,
 };
 
@@ -59,6 +61,7 @@ pub enum NoText {
 /// A message ready to be sent. The body holds second parts and is wiped on drop.
 pub struct Text {
     subject: String,
+    alphabet: Alphabet,
     body: Zeroizing<String>,
 }
 
@@ -66,6 +69,11 @@ impl Text {
     /// The subject, on one line; empty for SMS. Holds nothing of the delivery.
     pub fn subject(&self) -> &str {
         &self.subject
+    }
+
+    /// The alphabet that a text message needs, with one digit as with many.
+    pub const fn alphabet(&self) -> Alphabet {
+        self.alphabet
     }
 
     /// The body, for the gateway: of an e-mail lines that end in `\n`, of an SMS a single line.
@@ -92,6 +100,8 @@ struct Template {
     join: char,
     /// After the last one.
     end: &'static str,
+    /// Of a text message.
+    size: Option<Size>,
 }
 
 /// A piece of a line.
@@ -111,30 +121,13 @@ impl Messages {
     /// # Errors
     /// The first file or line at fault.
     pub fn load(dir: &Path) -> Result<Self, BadMessages> {
-        let unreadable = |path: &Path, source| BadMessages::Read { path: path.display().to_string(), source };
         let mut texts = BTreeMap::new();
-        for entry in fs::read_dir(dir).map_err(|e| unreadable(dir, e))? {
-            let path = entry.map_err(|e| unreadable(dir, e))?.path();
-            let (Some(name), Some("txt")) =
-                (path.file_stem().and_then(|s| s.to_str()), path.extension().and_then(|s| s.to_str()))
-            else {
-                continue;
-            };
-            let text = fs::read_to_string(&path).map_err(|e| unreadable(&path, e))?;
-            let (channel, name) = match name.strip_suffix(".sms") {
-                Some(name) => (Channel::Sms, name),
-                None => (Channel::Email, name),
-            };
-            let template = match channel {
-                Channel::Email => Template::mail(&text),
-                Channel::Sms => Template::sms(&text),
-            };
-            let template = template.map_err(|(line, why)| BadMessages::Text {
-                path: path.display().to_string(),
-                line,
-                why,
-            })?;
-            texts.insert((channel, name.to_owned()), template);
+        for language in MessageLanguage::ALL {
+            let of = dir.join(language.text(""));
+            // The Italian texts are those of the directory itself, which must be there.
+            if language == MessageLanguage::Italian || of.is_dir() {
+                load(&of, language, &mut texts)?;
+            }
         }
         if texts.is_empty() {
             return Err(BadMessages::Empty { dir: dir.display().to_string() });
@@ -145,6 +138,11 @@ impl Messages {
     /// Names of the texts for a channel, in order.
     pub fn names(&self, channel: Channel) -> impl Iterator<Item = &str> {
         self.0.keys().filter(move |(of, _)| *of == channel).map(|(_, name)| name.as_str())
+    }
+
+    /// How long each text message can get, by name.
+    pub fn sizes(&self) -> impl Iterator<Item = (&str, Size)> {
+        self.0.iter().filter_map(|((_, name), template)| Some((name.as_str(), template.size?)))
     }
 
     /// The notice of this name for a channel; nothing if there is none, or the text has a place for a code.
@@ -200,8 +198,42 @@ impl Messages {
             }
         }
         body.push_str(template.end);
-        Ok(Text { subject: template.subject.clone(), body })
+        let alphabet = template.size.map_or(Alphabet::Gsm, |size| size.alphabet);
+        Ok(Text { subject: template.subject.clone(), alphabet, body })
     }
+}
+
+/// Reads every `*.txt` of one language.
+fn load(
+    dir: &Path,
+    language: MessageLanguage,
+    texts: &mut BTreeMap<(Channel, String), Template>,
+) -> Result<(), BadMessages> {
+    let unreadable = |path: &Path, source| BadMessages::Read { path: path.display().to_string(), source };
+    for entry in fs::read_dir(dir).map_err(|e| unreadable(dir, e))? {
+        let path = entry.map_err(|e| unreadable(dir, e))?.path();
+        let (Some(name), Some("txt")) =
+            (path.file_stem().and_then(|s| s.to_str()), path.extension().and_then(|s| s.to_str()))
+        else {
+            continue;
+        };
+        let text = fs::read_to_string(&path).map_err(|e| unreadable(&path, e))?;
+        let (channel, name) = match name.strip_suffix(".sms") {
+            Some(name) => (Channel::Sms, name),
+            None => (Channel::Email, name),
+        };
+        let template = match channel {
+            Channel::Email => Template::mail(&text),
+            Channel::Sms => Template::sms(&text, language),
+        };
+        let template = template.map_err(|(line, why)| BadMessages::Text {
+            path: path.display().to_string(),
+            line,
+            why,
+        })?;
+        texts.insert((channel, language.text(name)), template);
+    }
+    Ok(())
 }
 
 /// A fault with the number of its line.
@@ -229,10 +261,10 @@ fn body<'a>(lines: impl Iterator<Item = (&'a str, usize)>, first: usize) -> Resu
 }
 
 impl Template {
-    fn sms(text: &str) -> Result<Self, Fault> {
+    fn sms(text: &str, language: MessageLanguage) -> Result<Self, Fault> {
         let lines = body(text.lines().zip(1..), 1)?;
-        text::check(&lines)?;
-        Ok(Self { subject: String::new(), lines, join: ' ', end: "" })
+        let size = text::check(&lines, language)?;
+        Ok(Self { subject: String::new(), lines, join: ' ', end: "", size: Some(size) })
     }
 
     fn mail(text: &str) -> Result<Self, Fault> {
@@ -253,7 +285,7 @@ impl Template {
             Some((_, line)) => return Err((line, "an empty line is missing after the subject".to_owned())),
             None => return Err((1, "the body is missing".to_owned())),
         }
-        Ok(Self { subject: subject.to_owned(), lines: body(lines, 3)?, join: '\n', end: "\n" })
+        Ok(Self { subject: subject.to_owned(), lines: body(lines, 3)?, join: '\n', end: "\n", size: None })
     }
 }
 
@@ -405,8 +437,10 @@ mod tests {
         let messages = shipped();
         let names = |channel| messages.names(channel).map(str::to_owned).collect::<Vec<_>>();
         assert_eq!(names(Channel::Sms), names(Channel::Email));
-        for (name, channel) in
-            ["activation", "renewal", "reprint"].into_iter().flat_map(|n| Channel::ALL.map(|c| (n, c)))
+        let languages = MessageLanguage::ALL.into_iter();
+        for (name, channel) in languages
+            .flat_map(|language| ["activation", "renewal", "reprint"].map(|name| language.text(name)))
+            .flat_map(|name| Channel::ALL.map(|channel| (name.clone(), channel)))
         {
             for set in 1..8_u8 {
                 let all = [(CodeName::Pin, "987"), (CodeName::Puk, "876543"), (CodeName::Cip, "7654")];
@@ -414,12 +448,29 @@ mod tests {
                 for (at, (code, part)) in all.into_iter().enumerate() {
                     if set >> at & 1 == 1 { there.push((code, digits(part))) } else { absent.push(part) }
                 }
-                let text = messages.render(name, channel, "246810", &there).unwrap();
+                let text = messages.render(&name, channel, "246810", &there).unwrap();
+                let is_unicode = channel == Channel::Sms && name.starts_with("sl/");
+                assert_eq!(text.alphabet() == Alphabet::Unicode, is_unicode, "{name}");
                 let numbers: Vec<&str> =
                     text.expose().split(|c: char| !c.is_ascii_digit()).filter(|n| !n.is_empty()).collect();
                 let expected: Vec<&str> =
                     std::iter::once("246810").chain(there.iter().map(|(_, d)| d.expose())).collect();
                 assert_eq!(numbers, expected, "{name}: {}", text.expose());
+            }
+        }
+    }
+
+    #[test]
+    fn shipped_text_messages_say_how_long_they_get() {
+        let messages = shipped();
+        let of = |name: &str| messages.sizes().find(|(of, _)| *of == name).unwrap().1;
+        assert_eq!(messages.sizes().count(), 16);
+        assert!(messages.sizes().all(|(_, size)| size.parts <= 3));
+        assert_eq!((of("de/notice").parts, of("fr/notice").parts), (1, 1));
+        assert_eq!((of("sl/notice").alphabet, of("sl/notice").parts), (Alphabet::Unicode, 2));
+        for language in MessageLanguage::ALL {
+            for channel in Channel::ALL {
+                assert!(messages.notice(&language.text("notice"), channel).is_some(), "{language:?}");
             }
         }
     }

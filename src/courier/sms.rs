@@ -9,8 +9,7 @@ mod receipts;
 mod slips;
 
 pub mod smpp;
-
-pub(super) mod text;
+pub mod text;
 
 pub(super) use gateway::secret_header;
 pub use gateway::{Account, SmsGateway};

@@ -76,6 +76,7 @@ pub const TITLES: &[(&str, &str)] = &[
     ("invalid_body", "La richiesta non ha i campi di questa operazione"),
     ("invalid_value", "Un valore non è accettabile"),
     ("kind_not_shown", "Un valore non è accettabile"),
+    ("language_not_allowed", "Un valore non è accettabile"),
     ("lease_lost", "La consegna non è più affidata con questo identificativo"),
     ("lifetime_reached", "Il C.I.P. ha avuto tutti i tentativi errati che può avere: ne serve uno nuovo"),
     ("malformed_json", "La richiesta non è in formato JSON"),
@@ -180,6 +181,7 @@ const OPERATOR: &str = "Il certificato dell'operatore non è accettato";
 /// What is said about a case. `{}` stands for the same piece of text in both.
 pub const DETAILS: &[(&str, &str)] = &[
     // Parsers of the domain.
+    ("a language is de, fr, it or sl", "una lingua è de, fr, it o sl"),
     (
         "+39 is followed by a mobile number: 3 and 8 or 9 digits more",
         "+39 è seguito da un numero di cellulare: 3 e altre 8 o 9 cifre",
@@ -265,6 +267,7 @@ pub const DETAILS: &[(&str, &str)] = &[
         "given exactly when the delivery has a C.I.P.",
         "va indicato solo se la consegna ha un C.I.P., e sempre in quel caso",
     ),
+    ("not one of the policy's languages", "non è una delle lingue previste"),
     ("not one of the policy's channels", "non è uno dei canali previsti"),
     ("not one of the policy's reasons", "non è uno dei motivi previsti"),
     ("not signed by this authority", "non è firmato da questa autorità"),

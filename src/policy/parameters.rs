@@ -13,8 +13,8 @@ use super::{
     readers::{RawReaders, ReaderRules},
 };
 use crate::domain::{
-    applicant, audit::Kind, card::Reason, contact::Channel, reprints::Reprints, team::Region,
-    template::TemplateId, unlocks::Often,
+    applicant, audit::Kind, card::Reason, contact::Channel, message::MessageLanguage, reprints::Reprints,
+    team::Region, template::TemplateId, unlocks::Often,
 };
 
 /// The file as written. A missing key is an error: every number here is a security decision.
@@ -72,6 +72,7 @@ struct RawDelivery {
     expires_h: u64,
     keep_contact_h: u64,
     contact_reasons: Vec<String>,
+    languages: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -217,6 +218,7 @@ pub struct Parameters {
     history_kinds: BTreeSet<String>,
     cip_renewal_reasons: Vec<String>,
     contact_reasons: Vec<String>,
+    languages: Vec<MessageLanguage>,
     reprint_reasons: Vec<String>,
     revocation_reasons: Vec<String>,
     unlock_reasons: Vec<String>,
@@ -258,6 +260,11 @@ impl Parameters {
     /// Whether another contact may be asked for with this reason.
     pub fn is_contact_reason(&self, reason: &str) -> bool {
         self.contact_reasons.iter().any(|known| known == reason)
+    }
+
+    /// Whether messages may be in this language.
+    pub fn is_language(&self, language: MessageLanguage) -> bool {
+        self.languages.contains(&language)
     }
 
     /// Whether a reprint may be asked for with this reason.
@@ -312,6 +319,20 @@ fn kinds(list: Vec<String>) -> Result<BTreeSet<String>, String> {
         }
     }
     Ok(known)
+}
+
+/// The languages of a list, each of them known and named once.
+fn languages(list: &[String]) -> Result<Vec<MessageLanguage>, String> {
+    let mut known = Vec::with_capacity(list.len());
+    for text in list {
+        let language =
+            text.parse().map_err(|e| format!("delivery.languages: there is no \"{text}\": {e}"))?;
+        if known.contains(&language) {
+            return Err(format!("delivery.languages: \"{text}\" is given twice"));
+        }
+        known.push(language);
+    }
+    if known.is_empty() { Err("delivery.languages: at least one language".to_owned()) } else { Ok(known) }
 }
 
 fn reasons(name: &str, list: Vec<String>) -> Result<Vec<String>, String> {
@@ -435,6 +456,7 @@ impl RawParameters {
             channels: channels(&d.channels)?,
             history_kinds: kinds(history.kinds)?,
             cip_renewal_reasons: reasons("cip_renewal.reasons", cip_renewal.reasons)?,
+            languages: languages(&d.languages)?,
             reprint_reasons: reasons("reprint.reasons", reprint.reasons)?,
             revocation_reasons: revocation_reasons(revocation.reasons)?,
             default_template: id(&templates.default)?,

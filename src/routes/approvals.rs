@@ -53,8 +53,8 @@ fn wanted(body: AskApproval) -> Result<ApprovalRequest, Problem> {
     }
     Ok(match (body.action.as_str(), &body.contact) {
         ("change_contact", Some(contact)) => {
-            let contact = read::contact(contact)?;
-            ApprovalRequest::ChangeContact { team, reason: body.reason, contact }
+            let (contact, language) = (read::contact(contact)?, read::language(contact)?);
+            ApprovalRequest::ChangeContact { team, reason: body.reason, contact, language }
         }
         ("renew_cip", _) => ApprovalRequest::RenewCip { team, reason: body.reason },
         ("revoke", _) => ApprovalRequest::Revoke { team, reason: read::field("reason", &body.reason)? },

@@ -26,7 +26,7 @@ impl App {
         // A batch may be long; few at a time bound the memory that all of them take.
         let _place = self.batches.acquire().await.map_err(|_| Problem::internal())?;
         let (_, body) = http::read(arrived.request, http::MediaType::Ndjson, self.limits.batch()).await?;
-        let call = Call { permit, request, key, operator: None, body };
+        let call = Call { permit, request, key, operator: None, path_id: None, body };
         if call.body.expose().split(|b| *b == b'\n').nth(LINES_MAX.saturating_add(1)).is_some() {
             return Err(Problem::new(
                 StatusCode::PAYLOAD_TOO_LARGE,

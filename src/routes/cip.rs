@@ -20,6 +20,7 @@ impl App {
             reason: body.reason,
             applicant: read::applicant(&body.applicant)?,
             contact: read::contact(&body.contact)?,
+            language: read::language(&body.contact)?.unwrap_or_default(),
             approval: read::optional("approval", body.approval.as_deref())?,
         };
         json(&handed_out(&self.service.renew_cip(call, request).await.map_err(|e| problems::of(&e, id))?))

@@ -26,6 +26,7 @@ impl App {
             card: card_data(&body.tax_code, &body.team_number, &body.expires_on)?,
             applicant: read::applicant(&body.applicant)?,
             contact: read::contact(&body.contact)?,
+            language: read::language(&body.contact)?.unwrap_or_default(),
             data_processing: body.data_processing,
         };
         if body.preview {
@@ -44,6 +45,7 @@ impl App {
             reason: body.reason,
             applicant: read::applicant(&body.applicant)?,
             contact: read::contact(&body.contact)?,
+            language: read::language(&body.contact)?.unwrap_or_default(),
         };
         if body.preview {
             let summary = self.service.preview_reprint(call, request).await;
@@ -105,6 +107,7 @@ pub(super) fn preview(summary: &service::Summary) -> Preview {
         applicant: masked(&summary.applicant),
         channel: channel.text().into(),
         contact: contact.clone(),
+        language: summary.language.tag().into(),
         lacks: summary.lacks.iter().map(|lack| lack.code().into()).collect(),
     }
 }

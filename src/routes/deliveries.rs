@@ -19,6 +19,7 @@ impl App {
             card: card_data(&body.tax_code, &body.team_number, &body.expires_on)?,
             reason: body.reason,
             contact: read::contact(&body.contact)?,
+            language: read::language(&body.contact)?,
             approval: read::optional("approval", body.approval.as_deref())?,
         };
         let changed = self.service.change_contact(call, request).await.map_err(|e| problems::of(&e, id))?;

@@ -39,7 +39,7 @@ impl App {
             lines.push((number, data));
         }
         let none = SecretBytes::new(Vec::new());
-        let call = Call { permit, request, key: None, operator: None, body: none };
+        let call = Call { permit, request, key: None, operator: None, path_id: None, body: none };
         let export = self.service.export_cards(&call, lines).await;
         Ok(body(export.map_err(|e| problems::of(&e, request))?, MediaType::Ndjson.as_str()))
     }

@@ -5,7 +5,7 @@ mod applicant;
 use hyper::{HeaderMap, StatusCode};
 use serde::de::DeserializeOwned;
 
-pub(super) use applicant::{applicant, contact};
+pub(super) use applicant::{applicant, contact, language};
 
 use crate::{http::Problem, secret::SecretBytes};
 

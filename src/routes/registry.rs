@@ -36,15 +36,12 @@ impl App {
         path_id: &str,
     ) -> Result<Response<Body>, Problem> {
         let id = arrived.id;
-        let call: Call<act::RegisterOperator> = self.call(arrived).await?;
+        let call = self.call(arrived).await?;
         let registration: RegistrationId = read::field("id", path_id)?;
         let body: SignRegistration = read::json(&call.body)?;
         let signature = STANDARD.decode(&body.signature).ok().filter(|bytes| bytes.len() <= MAX_SIGNATURE);
         let signature =
             signature.ok_or_else(|| read::invalid("signature", read::NotOneOf("base64 of a signature")))?;
-        // The same signature for another registration is another request.
-        let committed = SecretBytes::new([registration.bytes(), call.body.expose()].concat());
-        let call = Call { body: committed, ..call };
         let signed = self.service.sign_registration(call, registration, &signature).await;
         let signed = signed.map_err(|e| problems::of(&e, id))?;
         json(&SignedRegistration { registered_at: time_text(signed.at_ms), replaced: signed.replaced })
@@ -54,7 +51,7 @@ impl App {
         let id = arrived.id;
         let (permit, _) = self.permit::<act::DeregisterOperator>(&arrived, |_| Ok(None))?;
         let (_, body) = http::read(arrived.request, http::MediaType::Json, self.limits.body()).await?;
-        let call = Call { permit, request: id, key: None, operator: None, body };
+        let call = Call { permit, request: id, key: None, operator: None, path_id: None, body };
         let body: Deregister = read::json(&call.body)?;
         let request = DeregistrationRequest { operator: read::field("tax_code", &body.tax_code)? };
         let deregistered = self.service.deregister(&call, request).await.map_err(|e| problems::of(&e, id))?;
@@ -65,7 +62,7 @@ impl App {
         let (permit, operator) = self.permit(&arrived, |policy| self.operator(policy, &arrived))?;
         let (front_end, policy) = (permit.caller().to_string(), std::sync::Arc::clone(permit.policy()));
         let body = SecretBytes::new(Vec::new());
-        let call = Call { permit, request: arrived.id, key: None, operator, body };
+        let call = Call { permit, request: arrived.id, key: None, operator, path_id: None, body };
         let session = self.service.session(call).await.map_err(|e| problems::of(&e, arrived.id))?;
         let registration = match session.card {
             CardStanding::Former => "former",

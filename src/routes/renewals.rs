@@ -18,6 +18,7 @@ impl App {
             card: card_data(&body.tax_code, &body.team_number, &body.expires_on)?,
             former: read::field("former_team_number", &body.former_team_number)?,
             contact: read::contact(&body.contact)?,
+            language: read::language(&body.contact)?.unwrap_or_default(),
             data_processing: body.data_processing,
         };
         if body.preview {

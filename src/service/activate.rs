@@ -3,7 +3,7 @@
 use super::{
     Call, CardData, Error, Service, Summary,
     applicants::Visit,
-    hand_out::{Asked, HandedOut, Handing, check_channel},
+    hand_out::{Asked, HandedOut, Handing, check_contact},
     paper::Said,
 };
 use crate::{
@@ -12,6 +12,7 @@ use crate::{
         audit::Kind,
         card::Predecessor,
         contact::Contact,
+        message::MessageLanguage,
         template::{CodeName, Template},
     },
     policy::{Proof, act},
@@ -26,6 +27,8 @@ pub struct ActivationRequest {
     pub applicant: Applicant,
     /// Where the second parts go.
     pub contact: Contact,
+    /// Language of the message.
+    pub language: MessageLanguage,
     /// Whether the data processing is agreed to.
     pub data_processing: bool,
 }
@@ -55,7 +58,7 @@ impl Service {
         mut call: Call<act::Activate>,
         request: ActivationRequest,
     ) -> Result<Summary, Error> {
-        check_channel(&call, &request.contact)?;
+        check_contact(&call, &request.contact, request.language)?;
         let said = request.said();
         self.know_operator(&mut call).await?;
         let lacks = self.lacks(&call, &said.visit)?;
@@ -68,7 +71,15 @@ impl Service {
         let template = self.frozen.get(&found.card.registration().template)?;
         self.looked_up(&call, &found).await?;
         let (view, codes) = (self.view(&permit, &found.card)?, codes_of(&template));
-        Ok(Self::summary(view, &template, &codes, &request.applicant, &request.contact, lacks))
+        Ok(Self::summary(
+            view,
+            &template,
+            &codes,
+            &request.applicant,
+            &request.contact,
+            request.language,
+            lacks,
+        ))
     }
 
     /// Activates a card. A repeated request is answered with the same first parts, delivery and paper.
@@ -77,7 +88,7 @@ impl Service {
         mut call: Call<act::Activate>,
         request: ActivationRequest,
     ) -> Result<HandedOut, Error> {
-        check_channel(&call, &request.contact)?;
+        check_contact(&call, &request.contact, request.language)?;
         let said = request.said();
         let new = match self.asked(&mut call, Kind::CardActivated, &request.card, &said).await? {
             Asked::Before(answer) => return Ok(*answer),
@@ -94,6 +105,7 @@ impl Service {
             template,
             contact: &request.contact,
             message: "activation",
+            language: request.language,
             detail: Vec::new(),
             // I11: the expiring card stays valid until the new one is active; that is now.
             revokes: match new.found.card.registration().predecessor {

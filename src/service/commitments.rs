@@ -84,9 +84,13 @@ pub(super) fn dossier(request: &RequestId) -> Result<(MacKey, SecretBytes), Erro
     message("dossier", &[request.bytes()])
 }
 
-/// Message whose MAC tells whether a repeated request is the same one.
+/// Message whose MAC tells whether a repeated request is the same one: the id in its path, if there is one, and its body. The rest of
+/// the path is the operation, which is in the key of the record.
 pub(super) fn body<A: Act>(call: &Call<A>) -> Result<(MacKey, SecretBytes), Error> {
-    message("body", &[call.body.expose()])
+    match &call.path_id {
+        Some(id) => message("body", &[id.as_bytes(), call.body.expose()]),
+        None => message("body", &[call.body.expose()]),
+    }
 }
 
 /// What stands in for an unknown card: derived from its number, so that it is the same at every guess.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Call, CardData, Error, Service, commitments,
     effects::TRIES,
-    hand_out::check_channel,
+    hand_out::{check_channel, check_contact},
     look_up::FoundCard,
     records::{Delivery, DeliveryState},
 };
@@ -20,6 +20,7 @@ use crate::{
         contact::Contact,
         delivery::NotSentAgain,
         id::{ApprovalId, DeliveryId},
+        message::MessageLanguage,
     },
     policy::{Act, Proof, act},
     store::{Op, Space, Unit},
@@ -34,6 +35,8 @@ pub struct ContactRequest {
     pub reason: String,
     /// Where they go from now on.
     pub contact: Contact,
+    /// Language of the message from now on, if another one.
+    pub language: Option<MessageLanguage>,
     /// A colleague's approval of this very change.
     pub approval: Option<ApprovalId>,
 }
@@ -57,6 +60,26 @@ pub(super) fn check_reason<A: Act>(call: &Call<A>, reason: &str) -> Result<(), E
     Err(Error::Field { field: "reason", code: "unknown_reason", detail })
 }
 
+/// Refuses a contact, or another language of the message, that the policy does not allow. The language that a message has stays
+/// allowed to it.
+pub(super) fn check_asked<A: Act>(
+    call: &Call<A>,
+    contact: &Contact,
+    language: Option<MessageLanguage>,
+) -> Result<(), Error> {
+    match language {
+        Some(language) => check_contact(call, contact, language),
+        None => check_channel(call, contact),
+    }
+}
+
+/// The same text, in another language where one is asked for.
+fn message_in(message: &str, language: Option<MessageLanguage>) -> Result<String, Error> {
+    let (former, name) = MessageLanguage::of_text(message)
+        .ok_or_else(|| Error::Bug(format!("a delivery of the message {message:?}")))?;
+    Ok(language.unwrap_or(former).text(name))
+}
+
 /// Whether second parts may go elsewhere.
 const fn may_change(state: DeliveryState) -> Result<(), NotSentAgain> {
     match state {
@@ -78,9 +101,9 @@ impl Service {
         request: ContactRequest,
     ) -> Result<ContactChanged, Error> {
         let kind = Kind::ContactChanged;
-        let ContactRequest { card: data, reason, contact, approval } = request;
+        let ContactRequest { card: data, reason, contact, language, approval } = request;
         check_reason(&call, &reason)?;
-        check_channel(&call, &contact)?;
+        check_asked(&call, &contact, language)?;
         let [team, cf] = data.messages()?;
         let messages = [team, cf, commitments::contact(&contact)?];
         let ([team, cf, to], key) = self.commitments_and_key(&mut call, messages).await?;
@@ -117,9 +140,9 @@ impl Service {
             let template = self.frozen.get(&now.card.registration().template)?;
             let codes: Vec<_> = record.codes.iter().map(|sent| sent.code).collect();
             let queued = || event(Kind::DeliveryQueued, Outcome::Done);
-            let (message, control) = (&record.message, &record.control);
-            let delivery =
-                self.queue_into(&mut unit, &now.card, &template, &codes, &contact, message, control, queued)?;
+            let (message, control) = (message_in(&record.message, language)?, &record.control);
+            let delivery = self
+                .queue_into(&mut unit, &now.card, &template, &codes, &contact, &message, control, queued)?;
             let delivery = delivery.ok_or_else(|| Error::Bug("a delivery without second parts".into()))?;
             let done = event(kind, Outcome::Done).with("reason", reason.clone());
             let mut done = done.with("delivery", delivery.to_string()).with("former", former.to_string());

@@ -19,6 +19,7 @@ use crate::{
         contact::Contact,
         date::CivilDate,
         id::{CardId, DeliveryId},
+        message::MessageLanguage,
         template::{CodeName, Part, Template},
     },
     policy::{Act, CardPermit, Proof},
@@ -71,6 +72,8 @@ pub(super) struct Handing<'a, A> {
     pub contact: &'a Contact,
     /// The courier's text.
     pub message: &'static str,
+    /// The language that it is to be in.
+    pub language: MessageLanguage,
     /// A card that ends in the same commit.
     pub revokes: Option<CardId>,
     /// The day on which that card must be in use still, where its holder acts by it: if it is not, nothing is done.
@@ -116,6 +119,20 @@ pub(super) fn check_channel<A: Act>(call: &Call<A>, contact: &Contact) -> Result
     }
     let detail = "not one of the policy's channels";
     Err(Error::Field { field: "contact.channel", code: "channel_not_allowed", detail })
+}
+
+/// As [`check_channel`], with the language of the message.
+pub(super) fn check_contact<A: Act>(
+    call: &Call<A>,
+    contact: &Contact,
+    language: MessageLanguage,
+) -> Result<(), Error> {
+    check_channel(call, contact)?;
+    if call.permit.policy().parameters().is_language(language) {
+        return Ok(());
+    }
+    let detail = "not one of the policy's languages";
+    Err(Error::Field { field: "contact.language", code: "language_not_allowed", detail })
 }
 
 impl Service {
@@ -170,6 +187,7 @@ impl Service {
             codes,
             contact,
             message,
+            language,
             revokes,
             revokes_if_in_use_on,
             detail,
@@ -208,7 +226,7 @@ impl Service {
         done.detail.extend(said.visit.applicant.in_events());
         done.detail.push(("dossier", dossier.commitment().to_owned()));
         done.detail.push(("operations", operations.clone()));
-        let mut delivery = None;
+        let (message, mut delivery) = (language.text(message), None);
         let outcome = || {
             // Written even where nothing in it changes: two requests about one card never both succeed.
             let (key_of_card, value, expect) = (id.bytes().to_vec(), card.encode(), found.unchanged());
@@ -229,7 +247,7 @@ impl Service {
                 })?;
             }
             delivery =
-                self.queue_into(&mut unit, &card, &template, &codes, contact, message, &control, || {
+                self.queue_into(&mut unit, &card, &template, &codes, contact, &message, &control, || {
                     event(Kind::DeliveryQueued, Outcome::Done)
                 })?;
             let (codes, control, stamp) = (codes.clone(), control.clone(), stamp.clone());

@@ -189,7 +189,7 @@ impl Service {
     fn record_of<T: DeserializeOwned>(&self, key: &Idempotency) -> Result<Option<Option<T>>, Error> {
         let Some(found) = self.store.get(Space::Idem, &key.key)? else { return Ok(None) };
         let unreadable = |e| Error::Bug(format!("stored idempotency record: {e}"));
-        // Two operations may share an action, and so a key: whose answer it is says the body alone.
+        // Two operations may share an action, and so a key: whose answer it is says the commitment alone.
         let record: Record<serde_json::Value> = serde_json::from_slice(&found.value).map_err(unreadable)?;
         if record.format != FORMAT {
             return Err(Error::Bug(format!("idempotency record of format {}", record.format)));

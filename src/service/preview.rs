@@ -5,6 +5,7 @@ use crate::domain::{
     applicant::{Applicant, Objection, Role},
     contact::{Channel, Contact},
     mask,
+    message::MessageLanguage,
     template::{CodeName, Part, Template},
 };
 
@@ -19,6 +20,8 @@ pub struct Summary {
     pub applicant: MaskedApplicant,
     /// How and, masked, where second parts would travel.
     pub contact: (Channel, String),
+    /// Language of their message.
+    pub language: MessageLanguage,
     /// What the confirmed request would still be refused for.
     pub lacks: Vec<Objection>,
 }
@@ -63,6 +66,7 @@ impl Service {
         codes: &[CodeName],
         applicant: &Applicant,
         contact: &Contact,
+        language: MessageLanguage,
         lacks: Vec<Objection>,
     ) -> Summary {
         let size = |code: &CodeName| {
@@ -74,6 +78,7 @@ impl Service {
             codes: codes.iter().filter_map(size).collect(),
             applicant: MaskedApplicant::of(applicant),
             contact: (contact.channel(), mask::contact(contact)),
+            language,
             lacks,
         }
     }

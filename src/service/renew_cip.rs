@@ -7,7 +7,7 @@ use super::{
     Call, CardData, Error, Service,
     applicants::Visit,
     commitments::card_counter,
-    hand_out::{Asked, HandedOut, Handing, check_channel},
+    hand_out::{Asked, HandedOut, Handing, check_contact},
     look_up::FoundCard,
     paper::Said,
 };
@@ -19,6 +19,7 @@ use crate::{
         card::{Card, Refusal},
         contact::Contact,
         id::ApprovalId,
+        message::MessageLanguage,
         template::CodeName,
     },
     policy::{Act, Proof, act},
@@ -36,6 +37,8 @@ pub struct CipRenewalRequest {
     pub applicant: Applicant,
     /// Where the second part goes.
     pub contact: Contact,
+    /// Language of the message.
+    pub language: MessageLanguage,
     /// A colleague's approval of this very renewal.
     pub approval: Option<ApprovalId>,
 }
@@ -58,9 +61,9 @@ impl Service {
         request: CipRenewalRequest,
     ) -> Result<HandedOut, Error> {
         let kind = Kind::CipRenewed;
-        let CipRenewalRequest { card: data, reason, applicant, contact, approval } = request;
+        let CipRenewalRequest { card: data, reason, applicant, contact, language, approval } = request;
         check_reason(&call, &reason)?;
-        check_channel(&call, &contact)?;
+        check_contact(&call, &contact, language)?;
         let visit = Visit {
             errand: Errand::CipRenewal,
             applicant: &applicant,
@@ -93,6 +96,7 @@ impl Service {
             template,
             contact: &contact,
             message: "renewal",
+            language,
             detail,
             revokes: None,
             revokes_if_in_use_on: None,

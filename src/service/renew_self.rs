@@ -9,7 +9,7 @@ use super::{
     activate::codes_of,
     applicants::Visit,
     commitments,
-    hand_out::{HandedOut, Handing, New, check_channel},
+    hand_out::{HandedOut, Handing, New, check_contact},
     look_up::FoundCard,
     paper::Said,
 };
@@ -20,6 +20,7 @@ use crate::{
         card::{Activation, Predecessor},
         contact::Contact,
         date::CivilDate,
+        message::MessageLanguage,
         renewal::{Login, MayRenew, NotRenewed, may_renew},
         team::TeamNumber,
     },
@@ -36,6 +37,8 @@ pub struct SelfRenewalRequest {
     pub former: TeamNumber,
     /// Where the second parts go.
     pub contact: Contact,
+    /// Language of the message.
+    pub language: MessageLanguage,
     /// Whether the data processing is agreed to.
     pub data_processing: bool,
 }
@@ -64,7 +67,7 @@ impl Service {
         request: SelfRenewalRequest,
     ) -> Result<Summary, Error> {
         let kind = Kind::CardLookedUp;
-        check_channel(&call, &request.contact)?;
+        check_contact(&call, &request.contact, request.language)?;
         self.know_operator(&mut call).await?;
         self.is_the_holder(&call, kind, &request).await?;
         self.charge_look_up(&call).await?;
@@ -80,7 +83,15 @@ impl Service {
         self.looked_up(&call, &found).await?;
         let lacks = (!request.data_processing).then_some(Objection::DataProcessingMissing);
         let (view, codes) = (self.view(&permit, &found.card)?, codes_of(&template));
-        Ok(Self::summary(view, &template, &codes, HOLDER, &request.contact, lacks.into_iter().collect()))
+        Ok(Self::summary(
+            view,
+            &template,
+            &codes,
+            HOLDER,
+            &request.contact,
+            request.language,
+            lacks.into_iter().collect(),
+        ))
     }
 
     /// Activates a card for its holder, who is logged in with the one that it renews. A repeated request is answered with the
@@ -91,7 +102,7 @@ impl Service {
         request: SelfRenewalRequest,
     ) -> Result<HandedOut, Error> {
         let kind = Kind::CardActivated;
-        check_channel(&call, &request.contact)?;
+        check_contact(&call, &request.contact, request.language)?;
         let said = request.said();
         let [team, cf] = request.card.messages()?;
         let messages = [team, cf, commitments::team(&request.former)?, commitments::dossier(&call.request)?];
@@ -122,6 +133,7 @@ impl Service {
             template,
             contact: &request.contact,
             message: "activation",
+            language: request.language,
             detail: vec![("activation", how.text().to_owned())],
             new_cip: None,
             ops: Vec::new(),

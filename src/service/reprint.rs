@@ -3,7 +3,7 @@
 use super::{
     Call, CardData, Error, Service, Summary,
     applicants::Visit,
-    hand_out::{Asked, HandedOut, Handing, check_channel},
+    hand_out::{Asked, HandedOut, Handing, check_contact},
     look_up::FoundCard,
     paper::Said,
 };
@@ -13,6 +13,7 @@ use crate::{
         audit::Kind,
         contact::Contact,
         id::CardId,
+        message::MessageLanguage,
         reprints::{AgainAt, Reprints},
         template::{CodeName, Template},
     },
@@ -31,6 +32,8 @@ pub struct ReprintRequest {
     pub applicant: Applicant,
     /// Where the second parts go.
     pub contact: Contact,
+    /// Language of the message.
+    pub language: MessageLanguage,
 }
 
 impl ReprintRequest {
@@ -50,7 +53,7 @@ impl ReprintRequest {
             let detail = "not one of the policy's reasons";
             return Err(Error::Field { field: "reason", code: "unknown_reason", detail });
         }
-        check_channel(call, &self.contact)
+        check_contact(call, &self.contact, self.language)
     }
 }
 
@@ -73,7 +76,15 @@ impl Service {
         let (template, codes) = self.codes_again(&found)?;
         self.looked_up(&call, &found).await?;
         let view = self.view(&permit, &found.card)?;
-        Ok(Self::summary(view, &template, &codes, &request.applicant, &request.contact, lacks))
+        Ok(Self::summary(
+            view,
+            &template,
+            &codes,
+            &request.applicant,
+            &request.contact,
+            request.language,
+            lacks,
+        ))
     }
 
     /// Hands out PIN and PUK again and cancels an older delivery. The C.I.P. goes with them only while no
@@ -99,6 +110,7 @@ impl Service {
             codes,
             contact: &request.contact,
             message: "reprint",
+            language: request.language,
             detail: vec![("reason", request.reason.clone())],
             revokes: None,
             revokes_if_in_use_on: None,

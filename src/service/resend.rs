@@ -53,7 +53,7 @@ impl Service {
         let kind = Kind::DeliveryResent;
         let ([], key) = self.commitments_and_key(&mut call, []).await?;
         if let Some(before) = self.answered(&key)? {
-            return self.resent_before(&call, id, before).await;
+            return self.replayed(&call, before).await;
         }
         self.charge_look_up(&call).await?;
         let Some((mut record, version)) = self.find_delivery(&id)? else {
@@ -96,25 +96,11 @@ impl Service {
         let unit = Unit { ops, events: vec![event(Outcome::Done)] };
         let answer = Resent { delivery: id, at_ms: now_ms };
         match self.once(&call, &key, answer, unit).await? {
-            Ok(answer) if answer.delivery == id => Ok(answer),
-            Ok(_) => Err(Error::KeyReused),
+            Ok(answer) => Ok(answer),
             Err(Guard(_)) => {
                 self.record(event(Outcome::Refused).with("reason", "changed_meanwhile")).await?;
                 Err(Error::Conflict)
             }
         }
-    }
-
-    /// Answers as before. The id is in the path, not in the body that a key is bound to: it is compared here.
-    async fn resent_before(
-        &self,
-        call: &Call<act::ResendDelivery>,
-        id: DeliveryId,
-        before: Resent,
-    ) -> Result<Resent, Error> {
-        if before.delivery != id {
-            return Err(Error::KeyReused);
-        }
-        self.replayed(call, before).await
     }
 }

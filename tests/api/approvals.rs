@@ -27,7 +27,7 @@ use tokio::net::TcpStream;
 
 use crate::fixture::{
     Answer, Api, Installation,
-    api::{OPERATOR_HEADER, forwarded, json_with, key},
+    api::{OPERATOR_HEADER, forwarded, json_with, json_with_operator, key},
     audit::Log,
     listed::{self, SecondCa},
     registered::OperatorCard,
@@ -250,8 +250,21 @@ async fn two_operators_revoke_a_card_that_one_alone_cannot() {
     desk.send(Method::GET, &path, own, "").await.unwrap().problem(403, "operator_not_allowed");
     let shown = by(&desk, &supervisor, Method::GET, &path, &Value::Null).await.ok();
     assert_eq!((&shown["text"], &shown["state"]), (&text.as_str().into(), &"open".into()));
-    let signing = sign(&desk, &supervisor, &id, &right(&supervisor, &text)).await;
+    let signature = json!({ "signature": right(&supervisor, &text) });
+    let key = key();
+    let sign_once = async |id: &str| {
+        let headers = json_with_operator(Some(&key), forwarded(supervisor.certificate_pem().as_bytes()));
+        let path = format!("/v1/approvals/{id}/sign");
+        desk.send(Method::POST, &path, headers, signature.to_string()).await.unwrap()
+    };
+    let signing = sign_once(&id).await;
     assert_eq!(signing.ok()["expires_at"], asking.json()["expires_at"]);
+    // The id is part of the request: with the same key and body another approval is another request.
+    let (another, _) = asked(&desk.change("/v1/approvals", &wanted(other)).await);
+    for id in [another, "0".repeat(32)] {
+        sign_once(&id).await.problem(422, "idempotency_key_reused");
+    }
+    assert_eq!(sign_once(&id).await.ok(), signing.ok(), "a repetition");
     sign(&desk, &card_1, &id, &right(&card_1, &text)).await.problem(409, "approval_already_signed");
 
     // It serves what was approved, once.

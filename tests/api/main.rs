@@ -33,6 +33,7 @@ mod import;
 mod inside;
 mod internal;
 mod journey;
+mod languages;
 mod memory;
 mod nothing_to_steal;
 mod operators;
@@ -51,7 +52,10 @@ mod registry;
 mod rounds;
 mod rules;
 mod smart_card;
+mod smpp;
 mod sms;
+#[path = "../support/smsc.rs"]
+mod smsc;
 mod snapshot;
 mod taken_over;
 mod versions;

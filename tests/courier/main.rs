@@ -15,8 +15,11 @@ mod fakes;
 mod judge;
 mod kannel;
 mod kept;
+mod languages;
 mod relay;
 mod rounds;
 mod smpp;
 mod sms;
+#[path = "../support/smsc.rs"]
+mod smsc;
 mod vain;

@@ -1,14 +1,6 @@
 //! SMPP against a message centre of another make: Debian's Net::SMPP (`tests/support/smsc.pl`).
 
-use std::{
-    fs,
-    io::{BufRead, BufReader},
-    os::unix::fs::PermissionsExt,
-    path::Path,
-    process::{Child, Command, Stdio},
-    sync::Arc,
-    time::Duration,
-};
+use std::{fs, os::unix::fs::PermissionsExt, sync::Arc, time::Duration};
 
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use sigillo::{
@@ -31,64 +23,10 @@ use tempfile::TempDir;
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use tokio_rustls::{TlsAcceptor, rustls::ServerConfig};
 
-use crate::fakes::{Event, LIMITS, World, world_of};
-
-/// The message centre.
-struct Centre {
-    dir: TempDir,
-    child: Child,
-    port: u16,
-}
-
-impl Centre {
-    fn start() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let (child, port) = spawn(dir.path(), 0);
-        Self { dir, child, port }
-    }
-
-    fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-
-    /// On the same port.
-    fn start_again(&mut self) {
-        (self.child, self.port) = spawn(self.dir.path(), self.port);
-    }
-
-    /// From now on receipts are brought.
-    fn brings_receipts(&self) {
-        fs::write(self.dir.path().join("receipts"), "").unwrap();
-    }
-
-    /// Lines that it wrote, as words.
-    fn noted(&self, name: &str) -> Vec<Vec<String>> {
-        let text = fs::read_to_string(self.dir.path().join(name)).unwrap_or_default();
-        text.lines().map(|line| line.split(' ').map(str::to_owned).collect()).collect()
-    }
-}
-
-impl Drop for Centre {
-    fn drop(&mut self) {
-        drop(self.child.stdin.take());
-        self.child.wait().unwrap();
-    }
-}
-
-fn spawn(dir: &Path, port: u16) -> (Child, u16) {
-    let mut child = Command::new("/usr/bin/perl")
-        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/smsc.pl"))
-        .arg(dir)
-        .args([&port.to_string(), "segreto"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    (child, line.trim().parse().expect("smsc.pl (libnet-smpp-perl) prints its port"))
-}
+use crate::{
+    fakes::{Event, LIMITS, World, world_of},
+    smsc::Centre,
+};
 
 /// A configuration for this port, in a directory of its own; `changes` are made to it.
 fn configuration(port: u16, changes: &[(&str, &str)]) -> (TempDir, Config) {

@@ -87,6 +87,18 @@ fn serve<G: sigillo::courier::Gateway>(w: &World<G>, receipts: Receipts) -> (wat
 }
 
 #[tokio::test]
+async fn a_text_beyond_the_basic_alphabet_is_said_to_be() {
+    let post = Post::open().await;
+    let mut lease = post.w.lease(1, ACCEPTS);
+    (lease.until_ms, lease.message) = (u64::MAX, "sl/activation".to_owned());
+    assert_eq!(post.w.deliver(&lease).await, Outcome::Sent);
+    let request = post.kannel.requests().remove(0);
+    assert_eq!(request.header("x-kannel-coding"), "2");
+    assert_eq!(request.header("content-type"), "text/plain; charset=UTF-8");
+    assert!(request.body.contains("List št. 246810."), "{}", request.body);
+}
+
+#[tokio::test]
 async fn a_message_leaves_whole_and_nothing_of_it_is_in_the_url() {
     let post = Post::open().await;
     assert_eq!(post.deliver(1, ACCEPTS).await, (Outcome::Sent, String::new()));

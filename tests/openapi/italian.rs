@@ -10,12 +10,13 @@ use sigillo::{
 use super::{schema::Document, source};
 
 /// Files of the domain that read values of requests: what their parsers say is the detail of a refusal.
-const PARSERS: [&str; 7] = [
+const PARSERS: [&str; 8] = [
     "src/domain/card/reason.rs",
     "src/domain/contact.rs",
     "src/domain/contact/number.rs",
     "src/domain/date.rs",
     "src/domain/id.rs",
+    "src/domain/message.rs",
     "src/domain/tax_code.rs",
     "src/domain/team.rs",
 ];

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
+use sigillo::domain::message::MessageLanguage;
+
 const STATUSES: [(&str, u64); 11] = [
     ("BAD_REQUEST", 400),
     ("CONFLICT", 409),
@@ -145,12 +147,15 @@ pub(crate) fn delivery_states() -> BTreeSet<String> {
     arms(&code_of("src/service/records.rs"), "pub(super) const fn text(self)")
 }
 
-/// The texts that the service asks the courier for.
+/// The texts that the service asks the courier for, in each language.
 pub(crate) fn messages() -> BTreeSet<String> {
     code_of("src/service")
         .split("message: \"")
         .skip(1)
-        .map(|rest| rest.split('"').next().unwrap().into())
+        .flat_map(|rest| {
+            let name = rest.split('"').next().unwrap();
+            MessageLanguage::ALL.map(|language| language.text(name))
+        })
         .collect()
 }
 

@@ -9,6 +9,7 @@ use sigillo::{
         card::{Activation, Reason, Refusal, State},
         fictional::FictionalCard,
         id::RequestId,
+        message::MessageLanguage,
         tax_code::TaxCode,
     },
     policy::{CardFacts, Proof, act},
@@ -58,8 +59,13 @@ impl Client {
         applicant: Applicant,
         key: &str,
     ) -> Result<HandedOut, Error> {
-        let request =
-            ReprintRequest { card: data(card), reason: "lost_paper".into(), applicant, contact: contact() };
+        let request = ReprintRequest {
+            card: data(card),
+            reason: "lost_paper".into(),
+            applicant,
+            contact: contact(),
+            language: MessageLanguage::Italian,
+        };
         self.service_call(key, card, async |service, call| service.reprint(call, request).await).await
     }
 
@@ -222,6 +228,7 @@ async fn a_preview_lists_what_lacks_and_refuses_what_nothing_mends() {
         reason: "lost_paper".into(),
         applicant: in_person(),
         contact: contact(),
+        language: MessageLanguage::Italian,
     };
     let shown = w.service.preview_reprint(w.desk.call("", ""), again).await.unwrap();
     assert_eq!(shown.codes.len(), 3, "no gateway has taken the C.I.P. yet");

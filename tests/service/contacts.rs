@@ -51,7 +51,8 @@ impl Client {
         key: &str,
     ) -> Result<ContactChanged, Error> {
         let reason = "mistyped".to_owned();
-        let request = ContactRequest { card: data(card), reason, contact: to(address), approval };
+        let request =
+            ContactRequest { card: data(card), reason, contact: to(address), language: None, approval };
         self.service.change_contact(self.call(key, &format!("{address} {approval:?}")), request).await
     }
 
@@ -62,7 +63,7 @@ impl Client {
         key: &str,
     ) -> Result<ApprovalView, Error> {
         let (team, reason) = (card.team_number.clone(), "mistyped".to_owned());
-        let request = ApprovalRequest::ChangeContact { team, reason, contact: to(address) };
+        let request = ApprovalRequest::ChangeContact { team, reason, contact: to(address), language: None };
         self.service.ask_approval(self.call(key, address), request).await
     }
 }

@@ -30,6 +30,7 @@ mod guesses;
 mod history;
 mod idempotency;
 mod journey;
+mod languages;
 mod limits;
 mod own_card;
 mod people;

@@ -22,6 +22,7 @@ use sigillo::{
         date::CivilDate,
         fictional::FictionalCard,
         id::{ApprovalId, DeliveryId, LeaseId, RegistrationId, RequestId, VerificationId},
+        message::MessageLanguage,
         signed_text::{Context, signed_bytes},
         tax_code::TaxCode,
         template::CodeName,
@@ -156,7 +157,7 @@ impl Client {
         signature: &[u8],
         key: &str,
     ) -> Result<SignedRegistration, Error> {
-        self.service.sign_registration(self.call(key, &format!("{id}")), id, signature).await
+        self.service.sign_registration(self.call_of(key, id, "signature"), id, signature).await
     }
 
     /// Registers the operator's card.
@@ -192,8 +193,14 @@ impl Client {
             request: RequestId::new(number.to_be_bytes()),
             key: Some(key.to_owned()),
             operator: Some(Operator::from(Arc::new(certificate))),
+            path_id: None,
             body: SecretBytes::new(body.as_bytes().to_vec()),
         }
+    }
+
+    /// As [`Client::call`], with an id in the path.
+    pub(crate) fn call_of<A: Act>(&self, key: &str, path_id: impl ToString, body: &str) -> Call<A> {
+        Call { path_id: Some(path_id.to_string()), ..self.call(key, body) }
     }
 
     /// Puts a request about a card, whose body is the same for every applicant.
@@ -248,6 +255,7 @@ impl Client {
             reason: reason.to_owned(),
             applicant: in_person(),
             contact: contact(),
+            language: MessageLanguage::Italian,
         };
         self.service.reprint(self.call(key, card.team_number.as_str()), request).await
     }
@@ -321,7 +329,7 @@ impl Client {
         key: &str,
     ) -> Result<SignedApproval, Error> {
         // The signature differs each time; a repeated request is the same in all its bytes.
-        self.service.sign_approval(self.call(key, "signature"), id, signature).await
+        self.service.sign_approval(self.call_of(key, id, "signature"), id, signature).await
     }
 
     pub(crate) async fn revoke_approved(
@@ -356,7 +364,13 @@ impl Client {
 }
 
 pub(crate) fn activation(card: &FictionalCard) -> ActivationRequest {
-    ActivationRequest { card: data(card), applicant: in_person(), contact: contact(), data_processing: true }
+    ActivationRequest {
+        card: data(card),
+        applicant: in_person(),
+        contact: contact(),
+        language: MessageLanguage::Italian,
+        data_processing: true,
+    }
 }
 
 pub(crate) fn data(card: &FictionalCard) -> CardData {

@@ -7,6 +7,7 @@ use sigillo::{
         card::Refusal,
         fictional::FictionalCard,
         id::ApprovalId,
+        message::MessageLanguage,
         template::CodeName::{Cip, Pin, Puk},
         tries::NotUnlocked,
     },
@@ -38,6 +39,7 @@ impl Client {
             reason: REASON.to_owned(),
             applicant: in_person(),
             contact: contact(),
+            language: MessageLanguage::Italian,
             approval,
         };
         self.service.renew_cip(self.call(key, &format!("{approval:?}")), request).await

@@ -22,7 +22,7 @@ pub(crate) const KEEP_MS: u64 = 24 * 3_600_000;
 
 impl Client {
     pub(crate) async fn resend(&self, id: DeliveryId, key: &str) -> Result<Resent, Error> {
-        self.service.resend(self.call(key, "{}"), id).await
+        self.service.resend(self.call_of(key, id, "{}"), id).await
     }
 }
 

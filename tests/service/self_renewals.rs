@@ -8,6 +8,7 @@ use sigillo::{
         applicant::{Applicant, Personal, Proxy, Title},
         card::{Activation, Reason, Refusal},
         fictional::FictionalCard,
+        message::MessageLanguage,
         renewal::NotRenewed,
         template::CodeName,
     },
@@ -24,24 +25,25 @@ use crate::{
 };
 
 /// The new card of the same holder, which renews the old one.
-async fn renewing(w: &World, old: &FictionalCard, region: &str) -> FictionalCard {
+pub(crate) async fn renewing(w: &World, old: &FictionalCard, region: &str) -> FictionalCard {
     let new = FictionalCard { tax_code: old.tax_code.clone(), ..w.produced(region) };
     let former = Some(Former::Renews(old.team_number.clone()));
     w.bureau.register(&[Line { former, ..line(&new) }]).await.unwrap();
     new
 }
 
-fn request(new: &FictionalCard, old: &FictionalCard) -> SelfRenewalRequest {
+pub(crate) fn request(new: &FictionalCard, old: &FictionalCard) -> SelfRenewalRequest {
     SelfRenewalRequest {
         card: data(new),
         former: old.team_number.clone(),
         contact: contact(),
+        language: MessageLanguage::Italian,
         data_processing: true,
     }
 }
 
 /// A request at the citizens' front end, by whoever is logged in with this card.
-fn call(w: &World, login: &FictionalCard, key: &str, body: &str) -> Call<act::RenewSelf> {
+pub(crate) fn call(w: &World, login: &FictionalCard, key: &str, body: &str) -> Call<act::RenewSelf> {
     let valid = OperatorCertificate::of_nobody(login.tax_code.clone(), vec![7], NOW_MS + 1);
     let citizen = Operator::from(Arc::new(valid.of_card(login.id_carta.as_str()))).as_citizen();
     Call { operator: Some(citizen), ..Client::new(&w.service, PORTAL).call(key, body) }

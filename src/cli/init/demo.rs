@@ -142,6 +142,9 @@ impl Demo<'_> {
             "courier/tls",
             "courier/public",
             "courier/messages",
+            "courier/messages/de",
+            "courier/messages/fr",
+            "courier/messages/sl",
             "courier/templates",
             "clients",
             "kannel",
@@ -180,7 +183,7 @@ impl Demo<'_> {
         for (name, text) in files::POLICIES.iter().filter(|(name, _)| name.starts_with("templates/")) {
             self.write(&format!("courier/{name}"), text, 0o644)?;
         }
-        for (name, text) in files::MESSAGES {
+        for (name, text) in files::MESSAGES.into_iter().chain(texts::MESSAGES) {
             self.write(&format!("courier/messages/{name}"), text, 0o644)?;
         }
         Ok(())

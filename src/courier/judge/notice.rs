@@ -16,6 +16,7 @@ use crate::{
         contact::{Contact, open_plaintext},
         encoding,
         id::{CardId, DeliveryId, LeaseId, RequestId},
+        message::MessageLanguage,
     },
     hsm::MacKey,
     store::{self, Expect, Op, Space, Unit},
@@ -32,6 +33,9 @@ struct Notice {
     sealed: String,
     /// The delivery that asked for another one.
     delivery: DeliveryId,
+    /// Language of the message that was asked for, which the notice has too.
+    #[serde(default = "italian")]
+    language: String,
     /// Not before.
     next_ms: u64,
     /// The end of the waiting time: later it is of no use.
@@ -41,10 +45,17 @@ struct Notice {
     failed: bool,
 }
 
+/// Of notices that were queued before there were others.
+fn italian() -> String {
+    MessageLanguage::Italian.tag().to_owned()
+}
+
 /// Queues the notice of a change; it takes the place of an older one of the card.
 pub(super) fn queue(lease: &Lease, former: &Known, until_ms: u64, now_ms: u64) -> Result<Op, Setback> {
     let (sealed, delivery) = (former.sealed.clone(), lease.delivery);
-    let notice = Notice { sealed, delivery, next_ms: now_ms, until_ms, failed: false };
+    let language = MessageLanguage::of_text(&lease.message).map_or(MessageLanguage::Italian, |(of, _)| of);
+    let language = language.tag().to_owned();
+    let notice = Notice { sealed, delivery, language, next_ms: now_ms, until_ms, failed: false };
     put(Space::CourierNotice, lease.card.bytes(), &notice, Expect::Any)
 }
 
@@ -130,8 +141,11 @@ impl Judge {
     ) -> Result<(), Setback> {
         let contact = self.open(card, &notice.sealed).await?;
         gateway.ready(contact.channel())?;
+        // The policy may have another list of languages since: better in Italian than not at all.
+        let language = notice.language.parse().unwrap_or(MessageLanguage::Italian);
         let text = messages
-            .notice(&self.policy.notice, contact.channel())
+            .notice(&language.text(&self.policy.notice), contact.channel())
+            .or_else(|| messages.notice(&self.policy.notice, contact.channel()))
             .ok_or_else(|| Setback::Failed("there is no text of a notice for this channel".to_owned()))?;
         // One name for all attempts, and none that a message with second parts can have.
         let name = encoding::domain("notice", &[card.bytes(), notice.delivery.bytes()])

@@ -20,6 +20,7 @@ use crate::{
     courier::config::{BadConfig, Source},
     domain::{
         contact::{Channel, Contact},
+        message::MessageLanguage,
         template::{CodeName, Part, RawTemplate, Template, TemplateId},
     },
     files::read_public,
@@ -43,6 +44,7 @@ pub struct Policy {
     /// How many messages.
     pub limits: Limits,
     messages: BTreeSet<String>,
+    languages: Vec<MessageLanguage>,
     channels: Vec<Channel>,
     domains: BTreeSet<String>,
     denied_domains: BTreeSet<String>,
@@ -101,8 +103,16 @@ impl Policy {
             let why = "notice.message is among messages: the authority could ask for it";
             return Err(source.bad(raw.notice.message.span(), why.to_owned()));
         }
-        let RawContact { channels, email_domains, email_domains_denied, phone_prefixes, wait_h } =
+        let RawContact { channels, email_domains, email_domains_denied, phone_prefixes, wait_h, languages } =
             raw.contact;
+        let Ok(spoken) =
+            languages.get_ref().iter().map(|l| l.parse()).collect::<Result<Vec<MessageLanguage>, _>>()
+        else {
+            return bad(&languages, "contact.languages: \"it\", \"de\", \"fr\" and \"sl\" are known");
+        };
+        if spoken.is_empty() {
+            return bad(&languages, "contact.languages: at least one");
+        }
         if channels.get_ref().is_empty() {
             return bad(&channels, "contact.channels: at least one");
         }
@@ -138,6 +148,7 @@ impl Policy {
             wait_ms: source.number(&wait_h, 1..=720, "contact.wait_h")?.saturating_mul(HOUR_MS),
             limits,
             messages,
+            languages: spoken,
             channels: known,
             domains: email_domains.into_inner().into_iter().collect(),
             denied_domains: email_domains_denied.into_inner().into_iter().collect(),
@@ -152,9 +163,16 @@ impl Policy {
         &self.templates_directory
     }
 
-    /// The texts that the authority may ask for.
-    pub fn messages(&self) -> impl Iterator<Item = &str> {
-        self.messages.iter().map(String::as_str)
+    /// The texts that the authority may ask for, in each language.
+    pub fn messages(&self) -> impl Iterator<Item = String> {
+        let in_each =
+            |name: &String| self.languages.iter().map(|language| language.text(name)).collect::<Vec<_>>();
+        self.messages.iter().flat_map(in_each)
+    }
+
+    /// The notices to former contacts, in each language.
+    pub fn notices(&self) -> impl Iterator<Item = String> {
+        self.languages.iter().map(|language| language.text(&self.notice))
     }
 
     /// The channels of contacts.
@@ -167,7 +185,10 @@ impl Policy {
     /// # Errors
     /// [`NotAllowed`].
     pub fn allows(&self, lease: &Lease, contact: &Contact) -> Result<(), NotAllowed> {
-        if !self.messages.contains(&lease.message) {
+        let is_there = MessageLanguage::of_text(&lease.message).is_some_and(|(language, name)| {
+            self.languages.contains(&language) && self.messages.contains(name)
+        });
+        if !is_there {
             return Err(NotAllowed::Message);
         }
         self.allows_contact(contact)?;
@@ -272,6 +293,7 @@ struct RawContact {
     email_domains_denied: Spanned<Vec<String>>,
     phone_prefixes: Spanned<Vec<String>>,
     wait_h: Spanned<u64>,
+    languages: Spanned<Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -352,11 +374,11 @@ mod tests {
         for (from, to, why) in [
             ("wait_h = 72", "wait_h = 0", "/policy.toml:22: contact.wait_h must be 1 to 720"),
             ("wait_h = 72", "waits_h = 72", "/policy.toml:22: unknown field `waits_h`"),
-            ("message = \"notice\"", "", "/policy.toml:24: missing field `message`"),
+            ("message = \"notice\"", "", "/policy.toml:26: missing field `message`"),
             (
                 "message = \"notice\"",
                 "message = \"reprint\"",
-                "/policy.toml:26: notice.message is among messages: the authority could ask for it",
+                "/policy.toml:28: notice.message is among messages: the authority could ask for it",
             ),
             (
                 "[\"activation\", \"renewal\", \"reprint\"]",
@@ -384,6 +406,12 @@ mod tests {
                 "[]",
                 "/policy.toml:20: the channel \"sms\" is allowed, and no telephone prefix is",
             ),
+            (
+                "[\"it\", \"de\", \"fr\", \"sl\"]",
+                "[\"it\", \"en\"]",
+                "/policy.toml:24: contact.languages: \"it\", \"de\", \"fr\" and \"sl\" are known",
+            ),
+            ("[\"it\", \"de\", \"fr\", \"sl\"]", "[]", "/policy.toml:24: contact.languages: at least one"),
             ("day = 6", "day = 2", "limits.card.day is below limits.card.hour"),
             ("hour = 6", "hour = 2", "limits.contact is below limits.card"),
             ("day = 8000", "day = 1000001", "limits.all.day must be 1 to 1000000"),
@@ -398,5 +426,13 @@ mod tests {
         let shipped = load("wait_h = 72", "wait_h = 72").unwrap();
         assert_eq!((shipped.wait_ms, shipped.digest.len()), (72 * HOUR_MS, 64));
         assert_ne!(load("wait_h = 72", "wait_h = 71").unwrap().digest, shipped.digest);
+    }
+
+    #[test]
+    fn a_text_is_there_in_each_language() {
+        let policy = load("[\"it\", \"de\", \"fr\", \"sl\"]", "[\"it\", \"de\"]").unwrap();
+        let texts: Vec<String> = policy.messages().collect();
+        assert_eq!(texts, ["activation", "de/activation", "renewal", "de/renewal", "reprint", "de/reprint"]);
+        assert_eq!(policy.notices().collect::<Vec<_>>(), ["notice", "de/notice"]);
     }
 }

@@ -89,7 +89,13 @@ impl SmsGateway {
         headers.insert(X_PASSWORD, account.password.clone());
         headers.insert(X_FROM, account.sender.clone());
         headers.insert(X_TO, secret_header(mail.to.expose().as_bytes()).map_err(unfit)?);
-        headers.insert(X_CODING, HeaderValue::from_static("0"));
+        headers.insert(
+            X_CODING,
+            HeaderValue::from_static(match mail.text.alphabet() {
+                super::text::Alphabet::Gsm => "0",
+                super::text::Alphabet::Unicode => "2",
+            }),
+        );
         if let Some(url) = receipts_to {
             headers.insert(X_DLR_MASK, HeaderValue::from_static(EVERY_RECEIPT));
             headers.insert(X_DLR_URL, HeaderValue::from_maybe_shared(url).map_err(unfit)?);

@@ -2,12 +2,13 @@
 
 use hyper::StatusCode;
 
-use super::{NotOneOf, field, invalid};
+use super::{NotOneOf, field, invalid, optional};
 use crate::{
     api::{applicant as wire, codes::ContactTo},
     domain::{
         applicant::{Applicant, Document, Personal, Proxy},
         contact::{Channel, Contact},
+        message::MessageLanguage,
     },
     http::Problem,
 };
@@ -76,4 +77,9 @@ pub(in crate::routes) fn contact(to: &ContactTo) -> Result<Contact, Problem> {
         }
     }
     Ok(contact)
+}
+
+/// Parses the language of the message to a contact, where one is asked for.
+pub(in crate::routes) fn language(to: &ContactTo) -> Result<Option<MessageLanguage>, Problem> {
+    optional("contact.language", to.language.as_deref())
 }

@@ -1,11 +1,13 @@
 //! What may be asked for, and what is looked at before anybody is asked to approve it.
 
 use super::super::{
-    Call, Error, Service, commitments, contacts, hand_out::check_channel, look_up::FoundCard, renew_cip,
-    revoke, unlock,
+    Call, Error, Service, commitments, contacts, look_up::FoundCard, renew_cip, revoke, unlock,
 };
 use crate::{
-    domain::{approval::Asked, audit::Kind, card::Reason, contact::Contact, team::TeamNumber},
+    domain::{
+        approval::Asked, audit::Kind, card::Reason, contact::Contact, message::MessageLanguage,
+        team::TeamNumber,
+    },
     policy::{Action, act},
 };
 
@@ -20,6 +22,8 @@ pub enum ApprovalRequest {
         reason: String,
         /// Where they are to go.
         contact: Contact,
+        /// Language of the message from now on, if another one. It is no part of what is approved.
+        language: Option<MessageLanguage>,
     },
     /// A new C.I.P.
     RenewCip {
@@ -76,9 +80,9 @@ impl ApprovalRequest {
     /// Refuses what the operation would refuse without a look at the card.
     pub(super) fn check(&self, call: &Call<act::AskApproval>) -> Result<(), Error> {
         match self {
-            Self::ChangeContact { reason, contact, .. } => {
+            Self::ChangeContact { reason, contact, language, .. } => {
                 contacts::check_reason(call, reason)?;
-                check_channel(call, contact)
+                contacts::check_asked(call, contact, *language)
             }
             Self::RenewCip { reason, .. } => renew_cip::check_reason(call, reason),
             Self::Revoke { reason, .. } => revoke::check_reason(call, *reason),

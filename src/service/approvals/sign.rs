@@ -42,7 +42,7 @@ impl Service {
         let message = call.operator_mut()?.key_message()?;
         let ([key_mac], key) = self.commitments_and_key(&mut call, [message]).await?;
         if let Some(before) = self.answered(&key)? {
-            return self.signed_before(&call, id, before).await;
+            return self.replayed(&call, before).await;
         }
         let (approval, expect, found) = self.to_be_approved(&call, Kind::ApprovalSigned, &id).await?;
         let by = call.party(hex::encode(commitments::half(&key_mac)))?;
@@ -71,25 +71,12 @@ impl Service {
             Ok(()) => Ok(answer),
             Err(Guard(0)) => {
                 let before = self.answered(&key)?.ok_or(Error::OutcomeUnknown)?;
-                self.signed_before(&call, id, before).await
+                self.replayed(&call, before).await
             }
             Err(_) => {
                 self.record(event(Outcome::Refused).with("reason", "changed_meanwhile")).await?;
                 Err(Error::Conflict)
             }
         }
-    }
-
-    /// Answers as before. The id is in the path, not in the body that a key is bound to: it is compared here.
-    async fn signed_before(
-        &self,
-        call: &Call<act::Approve>,
-        id: ApprovalId,
-        before: SignedApproval,
-    ) -> Result<SignedApproval, Error> {
-        if before.approval != id {
-            return Err(Error::KeyReused);
-        }
-        self.replayed(call, before).await
     }
 }

@@ -19,7 +19,8 @@ async fn reinvio() {
     eventually("the end of the first", sent).await;
 
     let again = format!("{path}/resend");
-    let resending = desk.change(&again, &json!({})).await;
+    let key = crate::fixture::key();
+    let resending = desk.post(&again, Some(&key), &json!({})).await;
     assert_eq!(resending.ok()["state"], "queued");
     let both = eventually("the second message", async || {
         let mails = counter.home.mails(&active.address);
@@ -39,6 +40,9 @@ async fn reinvio() {
     let unknown = format!("/v1/deliveries/{}/resend", "0".repeat(32));
     desk.change(&unknown, &json!({})).await.problem(404, "delivery_not_found");
     desk.post(&again, None, &json!({})).await.problem(400, "idempotency_key_missing");
+    // The id is part of the request: with the same key and body another delivery is another request.
+    desk.post(&unknown, Some(&key), &json!({})).await.problem(422, "idempotency_key_reused");
+    assert_eq!(desk.post(&again, Some(&key), &json!({})).await.ok(), resending.ok(), "a repetition");
 
     let log = Log::read(&counter.home.api("auditor")).await;
     let [event] = &log.by(&resending)[..] else { panic!("one event") };

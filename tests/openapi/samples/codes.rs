@@ -18,10 +18,11 @@ use sigillo::{
 
 use super::{CF, DAY, HEX32, Sample, TEAM, TIME, answer, reads, request, some};
 
-/// Where second parts go, typed once or twice.
-pub(crate) fn contact(twice: bool) -> ContactTo {
+/// Where second parts go: with the address typed twice and a language, or with neither.
+pub(crate) fn contact(more: bool) -> ContactTo {
     let address = || "mario.rossi@example.it".to_owned();
-    ContactTo { channel: "email".into(), address: address(), repeated: twice.then(address) }
+    let language = more.then(|| "de".to_owned());
+    ContactTo { channel: "email".into(), address: address(), repeated: more.then(address), language }
 }
 
 pub(super) fn card(more: bool) -> Card {
@@ -132,6 +133,7 @@ pub(super) fn codes() -> Vec<Sample> {
         },
         channel: "email".into(),
         contact: "m***@e***.it".into(),
+        language: "it".into(),
         lacks: vec!["data_processing_missing".into()],
     };
     let handed = |delivery| HandedOut {
