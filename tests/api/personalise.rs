@@ -147,7 +147,11 @@ fn files(directory: &Path) -> Vec<PathBuf> {
     while let Some(at) = open.pop() {
         for entry in fs::read_dir(at).unwrap() {
             let path = entry.unwrap().path();
-            if path.is_dir() { open.push(path) } else { found.push(path) }
+            if path.is_dir() {
+                open.push(path);
+            } else if path.is_file() {
+                found.push(path); // no sockets
+            }
         }
     }
     found
@@ -355,8 +359,7 @@ fn other_installation(home: &Installation) {
         fs::create_dir_all(&tokens).unwrap();
         let conf = format!("directories.tokendir = {}\nobjectstore.backend = file\n", tokens.display());
         fs::write(home.path(&format!("other/{role}.conf")), conf).unwrap();
-        let config = fs::read_to_string(home.path(&format!("{role}/hsm.toml"))).unwrap();
-        let config = config.replace("softhsm2.conf", &format!("{role}.conf"));
+        let config = home.on_files(role).replace("softhsm2.conf", &format!("{role}.conf"));
         fs::write(home.path(&format!("other/{role}.toml")), config).unwrap();
     }
     for name in ["pin", "so-pin"] {
