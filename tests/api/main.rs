@@ -29,6 +29,7 @@ mod direct;
 mod going_back;
 mod guesses;
 mod hsm_loss;
+mod hsm_shim;
 mod import;
 mod inside;
 mod internal;
@@ -50,6 +51,9 @@ mod registry;
 #[path = "../support/rounds.rs"]
 mod rounds;
 mod rules;
+#[path = "../support/shim.rs"]
+#[expect(dead_code, reason = "shared with tests/hsm_faults")]
+mod shim;
 mod smart_card;
 mod sms;
 mod snapshot;
