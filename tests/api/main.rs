@@ -26,6 +26,7 @@ mod crash;
 mod deliveries;
 mod deliveries_in_outages;
 mod direct;
+mod floods;
 mod going_back;
 mod guesses;
 mod hsm_loss;
