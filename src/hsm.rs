@@ -52,13 +52,14 @@ impl MacKey {
 /// Why the HSM gave no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The program asked for something no HSM should be asked for, or the module broke its contract.
+    /// The program asked for something no HSM should be asked for, or the module broke its contract at the start.
     #[error("HSM contract broken: {0}")]
     Bug(String),
     /// The queue is full. Nothing was sent to the token; try again later.
     #[error("HSM queue is full")]
     Busy,
-    /// Token lost, module failed, or the deadline passed. The call may or may not have been carried out.
+    /// Token lost, module failed or broke its contract in use, or the deadline passed. The call may or may not have been
+    /// carried out.
     #[error("HSM unavailable: {0}")]
     Unavailable(String),
     /// A key is missing, is of the wrong kind, or refuses this use. Needs a human.
@@ -126,6 +127,12 @@ pub trait Token: Send {
     /// Asks for the token objects behind the keys in use, not for session copies: a copy goes on working
     /// after its token is gone.
     fn probe(&mut self) -> Result<(), Error>;
+
+    /// As [`Token::probe`], after a call that failed: also whether every key in use still does its work, with messages
+    /// of the self-test. A key that fails alone would go on to cost tries while the token looks well.
+    fn examine(&mut self) -> Result<(), Error> {
+        self.probe()
+    }
 
     /// What is kept at both places, whether or not anybody has signed it.
     fn read_marks(&mut self) -> Result<Marks, Error>;

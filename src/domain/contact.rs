@@ -168,17 +168,17 @@ fn check_email(text: &str) -> Result<(), BadContact> {
     Ok(())
 }
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
-/// Version, card, delivery, channel.
-const HEAD: usize = 1 + 16 + 16 + 1;
+/// Version, card, delivery, channel, length of the address.
+const HEAD: usize = 1 + 16 + 16 + 1 + 1;
 
 /// Longest plaintext, in bytes. RSA-3072 with OAEP and SHA-1 takes 342.
 pub const MAX_PLAINTEXT: usize = HEAD + Contact::MAX;
 
 const _: () = assert!(MAX_PLAINTEXT <= 342);
 
-/// What is sealed to the courier's token: version 1, card, delivery, channel, address.
+/// What is sealed to the courier's token: version 2, card, delivery, channel, length, address.
 #[expect(clippy::arithmetic_side_effects, reason = "both lengths are below MAX_PLAINTEXT")]
 pub fn seal_plaintext(card: &CardId, delivery: &DeliveryId, contact: &Contact) -> SecretBytes {
     let mut bytes = Vec::with_capacity(HEAD + contact.address.len());
@@ -186,6 +186,8 @@ pub fn seal_plaintext(card: &CardId, delivery: &DeliveryId, contact: &Contact) -
     bytes.extend_from_slice(card.bytes());
     bytes.extend_from_slice(delivery.bytes());
     bytes.push(contact.channel.byte());
+    // At most 254. A token that answers with a part of what it opened must not make another address of it.
+    bytes.push(u8::try_from(contact.address.len()).unwrap_or(u8::MAX));
     bytes.extend_from_slice(contact.address.as_bytes());
     SecretBytes::new(bytes)
 }
@@ -200,8 +202,9 @@ pub fn open_plaintext(bytes: &[u8]) -> Result<(CardId, DeliveryId, Contact), Bad
     let (version, rest) = bytes.split_first().ok_or(wrong)?;
     let (card, rest) = rest.split_first_chunk::<16>().ok_or(wrong)?;
     let (delivery, rest) = rest.split_first_chunk::<16>().ok_or(wrong)?;
-    let (channel, address) = rest.split_first().ok_or(wrong)?;
-    if *version != VERSION {
+    let (channel, rest) = rest.split_first().ok_or(wrong)?;
+    let (length, address) = rest.split_first().ok_or(wrong)?;
+    if *version != VERSION || usize::from(*length) != address.len() {
         return Err(wrong);
     }
     let channel = Channel::from_byte(*channel).ok_or(wrong)?;
@@ -288,7 +291,7 @@ mod tests {
     fn plaintext_and_back() {
         let contact = Contact::parse(Channel::Email, "mario@esempio.it").unwrap();
         let sealed = seal_plaintext(&CARD, &DELIVERY, &contact);
-        assert_eq!(sealed.expose(), b"\x01card card card 1delivery no. 001\x01mario@esempio.it");
+        assert_eq!(sealed.expose(), b"\x02card card card 1delivery no. 001\x01\x10mario@esempio.it");
         let (card, delivery, opened) = open_plaintext(sealed.expose()).unwrap();
         assert_eq!((card, delivery, opened.expose()), (CARD, DELIVERY, "mario@esempio.it"));
         assert_eq!(opened.channel(), Channel::Email);
@@ -299,7 +302,7 @@ mod tests {
         let contact = Contact::parse(Channel::Sms, "+393331234567").unwrap();
         assert_eq!(format!("{contact:?}"), "Contact(Sms)");
         let sealed = seal_plaintext(&CARD, &DELIVERY, &contact);
-        assert_eq!(sealed.expose(), b"\x01card card card 1delivery no. 001\x02+393331234567");
+        assert_eq!(sealed.expose(), b"\x02card card card 1delivery no. 001\x02\x0d+393331234567");
         let (_, _, opened) = open_plaintext(sealed.expose()).unwrap();
         assert_eq!((opened.channel(), opened.expose()), (Channel::Sms, "+393331234567"));
         assert_eq!(Contact::parse(Channel::Sms, "mario@esempio.it").err(), Some(BadContact::Number));
@@ -329,12 +332,16 @@ mod tests {
             bytes[at] = to;
             open_plaintext(&bytes).unwrap_err()
         };
-        assert_eq!(changed(0, 2), BadContact::Plaintext);
+        assert_eq!(changed(0, 1), BadContact::Plaintext);
         assert_eq!(changed(33, 0), BadContact::Plaintext);
         assert_eq!(changed(33, 2), BadContact::Number);
         assert_eq!(changed(33, 3), BadContact::Plaintext);
-        assert_eq!(changed(34, 0xff), BadContact::Plaintext);
-        assert_eq!(changed(34, b' '), BadContact::LocalPart);
-        assert_eq!(open_plaintext(&good[..HEAD]).unwrap_err(), BadContact::Length);
+        assert_eq!(changed(34, 15), BadContact::Plaintext);
+        assert_eq!(changed(35, 0xff), BadContact::Plaintext);
+        assert_eq!(changed(35, b' '), BadContact::LocalPart);
+        // `mario@esempio.i` would be an address of its own, and somebody else's.
+        for cut in HEAD..good.len() {
+            assert_eq!(open_plaintext(&good[..cut]).unwrap_err(), BadContact::Plaintext);
+        }
     }
 }

@@ -26,9 +26,11 @@ mod crash;
 mod deliveries;
 mod deliveries_in_outages;
 mod direct;
+mod floods;
 mod going_back;
 mod guesses;
 mod hsm_loss;
+mod hsm_shim;
 mod import;
 mod inside;
 mod internal;
@@ -51,6 +53,9 @@ mod registry;
 #[path = "../support/rounds.rs"]
 mod rounds;
 mod rules;
+#[path = "../support/shim.rs"]
+#[expect(dead_code, reason = "shared with tests/hsm_faults")]
+mod shim;
 mod smart_card;
 mod smpp;
 mod sms;

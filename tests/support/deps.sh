@@ -45,6 +45,7 @@ have_library pcsc/drivers/serial/libifdvpcd.so || missing="$missing vsmartcard-v
 have_library pkcs11/opensc-pkcs11.so || missing="$missing opensc-pkcs11"
 have_library engines-3/pkcs11.so || missing="$missing libengine-pkcs11-openssl"
 command -v openssl >/dev/null 2>&1 || missing="$missing openssl"
+command -v sslscan >/dev/null 2>&1 || missing="$missing sslscan"
 command -v ip >/dev/null 2>&1 || missing="$missing iproute2"
 pkg-config --exists sqlite3 2>/dev/null || missing="$missing libsqlite3-dev"
 pkg-config --exists libcrypto 2>/dev/null || missing="$missing libssl-dev"

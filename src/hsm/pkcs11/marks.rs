@@ -12,7 +12,7 @@ use cryptoki::{
     session::Session,
 };
 
-use super::{Error, rv};
+use super::{Error, keys::KeyName, rv, survey};
 use crate::hsm::{Marks, Place};
 
 /// What stands in a new object: some tokens mishandle an empty value.
@@ -35,8 +35,26 @@ pub(super) fn read(session: &Session) -> Result<Marks, Error> {
 }
 
 /// Writes one place. Needs a read-write session.
-pub(super) fn write(session: &Session, place: Place, mark: &[u8]) -> Result<(), Error> {
-    let Some(object) = find(session, place)? else { return create(session, place, mark) };
+///
+/// A place that is not there is made only on a token that shows a key of ours, and when it is looked for once more: a
+/// token that for a moment shows less than it has would have two of them from then on, and be refused.
+pub(super) fn write(session: &Session, version: u8, place: Place, mark: &[u8]) -> Result<(), Error> {
+    let object = match find(session, place)? {
+        Some(object) => Some(object),
+        None => {
+            let key = KeyName::Audit;
+            let shown = survey::find(session, key, &key.search(key.class(), version))?.len();
+            if shown != 1 {
+                let label = place.label();
+                return Err(Error::Unavailable(format!(
+                    "the token shows neither {label:?} nor its keys, of which {shown} are called {:?}",
+                    key.label()
+                )));
+            }
+            find(session, place)?
+        }
+    };
+    let Some(object) = object else { return create(session, place, mark) };
     match session.update_attributes(object, &[Attribute::Value(mark.to_vec())]) {
         Err(P11::Pkcs11(RvError::AttributeReadOnly | RvError::ActionProhibited, _)) => {
             session.update_attributes(object, &[Attribute::Label(mark.to_vec())])

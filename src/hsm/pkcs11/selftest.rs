@@ -44,6 +44,16 @@ pub struct Check {
 
 /// Texts that no production message can equal: those start with `sigillo/v1` and a zero byte.
 const MESSAGES: [&[u8]; 2] = [b"sigillo selftest v1 one", b"sigillo selftest v1 two"];
+/// What keys in use are examined with after a call that failed.
+pub(super) const EXAMINED: &[u8] = MESSAGES[0];
+
+/// Its SHA-256.
+pub(super) fn examined_digest() -> [u8; 32] {
+    let mut out = [0; 32];
+    out.copy_from_slice(digest::digest(&digest::SHA256, EXAMINED).as_ref());
+    out
+}
+
 /// Value of the session key of the known answer. Not a secret: it is destroyed after the check.
 const KNOWN_KEY: [u8; 32] = *b"sigillo selftest known key 0001.";
 

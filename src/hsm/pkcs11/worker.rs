@@ -8,7 +8,7 @@ use std::sync::Arc;
 use cryptoki::{error::Error as P11, mechanism::Mechanism, object::ObjectHandle, session::Session};
 use zeroize::{Zeroize, Zeroizing};
 
-use super::{Error, keys::KeyName, link::Link, marks, rv, survey, templates};
+use super::{Error, keys::KeyName, link::Link, marks, rv, selftest, survey, templates};
 use crate::{
     hsm::{MacKey, Marks, Place, Role, Token},
     secret::{Secret, SecretBytes},
@@ -41,9 +41,6 @@ pub(super) fn hmac(
     label: &str,
     message: &[u8],
 ) -> Result<Secret<32>, Error> {
-    if message.is_empty() {
-        return Err(Error::Bug("MAC of an empty message".into()));
-    }
     let mac = session
         .sign(&Mechanism::Sha256Hmac, key, message)
         .map(Zeroizing::new)
@@ -80,9 +77,18 @@ impl Worker {
             Some(session) => session,
             None => open(&self.link)?,
         };
-        let done = act(&session, &self.keys)?;
+        let done = act(&session, &self.keys).map_err(in_use)?;
         self.session = Some(session);
         Ok(done)
+    }
+}
+
+/// A module that passed the self-test and breaks its contract later is a token that does not do its work: whoever asks
+/// may ask again, and the pool looks at it.
+fn in_use(error: Error) -> Error {
+    match error {
+        Error::Bug(text) => Error::Unavailable(format!("{text} (the module breaks its contract)")),
+        Error::Busy | Error::Unavailable(_) | Error::WrongKey(_) => error,
     }
 }
 
@@ -95,6 +101,9 @@ impl Token for Worker {
         let (_, handle) = self.keys.macs.iter().find(|(mac, _)| *mac == key).copied().ok_or_else(|| {
             Error::WrongKey(format!("key {:?} is not for the {} role", key.label(), self.keys.role))
         })?;
+        if message.is_empty() {
+            return Err(Error::Bug("MAC of an empty message".into()));
+        }
         self.run(|session, _| hmac(session, handle, key.label(), message))
     }
 
@@ -143,6 +152,16 @@ impl Token for Worker {
         })
     }
 
+    fn examine(&mut self) -> Result<(), Error> {
+        self.probe()?;
+        self.run(|session, keys| {
+            for (key, handle) in &keys.macs {
+                drop(hmac(session, *handle, key.label(), selftest::EXAMINED)?);
+            }
+            ecdsa(session, keys.audit, &selftest::examined_digest()).map(|_signature| ())
+        })
+    }
+
     fn read_marks(&mut self) -> Result<Marks, Error> {
         self.run(|session, _| marks::read(session))
     }
@@ -150,7 +169,8 @@ impl Token for Worker {
     /// On a session of its own, since it must be a read-write one.
     fn write_mark(&mut self, place: Place, mark: &[u8]) -> Result<(), Error> {
         let session = self.link.context.open_rw_session(self.link.slot);
-        marks::write(&session.map_err(|error| rv::error("new session", &error))?, place, mark)
+        let session = session.map_err(|error| rv::error("new session", &error));
+        session.and_then(|session| marks::write(&session, self.keys.version, place, mark)).map_err(in_use)
     }
 }
 
@@ -168,8 +188,29 @@ impl Worker {
                 Err(lost) => lost,
             },
             rv::Class::Bug | rv::Class::Key | rv::Class::Unsupported => {
-                rv::error("contact with key \"contact\"", error)
+                in_use(rv::error("contact with key \"contact\"", error))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cryptoki::{context::Function, error::RvError};
+
+    use super::*;
+
+    #[test]
+    fn a_module_that_breaks_its_contract_in_use_is_unavailable() {
+        for value in
+            [RvError::ArgumentsBad, RvError::CryptokiAlreadyInitialized, RvError::UserAlreadyLoggedIn]
+        {
+            let error = rv::error("MAC with key \"index\"", &P11::Pkcs11(value, Function::SignInit));
+            assert!(matches!(error, Error::Bug(_)), "at the start: {error:?}");
+            let Error::Unavailable(text) = in_use(error) else { panic!("{value:?}") };
+            assert!(text.contains("SignInit") && text.contains("breaks its contract"), "{text}");
+        }
+        let key = || Error::WrongKey("one".into());
+        assert_eq!(in_use(key()), key(), "what a key is, stays");
     }
 }

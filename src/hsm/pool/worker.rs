@@ -171,15 +171,21 @@ impl Worker {
         self.inside.enter(self.shared.uptime());
         let done = job(self.token.as_mut());
         self.inside.leave();
-        if let Err(Error::Unavailable(_)) = done {
-            self.probe();
+        match done {
+            Err(Error::Unavailable(_) | Error::WrongKey(_)) => self.look(|token| token.examine()),
+            Ok(()) | Err(Error::Bug(_) | Error::Busy) => {}
         }
     }
 
-    /// Asks for the token. A failed probe is repeated once, on the session that replaced the failed one.
     fn probe(&mut self) {
+        self.look(|token| token.probe());
+    }
+
+    /// Asks for the token. What failed is repeated once, on the session that replaced the failed one.
+    fn look(&mut self, ask: impl Fn(&mut dyn Token) -> Result<(), Error>) {
         self.inside.enter(self.shared.uptime());
-        let found = self.token.probe().or_else(|_| self.token.probe());
+        let token = self.token.as_mut();
+        let found = ask(token).or_else(|_| ask(token));
         self.inside.leave();
         match found {
             Ok(()) => self.shared.on(Event::Good, ""),
