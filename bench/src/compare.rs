@@ -78,7 +78,7 @@ pub(crate) fn table(before: &[Run], after: &[Run]) -> Result<String, String> {
         else {
             continue;
         };
-        write!(text, "{}, {}\n", first.what, first.pace).map_err(|e| e.to_string())?;
+        writeln!(text, "{}, {}", first.what, first.pace).map_err(|e| e.to_string())?;
         for (name, figure) in FIGURES {
             let windows = |run: &Run| run.windows.iter().filter_map(figure).collect::<Vec<_>>();
             let Some(Quotient { of, low, high }) = quotient(&windows(first), &windows(second)) else {
@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn a_real_difference_is_told_and_noise_is_not() {
         let (slow, fast) = (run(&[100, 104, 98, 101, 97]), run(&[200, 207, 195, 201, 199]));
-        let text = table(&[slow.clone()], &[fast]).unwrap();
+        let text = table(std::slice::from_ref(&slow), &[fast]).unwrap();
         let rate = text.lines().nth(1).unwrap();
         assert!(rate.contains("x 2.0") && rate.ends_with("differs"), "{text}");
         let text = table(&[slow], &[run(&[99, 105, 96, 102, 100])]).unwrap();
