@@ -15,7 +15,7 @@ help:
 	@echo "make run    the same installation, running until Ctrl-C"
 	@echo "make test   every test, with SoftHSM, p11-kit, kryoptic, mutual TLS and a mail relay"
 	@echo "make lint   format, clippy, documentation, and cargo-deny where it is installed"
-	@echo "make bench  verifications as a share of the ceiling (TLS and HTTP alone), and the cost of decisions"
+	@echo "make bench  the table of targets, each figure beside its ceiling of the same run (10 minutes), and the cost of decisions"
 	@echo "make prove  the crash tests with 100 crashes each, and all else in release"
 	@echo "make contract  at least 20,000 requests against the served description, by schemathesis"
 	@echo "make deps   only what the other targets need from the system"
@@ -51,7 +51,7 @@ lint: deps
 bench: deps
 	$(CARGO) build --release --locked --workspace --bins
 	target/release/decisions
-	sh bench/bench.sh $(SIGILLO) $(DEMO) target/release/sigillo-bench
+	target/release/sigillo-bench report --sigillo $(SIGILLO)
 
 # 100 crashes of the store and of the service under load instead of 8 and 6, everything in release.
 prove: deps

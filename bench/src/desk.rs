@@ -66,12 +66,25 @@ impl Desk {
         url: &str,
         protocols: Protocols,
     ) -> Result<Self, String> {
+        let limits = ClientLimits { protocols, concurrent: CONCURRENT, ..ClientLimits::default() };
+        Self::with_limits(clients, (name, operator), url, limits)
+    }
+
+    /// As [`Desk::new`], with a client of these limits.
+    ///
+    /// # Errors
+    /// A sentence, if its files cannot be used.
+    pub fn with_limits(
+        clients: &Path,
+        (name, operator): (&str, &str),
+        url: &str,
+        limits: ClientLimits,
+    ) -> Result<Self, String> {
         let files = TlsClientFiles {
             server_ca: clients.join("ca.pem"),
             certificate: clients.join(format!("{name}.pem")),
             key: clients.join(format!("{name}.key")),
         };
-        let limits = ClientLimits { protocols, concurrent: CONCURRENT, ..ClientLimits::default() };
         let client =
             Client::new(url, &files, limits, Arc::new(SystemClock::new())).map_err(|e| e.to_string())?;
         let file = |kind: &str| clients.join(format!("{operator}.{kind}"));

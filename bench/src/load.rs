@@ -1,152 +1,232 @@
-//! Closed loop: so many requests in flight, each followed by the next.
+//! Load in a closed loop (so many requests in flight, each followed by the next) or in an open one (so many a second,
+//! whatever becomes of them; a latency counts from the moment at which the request should have been sent, so that a
+//! stall is not hidden).
 
-use std::{fmt, path::Path, sync::Arc, time::Duration};
+mod record;
 
-use serde_json::{Value, json};
-use sigillo::{
-    clock::{Clock, SystemClock},
-    domain::{fictional, team::Region},
-    tls::Protocols,
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
-use sigillo_bench::desk::{Desk, Refused};
+
+use sigillo::clock::{Clock, SystemClock};
 use tokio::task::JoinSet;
 
-/// A load on one authority.
-pub(crate) struct Load {
-    desk: Arc<Desk>,
-    clock: Arc<SystemClock>,
-    in_flight: usize,
-    time: Duration,
+use self::record::Recorder;
+use crate::{
+    meter::{self, Server},
+    run::Run,
+};
+
+/// What is asked for, again and again.
+pub(crate) trait Work: Send + Sync + 'static {
+    /// Does the `n`th of all.
+    fn turn(&self, n: u64) -> impl Future<Output = Result<Turn, String>> + Send;
 }
 
-/// What was measured.
-#[derive(Debug, Clone)]
-pub(crate) struct Figures {
-    took: Vec<Duration>,
-    time: Duration,
+/// What became of a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// It was done.
+    Done,
+    /// There is nothing left to do: the run ends here.
+    Over,
 }
 
-impl Figures {
+/// Closed or open.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Pace {
+    /// Requests in flight.
+    Closed(usize),
     /// Requests a second.
-    #[expect(clippy::as_conversions, reason = "a count far below 2^53")]
-    pub(crate) fn rate(&self) -> f64 {
-        self.took.len() as f64 / self.time.as_secs_f64()
-    }
-
-    fn quantile(&self, of_thousand: usize) -> Duration {
-        let index = self.took.len().saturating_mul(of_thousand).checked_div(1000).unwrap_or(0);
-        self.took.get(index.min(self.took.len().saturating_sub(1))).copied().unwrap_or_default()
-    }
+    Open(f64),
 }
 
-impl fmt::Display for Figures {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (p50, p99) = (self.quantile(500).as_secs_f64() * 1e3, self.quantile(990).as_secs_f64() * 1e3);
-        write!(
-            f,
-            "{:>8.0} /s   p50 {p50:.1} ms   p99 {p99:.1} ms   ({} requests)",
-            self.rate(),
-            self.took.len()
-        )
-    }
+/// How a run is made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plan {
+    pub(crate) pace: Pace,
+    /// Time before anything counts.
+    pub(crate) warm_up: Duration,
+    /// Time that counts.
+    pub(crate) time: Duration,
+    /// Whether system calls are counted too, in two seconds more.
+    pub(crate) calls: bool,
 }
 
-impl Load {
-    /// A load by the demonstration's desk.
-    pub(crate) fn new(
-        clients: &Path,
-        url: &str,
-        protocols: Protocols,
-        in_flight: usize,
-        time: Duration,
-    ) -> Result<Self, String> {
-        let desk = Arc::new(Desk::new(clients, ("desk", "operator"), url, protocols)?);
-        Ok(Self { desk, clock: Arc::new(SystemClock::new()), in_flight: in_flight.max(1), time })
+/// Every so long CPU and latencies of the time since are kept, for intervals.
+const WINDOW: Duration = Duration::from_millis(500);
+/// An open loop that has so many requests waiting has lost its server.
+const MOST_WAITING: usize = 20_000;
+/// After so many errors a run is given up.
+const MOST_ERRORS: u64 = 100;
+
+struct Shared<W> {
+    work: W,
+    clock: SystemClock,
+    turns: AtomicU64,
+    stop: AtomicBool,
+    recorder: Mutex<Recorder>,
+}
+
+impl<W: Work> Shared<W> {
+    fn recorder(&self) -> MutexGuard<'_, Recorder> {
+        self.recorder.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The ceiling: a path that is not there, which is answered as shortly as a verification and does nothing.
-    pub(crate) async fn pages(&self) -> Result<Figures, String> {
-        self.run(|desk, _, _| async move {
-            match desk.get::<Value>("/v1/nothing").await {
-                Err(Refused::Problem(problem)) if problem.code == "no_such_path" => Ok(()),
-                Err(other) => Err(other.to_string()),
-                Ok(_) => Err("there is something".into()),
-            }
-        })
-        .await
+    fn is_over(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
     }
 
-    /// Wrong guesses at cards that do not exist: by design the same work as at cards that do.
-    pub(crate) async fn verifications(&self) -> Result<Figures, String> {
-        let regions: Vec<Region> = Region::KNOWN.iter().map(|(region, _)| *region).collect();
-        let numbers: Arc<Vec<String>> = Arc::new(
-            fictional::cards(7, 4096, &regions).map(|card| card.team_number.as_str().to_owned()).collect(),
-        );
-        let start = self.clock.uptime().as_nanos();
-        self.run(move |desk, worker, turn| {
-            let numbers = Arc::clone(&numbers);
-            async move {
-                let index =
-                    worker.wrapping_mul(61).wrapping_add(turn).checked_rem(numbers.len()).unwrap_or(0);
-                let number = numbers.get(index).ok_or("no card")?;
-                let key = format!("bench-{start}-{}-{worker}-{turn}", std::process::id());
-                let body = json!({ "team_number": number, "code": "00000000", "purpose": "revocation" });
-                desk.post::<_, Value>("/v1/verifications", &key, &body)
-                    .await
-                    .map(|_| ())
-                    .map_err(|e| e.to_string())
-            }
-        })
-        .await
+    fn end(&self) {
+        self.stop.store(true, Ordering::Relaxed);
     }
 
-    async fn run<F, W>(&self, work: F) -> Result<Figures, String>
-    where
-        F: Fn(Arc<Desk>, usize, usize) -> W + Clone + Send + Sync + 'static,
-        W: Future<Output = Result<(), String>> + Send,
-    {
-        let start = self.clock.uptime();
-        let end = start.saturating_add(self.time);
-        let mut running = JoinSet::new();
-        for worker in 0..self.in_flight {
-            let (desk, clock, work) = (Arc::clone(&self.desk), Arc::clone(&self.clock), work.clone());
-            running.spawn(async move {
-                let mut took = Vec::new();
-                let mut turn = 0_usize;
-                loop {
-                    let from = clock.uptime();
-                    if from >= end {
-                        return Ok::<_, String>(took);
-                    }
-                    work(Arc::clone(&desk), worker, turn).await?;
-                    took.push(clock.uptime().saturating_sub(from));
-                    turn = turn.saturating_add(1);
+    /// One turn, whose latency counts from `from`.
+    async fn turn(&self, from: Duration) {
+        let n = self.turns.fetch_add(1, Ordering::Relaxed);
+        let done = self.work.turn(n).await;
+        let took = self.clock.uptime().saturating_sub(from);
+        match done {
+            Ok(Turn::Done) => self.recorder().done(took),
+            Ok(Turn::Over) => self.end(),
+            Err(why) => {
+                if self.recorder().failed(why) >= MOST_ERRORS {
+                    self.end();
                 }
-            });
+            }
         }
-        let mut took = Vec::new();
-        while let Some(done) = running.join_next().await {
-            took.extend(done.map_err(|e| e.to_string())??);
-        }
-        let time = self.clock.uptime().saturating_sub(start);
-        took.sort_unstable();
-        Ok(Figures { took, time })
     }
+}
+
+/// Makes a run.
+///
+/// # Errors
+/// A sentence, if it could not be made at all. Requests that were refused are counted.
+pub(crate) async fn run<W: Work>(what: &str, work: W, plan: Plan, server: &Server) -> Result<Run, String> {
+    let shared = Arc::new(Shared {
+        work,
+        clock: SystemClock::new(),
+        turns: AtomicU64::new(0),
+        stop: AtomicBool::new(false),
+        recorder: Mutex::new(Recorder::new()?),
+    });
+    let mut tasks = JoinSet::new();
+    if !plan.warm_up.is_zero() {
+        begin(&shared, plan.pace, &mut tasks)?;
+        until(&shared, plan.warm_up).await;
+    }
+    let (start, before) = (shared.clock.uptime(), server.read());
+    let own_before = meter::cpu("self");
+    shared.recorder().begin(server.cpu(), own_before);
+    if plan.warm_up.is_zero() {
+        begin(&shared, plan.pace, &mut tasks)?;
+    }
+    let end = start.saturating_add(plan.time);
+    while !shared.is_over() && shared.clock.uptime() < end {
+        until(&shared, WINDOW.min(end.saturating_sub(shared.clock.uptime()))).await;
+        let (at, own) = (shared.clock.uptime().saturating_sub(start), meter::cpu("self"));
+        shared.recorder().window(at, server.cpu(), own, server.resident());
+    }
+    let (after, own) = (server.read(), meter::cpu("self"));
+    let seconds = shared.clock.uptime().saturating_sub(start).as_secs_f64();
+    let measured = shared.recorder().end();
+    let calls = if plan.calls { count_calls(&shared, server).await? } else { None };
+    shared.end();
+    while let Some(ended) = tasks.join_next().await {
+        ended.map_err(|e| e.to_string())?;
+    }
+    let mut run = measured.run(what, plan.pace, seconds);
+    let requests = run.requests;
+    run.server_us = meter::micros_each(before.cpu, after.cpu, requests);
+    run.client_us = meter::micros_each(own_before, own, requests);
+    run.hsm_calls = meter::each(before.hsm, after.hsm, requests);
+    run.commits = meter::each(before.commits, after.commits, requests);
+    run.written = meter::each(before.written, after.written, requests);
+    run.resident_mib = server.resident();
+    if let Some((calls, done)) = calls {
+        run.syncs = meter::each(Some(0.0), Some(calls.syncs), done);
+        run.syscalls = meter::each(Some(0.0), Some(calls.all), done);
+    }
+    Ok(run)
+}
+
+/// Starts the senders.
+fn begin<W: Work>(shared: &Arc<Shared<W>>, pace: Pace, tasks: &mut JoinSet<()>) -> Result<(), String> {
+    match pace {
+        Pace::Closed(in_flight) => {
+            for _ in 0..in_flight.max(1) {
+                let shared = Arc::clone(shared);
+                tasks.spawn(async move {
+                    while !shared.is_over() {
+                        shared.turn(shared.clock.uptime()).await;
+                    }
+                });
+            }
+        }
+        Pace::Open(per_second) if (0.01..=1e6).contains(&per_second) => {
+            tasks.spawn(send_at(Arc::clone(shared), per_second));
+        }
+        Pace::Open(other) => {
+            return Err(format!("a rate of {other} requests a second cannot be kept: 0.01 to 1,000,000"));
+        }
+    }
+    Ok(())
+}
+
+/// System calls, in a time of its own behind the measured one: to count them costs something.
+async fn count_calls<W: Work>(
+    shared: &Arc<Shared<W>>,
+    server: &Server,
+) -> Result<Option<(meter::Calls, u64)>, String> {
+    const TIME: Duration = Duration::from_secs(2);
+    let Some(pid) = server.pid.filter(|_| !shared.is_over()) else { return Ok(None) };
+    shared.recorder().begin(None, None);
+    let calls =
+        tokio::task::spawn_blocking(move || meter::calls(pid, TIME)).await.map_err(|e| e.to_string())?;
+    let done = shared.recorder().end().requests();
+    Ok(calls.filter(|_| !shared.is_over()).map(|calls| (calls, done)))
+}
+
+async fn until<W: Work>(shared: &Shared<W>, time: Duration) {
+    if !shared.is_over() {
+        tokio::time::sleep(time).await;
+    }
+}
+
+/// The open loop: request `n` is due at `n / per_second`.
+async fn send_at<W: Work>(shared: Arc<Shared<W>>, per_second: f64) {
+    let start = shared.clock.uptime();
+    let waiting = Arc::new(AtomicUsize::new(0));
+    let mut sent = JoinSet::new();
+    let mut n = 0_u32;
+    while !shared.is_over() {
+        let due = start.saturating_add(Duration::from_secs_f64(f64::from(n) / per_second));
+        let ahead = due.saturating_sub(shared.clock.uptime());
+        if !ahead.is_zero() {
+            tokio::time::sleep(ahead).await;
+        }
+        while sent.try_join_next().is_some() {}
+        if waiting.fetch_add(1, Ordering::Relaxed) >= MOST_WAITING {
+            let why = format!(
+                "{MOST_WAITING} requests wait: the server does not keep up with {per_second:.0} a second"
+            );
+            shared.recorder().failed(why);
+            shared.end();
+            break;
+        }
+        let (shared, waiting) = (Arc::clone(&shared), Arc::clone(&waiting));
+        sent.spawn(async move {
+            shared.turn(due).await;
+            waiting.fetch_sub(1, Ordering::Relaxed);
+        });
+        n = n.saturating_add(1);
+    }
+    while sent.join_next().await.is_some() {}
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn quantiles_and_rate() {
-        let took = (1..=100).map(Duration::from_millis).collect();
-        let figures = Figures { took, time: Duration::from_secs(2) };
-        assert_eq!(figures.quantile(500), Duration::from_millis(51));
-        assert_eq!(figures.quantile(990), Duration::from_millis(100));
-        assert_eq!(figures.quantile(1000), Duration::from_millis(100));
-        assert!((figures.rate() - 50.0).abs() < 1e-9);
-        let none = Figures { took: Vec::new(), time: Duration::from_secs(1) };
-        assert_eq!(none.quantile(500), Duration::ZERO);
-    }
-}
+mod tests;

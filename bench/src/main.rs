@@ -1,62 +1,189 @@
-//! `sigillo-bench`: load on a running installation. Speeds are told as shares of a ceiling of the same run.
+//! `sigillo-bench`: load on an installation, and what it costs beside its ceilings of the same run.
 #![expect(clippy::print_stdout, reason = "the figures are what this program is for")]
 
+mod ceiling;
+mod compare;
 mod load;
+mod measure;
+mod meter;
+mod number;
+mod place;
+mod plot;
+mod report;
+mod run;
+mod work;
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
 
-use clap::Parser;
-use sigillo::tls::Protocols;
+use clap::{Parser, Subcommand};
 
-/// Wrong C.I.P. verifications, closed loop, beside the same requests to a page that does nothing.
+use self::{place::Place, run::Run};
+
+/// Load on an installation, and what it costs beside its ceilings.
 #[derive(Debug, Parser)]
 #[command(after_help = "\
-Example (after `make run` in another terminal):
-  cargo run --release -p sigillo-bench -- --clients demo/clients
+Examples (after `demo demo --keep-running --for-load` in another terminal; --pid is its process `sigillo serve`):
+  sigillo-bench verify --internal 127.0.0.1:9464 --pid 4711 --out before.json
+  sigillo-bench verify --rate 500 --http2
+  sigillo-bench activate --cards demo/cards.ndjson --seconds 5
+  sigillo-bench mixed --cards demo/cards.ndjson --rate 20 --seconds 20
+  sigillo-bench hello
+  sigillo-bench compare before.json after.json
+  sigillo-bench plot before.json > latency.svg
+  sigillo-bench report --sigillo target/release/sigillo
 
-Every verification is mutual TLS, two durable commits, two audit events and six HSM calls. The ceiling is
-GET /v1/nothing (404) over the same connections: TLS, HTTP and routing alone. Answers leave on the policy's tick,
-so one client alone measures the tick: compare with many.")]
+The policy's limits on requests of one operator must be lifted for load (--for-load does), and the operator's card be registered.
+Answers to verifications leave on the policy's tick, so one client alone measures the tick: use many, or a rate.")]
 struct Arguments {
-    /// Directory with ca.pem, desk.pem and desk.key.
-    #[arg(long, default_value = "demo/clients")]
-    clients: PathBuf,
-    /// Address of the authority.
-    #[arg(long, default_value = "https://127.0.0.1:8443")]
-    url: String,
-    /// Requests in flight.
-    #[arg(long, default_value_t = 512)]
-    in_flight: usize,
-    /// Seconds for each of the two.
-    #[arg(long, default_value_t = 5)]
-    seconds: u64,
-    /// HTTP/2 instead of HTTP/1.1.
-    #[arg(long)]
-    http2: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Wrong C.I.P.s: by design the same work as right ones. Cards of nobody, unless --cards says which.
+    Verify(Place),
+    /// Activations of the cards of --cards, each once: codes, tags, a queued delivery.
+    Activate(Place),
+    /// Look-ups, activations, presented C.I.P.s, histories, reprints and revocations, in the shares of a day.
+    Mixed(Place),
+    /// A new connection for each request, with client certificates: Sigillo's, and the bare server's beside it.
+    Handshake {
+        #[command(flatten)]
+        place: Place,
+        /// Directory with server.pem, server.key and client-ca.pem.
+        #[arg(long, default_value = "demo/authority/tls", value_name = "DIR")]
+        tls: PathBuf,
+    },
+    /// The ceiling of TLS and HTTP: a bare server with the same certificates, which is started for it.
+    Hello {
+        #[command(flatten)]
+        place: Place,
+        /// Directory with server.pem, server.key and client-ca.pem.
+        #[arg(long, default_value = "demo/authority/tls", value_name = "DIR")]
+        tls: PathBuf,
+    },
+    /// The ceiling of the HSM: MACs in a loop, on the token of an hsm.toml, with a key that lives as long as the loop.
+    Hsm {
+        /// The token's configuration.
+        #[arg(long, default_value = "demo/authority/hsm.toml", value_name = "FILE")]
+        hsm: PathBuf,
+        #[arg(long, default_value_t = 3)]
+        seconds: u64,
+    },
+    /// The ceiling of the disk: appends of a batch, each durable.
+    Disk {
+        /// Where; a file is made and removed.
+        directory: PathBuf,
+        /// Bytes of a batch.
+        #[arg(long, default_value_t = 65_536)]
+        batch: usize,
+        #[arg(long, default_value_t = 3)]
+        seconds: u64,
+    },
+    /// Two files of results: quotients of each run that both have, with 95 % intervals.
+    Compare { before: PathBuf, after: PathBuf },
+    /// Latencies of a file of results, as SVG on standard output.
+    Plot { results: PathBuf },
+    /// All of it on an installation of its own: the table of targets, and report.json.
+    Report(report::Arguments),
+    #[command(hide = true)]
+    ServeHello {
+        #[arg(long)]
+        tls: PathBuf,
+    },
+    #[command(hide = true)]
+    RawHsm {
+        #[arg(long)]
+        hsm: PathBuf,
+        #[arg(long)]
+        seconds: u64,
+    },
 }
 
 fn main() -> ExitCode {
-    let Arguments { clients, url, in_flight, seconds, http2 } = Arguments::parse();
-    let protocols = if http2 { Protocols::Http2 } else { Protocols::Http1 };
+    let Arguments { command } = Arguments::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let result = runtime.map_err(|e| e.to_string()).and_then(|runtime| {
-        runtime.block_on(async {
-            let load = load::Load::new(&clients, &url, protocols, in_flight, Duration::from_secs(seconds))?;
-            let ceiling = load.pages().await?;
-            let verified = load.verifications().await?;
-            Ok::<_, String>((ceiling, verified))
-        })
-    });
-    match result {
-        Ok((ceiling, verified)) => {
-            println!("ceiling        {ceiling}");
-            println!("verifications  {verified}");
-            println!("share          {:.2} of the ceiling", verified.rate() / ceiling.rate());
-            ExitCode::SUCCESS
-        }
+    match runtime.map_err(|e| e.to_string()).and_then(|runtime| runtime.block_on(carry_out(command))) {
+        Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
             println!("no figures: {why}");
             ExitCode::FAILURE
         }
     }
+}
+
+async fn carry_out(command: Command) -> Result<(), String> {
+    let seconds = Duration::from_secs;
+    match command {
+        Command::Verify(place) => {
+            let cards = Arc::new(place.cards()?);
+            tell(&place, measure::verify(&place, &cards, place.plan()).await?)
+        }
+        Command::Activate(place) => {
+            let cards = registered(&place)?;
+            tell(&place, measure::activate(&place, &cards, place.plan()).await?)
+        }
+        Command::Mixed(place) => {
+            let cards = registered(&place)?;
+            tell(&place, measure::mixed(&place, &cards, 0, place.plan()).await?)
+        }
+        Command::Handshake { place, tls } => {
+            tell(&place, measure::hello_handshake(&place, &tls, place.plan()).await?)?;
+            tell(&place, measure::handshake(&place, place.plan()).await?)
+        }
+        Command::Hello { place, tls } => tell(&place, measure::hello(&place, &tls, place.plan()).await?),
+        Command::Hsm { hsm, seconds: time } => {
+            let macs = ceiling::hsm::measure(&hsm, seconds(time.max(1)))?;
+            println!("{:.0} MACs a second in one thread, {:.2} us of CPU each", macs.per_second, macs.micros);
+            Ok(())
+        }
+        Command::Disk { directory, batch, seconds: time } => {
+            let rate = ceiling::disk::measure(&directory, batch, seconds(time))?;
+            println!("{rate:.0} durable appends of {batch} bytes a second");
+            Ok(())
+        }
+        Command::Compare { before, after } => {
+            print!("{}", compare::table(&run::read(&before)?, &run::read(&after)?)?);
+            Ok(())
+        }
+        Command::Plot { results } => {
+            print!("{}", plot::svg(&run::read(&results)?)?);
+            Ok(())
+        }
+        Command::Report(arguments) => report::run(&arguments).await,
+        Command::ServeHello { tls } => {
+            ceiling::hello::serve(&tls, |address| println!("listening on {address}")).await
+        }
+        Command::RawHsm { hsm, seconds: time } => {
+            let macs = ceiling::hsm::raw(&hsm, seconds(time))?;
+            println!("{}", serde_json::to_string(&macs).map_err(|e| e.to_string())?);
+            Ok(())
+        }
+    }
+}
+
+/// The cards of `--cards`, which this load needs.
+fn registered(place: &Place) -> Result<Arc<Vec<sigillo::api::cards::NewCard>>, String> {
+    if place.cards.is_none() {
+        return Err("--cards FILE: this load needs cards that are registered and not yet active".into());
+    }
+    place.cards().map(Arc::new)
+}
+
+/// Prints a run, and adds it to the file of results.
+fn tell(place: &Place, run: Run) -> Result<(), String> {
+    println!("{run}");
+    place.out.as_deref().map_or(Ok(()), |file| add(file, run))
+}
+
+fn add(file: &Path, run: Run) -> Result<(), String> {
+    let mut all = if file.exists() { run::read(file)? } else { Vec::new() };
+    all.push(run);
+    run::write(file, &all)
 }

@@ -8,8 +8,6 @@ mod counter;
 mod figures;
 mod forms;
 mod journey;
-#[path = "../../../../tests/support/limits.rs"]
-mod limits;
 mod mailbox;
 mod officers;
 mod phone;
@@ -108,9 +106,7 @@ async fn play(arguments: &Arguments) -> Result<(), String> {
     let what = format!("Two SoftHSM tokens, their keys, a PKI, policies and {cards} cards are made");
     let mut here = teller.step(&what, async { Installation::make(sigillo, directory, *cards) }).await?;
     if *for_load {
-        let file = here.directory().join("authority/policies/authority.toml");
-        let text = std::fs::read_to_string(&file).map_err(|e| e.to_string())?;
-        std::fs::write(&file, limits::generous(&text)).map_err(|e| e.to_string())?;
+        here.lift_limits()?;
     }
     let card = smart_card::issue(here.directory())?;
     teller

@@ -1,0 +1,72 @@
+use super::*;
+
+struct Waits {
+    time: Duration,
+    enough: u64,
+    fails: bool,
+}
+
+impl Work for Waits {
+    async fn turn(&self, n: u64) -> Result<Turn, String> {
+        if self.fails {
+            return Err(format!("turn {n} failed"));
+        }
+        if n >= self.enough {
+            return Ok(Turn::Over);
+        }
+        tokio::time::sleep(self.time).await;
+        Ok(Turn::Done)
+    }
+}
+
+fn plan(pace: Pace) -> Plan {
+    Plan { pace, warm_up: Duration::ZERO, time: Duration::from_secs(600), calls: false }
+}
+
+fn runs(work: Waits, plan: Plan) -> Result<Run, String> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(run("waits", work, plan, &Server::default()))
+}
+
+#[test]
+fn a_run_ends_when_nothing_is_left_and_counts_each_turn_once() {
+    let work = Waits { time: Duration::from_millis(1), enough: 40, fails: false };
+    let run = runs(work, plan(Pace::Closed(4))).unwrap();
+    assert_eq!((run.requests, run.errors), (40, 0));
+    assert_eq!(run.histogram.iter().map(|(_, count)| count).sum::<u64>(), 40);
+    assert!(run.p50_us >= 1000, "{}", run.p50_us);
+    assert_eq!(run.windows.iter().map(|window| window.requests).sum::<u64>(), 40);
+}
+
+/// One thread that is blocked sends nothing in time: the latencies of an open loop say so.
+#[test]
+fn an_open_loop_counts_from_the_intended_time() {
+    struct Stalls;
+    impl Work for Stalls {
+        async fn turn(&self, n: u64) -> Result<Turn, String> {
+            match n {
+                0 => {
+                    // Not an asynchronous wait: the sender stands still as well.
+                    std::thread::sleep(Duration::from_millis(200));
+                    Ok(Turn::Done)
+                }
+                1..20 => Ok(Turn::Done),
+                _ => Ok(Turn::Over),
+            }
+        }
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let run = runtime.block_on(run("stalls", Stalls, plan(Pace::Open(100.0)), &Server::default())).unwrap();
+    assert_eq!(run.requests, 20);
+    // Nineteen more were due in those 200 ms, and waited for its end.
+    assert!(run.p50_us >= 50_000, "{}", run.p50_us);
+}
+
+#[test]
+fn a_run_of_errors_is_given_up_and_tells_the_first() {
+    let run = runs(Waits { time: Duration::ZERO, enough: 1, fails: true }, plan(Pace::Closed(1))).unwrap();
+    assert_eq!((run.requests, run.errors), (0, MOST_ERRORS));
+    assert_eq!(run.first_error.as_deref(), Some("turn 0 failed"));
+    let refused = runs(Waits { time: Duration::ZERO, enough: 1, fails: false }, plan(Pace::Open(0.0)));
+    assert!(refused.unwrap_err().contains("cannot be kept"));
+}

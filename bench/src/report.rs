@@ -1,0 +1,110 @@
+//! `sigillo-bench report`: everything in one run, on an installation of its own; the table of targets beside it.
+
+mod own;
+mod rows;
+mod steps;
+
+use std::path::PathBuf;
+
+use self::rows::{Row, rows};
+
+/// Makes an installation, measures it and its ceilings, and removes it.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  sigillo-bench report
+  sigillo-bench report --grow 10000000 --soak 1800
+  sigillo-bench report --delaying-module /usr/lib/delay-pkcs11.so --delaying-environment DELAY_US=500
+
+Exit code 0 whatever the figures: they are compared with their targets, and machines are noisy. 1 if nothing was measured.")]
+pub(crate) struct Arguments {
+    /// The program to measure.
+    #[arg(long, default_value = "target/release/sigillo", value_name = "FILE")]
+    pub(crate) sigillo: PathBuf,
+    /// The mail relay.
+    #[arg(long, default_value = "tests/support/smtpd.py", value_name = "FILE")]
+    pub(crate) relay: PathBuf,
+    /// Where report.json, runs.json and latency.svg are written, and the installation is made.
+    #[arg(long, default_value = "target/bench", value_name = "DIR")]
+    pub(crate) directory: PathBuf,
+    /// Cards of the first measurements.
+    #[arg(long, default_value_t = 10_000)]
+    pub(crate) cards: u64,
+    /// Cards that the store grows to.
+    #[arg(long, default_value_t = 1_000_000)]
+    pub(crate) grow: u64,
+    /// Seconds of each closed loop.
+    #[arg(long, default_value_t = 5)]
+    pub(crate) seconds: u64,
+    /// Seconds of the mixture.
+    #[arg(long, default_value_t = 40)]
+    pub(crate) soak: u64,
+    /// A PKCS#11 module that passes calls on to the installation's and adds 500 us to each; without it that row is left out.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) delaying_module: Option<PathBuf>,
+    /// A variable of that module, NAME=VALUE; more than one may be given.
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) delaying_environment: Vec<String>,
+    /// Requests in flight of closed loops.
+    #[arg(long, default_value_t = 256)]
+    pub(crate) in_flight: usize,
+}
+
+/// Measures, prints, writes.
+pub(crate) async fn run(arguments: &Arguments) -> Result<(), String> {
+    let mut found = rows::Found::default();
+    let mut runs = Vec::new();
+    let ended = steps::all(arguments, &mut found, &mut runs).await;
+    let table = rows(&found);
+    let at = |name: &str| arguments.directory.join(name);
+    crate::run::write(&at("report.json"), &table)?;
+    crate::run::write(&at("runs.json"), &runs)?;
+    if let Ok(svg) = crate::plot::svg(&runs) {
+        std::fs::write(at("latency.svg"), svg).map_err(|e| e.to_string())?;
+    }
+    println!();
+    print(&table);
+    println!("\nWritten to {}: report.json, runs.json, latency.svg", arguments.directory.display());
+    match ended {
+        Err(why) if runs.is_empty() => Err(why),
+        Err(why) => {
+            println!("Not all was measured: {why}");
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    }
+}
+
+fn print(table: &[Row]) {
+    let figure = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), short);
+    println!(
+        "{:<66} {:>10} {:<9} {:>10} {:>7}  {:<9} met",
+        "what", "value", "unit", "ceiling", "share", "target"
+    );
+    for row in table {
+        let met = match row.met {
+            Some(true) => "yes",
+            Some(false) => "NO",
+            None => "-",
+        };
+        println!(
+            "{:<66} {:>10} {:<9} {:>10} {:>7}  {:<9} {met}",
+            row.what,
+            figure(row.value),
+            row.unit,
+            figure(row.ceiling),
+            figure(row.share),
+            row.target,
+        );
+    }
+}
+
+/// About three digits.
+fn short(value: f64) -> String {
+    match value.abs() {
+        100.0.. => format!("{value:.0}"),
+        10.0..100.0 => format!("{value:.1}"),
+        1.0..10.0 => format!("{value:.2}"),
+        _ => format!("{value:.3}"),
+    }
+}

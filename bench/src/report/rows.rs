@@ -1,0 +1,206 @@
+//! The targets, and what was found beside them.
+
+use serde::Serialize;
+
+use crate::number::per;
+
+/// A line of the table.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct Row {
+    /// What.
+    pub(crate) what: String,
+    /// As measured; absent where it was not.
+    pub(crate) value: Option<f64>,
+    /// Its unit.
+    pub(crate) unit: &'static str,
+    /// What it is compared with, of the same run and in the same unit.
+    pub(crate) ceiling: Option<f64>,
+    /// Value by ceiling.
+    pub(crate) share: Option<f64>,
+    /// Of the share where there is a ceiling, else of the value; empty where there is none.
+    pub(crate) target: String,
+    /// Whether it is met; absent without value or target.
+    pub(crate) met: Option<bool>,
+}
+
+/// CPU of the fastest open HSM server that was measured, microseconds for an operation (Cosmian KMS 5.26.0, AES-GCM in SoftHSM
+/// by PKCS#11, two cores, 8 clients; no audit, no limit, no TLS). Of another run.
+const FASTEST_HSM_SERVER_US: f64 = 282.0;
+
+/// What a version of HTTP showed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Http {
+    /// CPU of the bare server for a request, microseconds.
+    pub(crate) hello_us: Option<f64>,
+    /// Its requests a second.
+    pub(crate) hello_rate: Option<f64>,
+    /// CPU of Sigillo for a verification, microseconds.
+    pub(crate) verify_us: Option<f64>,
+    /// Its verifications a second.
+    pub(crate) verify_rate: Option<f64>,
+    /// HSM calls for a verification.
+    pub(crate) calls: Option<f64>,
+    /// Syncs for a verification.
+    pub(crate) syncs: Option<f64>,
+    /// Commits for a verification.
+    pub(crate) commits: Option<f64>,
+}
+
+/// What was measured.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Found {
+    pub(crate) http1: Http,
+    pub(crate) http2: Http,
+    /// CPU of a MAC in a raw loop, microseconds, and how many a second.
+    pub(crate) mac_us: Option<f64>,
+    pub(crate) mac_rate: Option<f64>,
+    /// Durable appends a second, of batches as big as the store's.
+    pub(crate) appends: Option<f64>,
+    /// Open loop at half of the saturation: p99, p50 (ms) and errors.
+    pub(crate) open_p99: Option<f64>,
+    pub(crate) open_p50: Option<f64>,
+    pub(crate) open_errors: Option<f64>,
+    /// Verifications a second with a slow HSM, and without, with the same settings.
+    pub(crate) delayed: Option<f64>,
+    pub(crate) undelayed: Option<f64>,
+    /// Activations a second, with HSM calls each.
+    pub(crate) activations: Option<f64>,
+    pub(crate) activation_calls: Option<f64>,
+    /// Cards that the store grew from and to; cost of a verification after by before, each by `hello` beside it.
+    pub(crate) grown: Option<(u64, u64)>,
+    pub(crate) growth: Option<f64>,
+    pub(crate) imported: Option<f64>,
+    pub(crate) start: Option<f64>,
+    pub(crate) bytes_per_card: Option<f64>,
+    /// Mixture: seconds, requests a second, errors, memory at the end by memory after the warm-up, whether the audit log verifies.
+    pub(crate) soak: Option<f64>,
+    pub(crate) soak_rate: Option<f64>,
+    pub(crate) soak_errors: Option<f64>,
+    pub(crate) soak_memory: Option<f64>,
+    pub(crate) audit: Option<f64>,
+}
+
+#[derive(Clone, Copy)]
+enum Target {
+    AtMost(f64),
+    AtLeast(f64),
+    Untold,
+}
+
+fn row(what: &str, unit: &'static str, value: Option<f64>, ceiling: Option<f64>, target: Target) -> Row {
+    let share = value.zip(ceiling).and_then(|(value, ceiling)| per(value, ceiling));
+    let judged = if ceiling.is_some() { share } else { value };
+    let (target, met) = match target {
+        Target::AtMost(most) => (format!("<= {most}"), judged.map(|judged| judged <= most)),
+        Target::AtLeast(least) => (format!(">= {least}"), judged.map(|judged| judged >= least)),
+        Target::Untold => (String::new(), None),
+    };
+    Row { what: what.into(), value, unit, ceiling, share, target, met }
+}
+
+/// A row whose target is of its share: without a ceiling there is nothing to judge.
+fn shared(what: &str, unit: &'static str, value: Option<f64>, ceiling: Option<f64>, target: Target) -> Row {
+    let row = row(what, unit, value, ceiling, target);
+    Row { met: row.met.filter(|_| row.ceiling.is_some()), ..row }
+}
+
+/// The table.
+pub(crate) fn rows(found: &Found) -> Vec<Row> {
+    use Target::{AtLeast, AtMost, Untold};
+    let mut rows = Vec::new();
+    for (name, http) in [("HTTP/1.1", &found.http1), ("HTTP/2", &found.http2)] {
+        let macs = http.calls.zip(found.mac_us).map(|(calls, each)| calls * each);
+        let cost = http.hello_us.zip(macs).map(|(hello, macs)| hello + macs);
+        let what = format!("server's CPU per verification, by hello + its MACs, {name}");
+        rows.push(shared(&what, "us", http.verify_us, cost, AtMost(2.5)));
+        let what = format!("verifications at saturation, by hello, {name}");
+        rows.push(shared(&what, "/s", http.verify_rate, http.hello_rate, AtLeast(0.25)));
+    }
+    let best = &found.http2;
+    let calls = best.verify_rate.zip(best.calls).map(|(rate, each)| rate * each);
+    let commits = best.verify_rate.zip(best.commits).map(|(rate, each)| rate * each);
+    let quarter = Some(FASTEST_HSM_SERVER_US / 4.0);
+    let what = "server's CPU per verification, by 1/4 of the fastest HSM server's";
+    rows.push(shared(what, "us", best.verify_us, quarter, AtMost(1.0)));
+    rows.push(shared(
+        "HSM calls at saturation, by a raw loop in one thread",
+        "/s",
+        calls,
+        found.mac_rate,
+        Untold,
+    ));
+    rows.push(shared("commits at saturation, by raw durable appends", "/s", commits, found.appends, Untold));
+    let what = "open loop at 50 % of saturation: p99, by p50";
+    rows.push(shared(what, "ms", found.open_p99, found.open_p50, AtMost(5.0)));
+    rows.push(row("open loop at 50 % of saturation: errors", "", found.open_errors, None, AtMost(0.0)));
+    let what = "verifications with 500 us added to each HSM call, by without";
+    rows.push(shared(what, "/s", found.delayed, found.undelayed, AtLeast(0.6)));
+    rows.push(row("fsyncs per verification at saturation", "", best.syncs, None, AtMost(0.1)));
+    rows.push(row(
+        "activations, with courier, delivery queued",
+        "/s",
+        found.activations,
+        None,
+        AtLeast(500.0),
+    ));
+    let calls = found.activations.zip(found.activation_calls).map(|(rate, each)| rate * each);
+    let what = "authority's HSM calls in activations, by a raw loop in one thread";
+    rows.push(shared(what, "/s", calls, found.mac_rate, Untold));
+    let grown = found.grown.map_or_else(String::new, |(from, to)| format!(", {from} to {to}"));
+    let what = format!("cost of a verification as cards grow{grown}");
+    rows.push(row(&what, "x", found.growth, None, AtMost(1.3)));
+    rows.push(row("import of cards, registered and audited", "/s", found.imported, None, Untold));
+    rows.push(row("bytes on disk per card", "B", found.bytes_per_card, None, Untold));
+    rows.push(row("start-up with all cards", "s", found.start, None, AtMost(5.0)));
+    let of = found.soak.map_or_else(String::new, |seconds| format!(" of {seconds:.0} s"));
+    rows.push(row(&format!("mixture{of}: turns"), "/s", found.soak_rate, None, Untold));
+    rows.push(row(
+        &format!("mixture{of}: memory, end by quarter"),
+        "x",
+        found.soak_memory,
+        None,
+        AtMost(1.05),
+    ));
+    rows.push(row(&format!("mixture{of}: errors"), "", found.soak_errors, None, AtMost(0.0)));
+    rows.push(row("the audit log verifies afterwards", "", found.audit, None, AtLeast(1.0)));
+    rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn find<'a>(rows: &'a [Row], what: &str) -> &'a Row {
+        rows.iter().find(|row| row.what.starts_with(what)).unwrap()
+    }
+
+    #[test]
+    fn what_was_not_measured_is_neither_met_nor_missed() {
+        for row in rows(&Found::default()) {
+            assert_eq!((row.value, row.met), (None, None), "{row:?}");
+        }
+    }
+
+    #[test]
+    fn shares_are_of_the_same_run_and_judged_at_the_target() {
+        let http2 = Http {
+            hello_us: Some(30.0),
+            verify_us: Some(100.0),
+            calls: Some(5.0),
+            hello_rate: Some(10_000.0),
+            verify_rate: Some(2500.0),
+            syncs: Some(0.11),
+            ..Http::default()
+        };
+        let found = Found { http2, mac_us: Some(2.0), open_p99: Some(30.0), ..Found::default() };
+        let rows = rows(&found);
+        let cpu = find(&rows, "server's CPU per verification, by hello + its MACs, HTTP/2");
+        assert_eq!((cpu.ceiling, cpu.share, cpu.met), (Some(40.0), Some(2.5), Some(true)));
+        let rate = find(&rows, "verifications at saturation, by hello, HTTP/2");
+        assert_eq!((rate.share, rate.met), (Some(0.25), Some(true)));
+        let syncs = find(&rows, "fsyncs per verification");
+        assert_eq!((syncs.met, syncs.target.as_str()), (Some(false), "<= 0.1"));
+        // A latency without the other one says nothing of their quotient.
+        assert_eq!(find(&rows, "open loop at 50 % of saturation: p99").met, None);
+    }
+}

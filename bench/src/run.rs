@@ -1,0 +1,140 @@
+//! What a run measured: as a file, and in lines for people.
+
+use std::{fmt, fs, path::Path};
+
+use serde::{Deserialize, Serialize};
+
+/// A part of a run, for intervals.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Window {
+    /// Its length, seconds.
+    pub(crate) seconds: f64,
+    /// Requests answered in it.
+    pub(crate) requests: u64,
+    /// CPU of the server for each, microseconds.
+    pub(crate) server_us: Option<f64>,
+    /// CPU of this program for each, microseconds.
+    pub(crate) client_us: Option<f64>,
+    /// Median latency, microseconds.
+    pub(crate) p50_us: u64,
+    /// 99th percentile, microseconds.
+    pub(crate) p99_us: u64,
+    /// Resident memory of the server at its end, MiB.
+    pub(crate) resident_mib: Option<f64>,
+}
+
+/// A run. `None` is what could not be measured.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Run {
+    /// What was asked for, and over which version of HTTP.
+    pub(crate) what: String,
+    /// Closed or open loop.
+    pub(crate) pace: String,
+    /// Its length, seconds, without the warm-up.
+    pub(crate) seconds: f64,
+    /// Requests answered.
+    pub(crate) requests: u64,
+    /// Requests refused or not answered, those of the warm-up too.
+    pub(crate) errors: u64,
+    /// What the first of them said.
+    pub(crate) first_error: Option<String>,
+    /// Requests answered in a second.
+    pub(crate) per_second: f64,
+    /// Latencies, microseconds; those of an open loop count from the intended time.
+    pub(crate) p50_us: u64,
+    pub(crate) p90_us: u64,
+    pub(crate) p99_us: u64,
+    pub(crate) p999_us: u64,
+    pub(crate) most_us: u64,
+    /// CPU of the server for each request, microseconds.
+    pub(crate) server_us: Option<f64>,
+    /// CPU of this program for each request, microseconds.
+    pub(crate) client_us: Option<f64>,
+    /// Operations of the HSM for each request.
+    pub(crate) hsm_calls: Option<f64>,
+    /// Durable commits for each request.
+    pub(crate) commits: Option<f64>,
+    /// Bytes given to the disk for each request.
+    pub(crate) written: Option<f64>,
+    /// `fsync` and `fdatasync` for each request.
+    pub(crate) syncs: Option<f64>,
+    /// System calls for each request.
+    pub(crate) syscalls: Option<f64>,
+    /// Bytes on the wire for each request, both directions, TLS included.
+    pub(crate) bytes: Option<f64>,
+    /// Resident memory of the server at the end, MiB.
+    pub(crate) resident_mib: Option<f64>,
+    /// Parts of it.
+    pub(crate) windows: Vec<Window>,
+    /// Latencies and their counts.
+    pub(crate) histogram: Vec<(u64, u64)>,
+}
+
+impl Run {
+    /// Refuses figures of a run with errors.
+    pub(crate) fn without_errors(self) -> Result<Self, String> {
+        match (self.errors, &self.first_error) {
+            (0, _) if self.requests > 0 => Ok(self),
+            (0, _) => Err(format!("{}: nothing was answered", self.what)),
+            (errors, why) => {
+                Err(format!("{}: {errors} errors, the first: {}", self.what, why.as_deref().unwrap_or("?")))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ms = |us: u64| std::time::Duration::from_micros(us).as_secs_f64() * 1e3;
+        let or_dash = |value: Option<f64>| value.map_or_else(|| "-".into(), |value| format!("{value:.2}"));
+        writeln!(f, "{}, {}", self.what, self.pace)?;
+        writeln!(
+            f,
+            "  {:.0} /s; p50 {:.1} ms, p90 {:.1}, p99 {:.1}, p99.9 {:.1}, most {:.1}; {} requests in {:.1} s, {} errors",
+            self.per_second,
+            ms(self.p50_us),
+            ms(self.p90_us),
+            ms(self.p99_us),
+            ms(self.p999_us),
+            ms(self.most_us),
+            self.requests,
+            self.seconds,
+            self.errors,
+        )?;
+        write!(
+            f,
+            "  each: server {} us of CPU, client {} us, HSM calls {}, commits {}, syncs {}, system calls {}, bytes to disk {}, \
+             bytes on the wire {}; server's memory {} MiB",
+            or_dash(self.server_us),
+            or_dash(self.client_us),
+            or_dash(self.hsm_calls),
+            or_dash(self.commits),
+            or_dash(self.syncs),
+            or_dash(self.syscalls),
+            or_dash(self.written),
+            or_dash(self.bytes),
+            or_dash(self.resident_mib),
+        )?;
+        match &self.first_error {
+            Some(why) => write!(f, "\n  first error: {why}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Reads a file of runs.
+pub(crate) fn read(file: &Path) -> Result<Vec<Run>, String> {
+    let fault = |e: &dyn fmt::Display| format!("{}: {e}", file.display());
+    let text = fs::read(file).map_err(|e| fault(&e))?;
+    serde_json::from_slice(&text).map_err(|e| fault(&e))
+}
+
+/// Writes anything as JSON.
+pub(crate) fn write(file: &Path, value: &impl Serialize) -> Result<(), String> {
+    let fault = |e: &dyn fmt::Display| format!("{}: {e}", file.display());
+    if let Some(directory) = file.parent().filter(|at| !at.as_os_str().is_empty()) {
+        fs::create_dir_all(directory).map_err(|e| fault(&e))?;
+    }
+    let text = serde_json::to_vec_pretty(value).map_err(|e| fault(&e))?;
+    fs::write(file, text).map_err(|e| fault(&e))
+}
