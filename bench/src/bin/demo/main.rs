@@ -10,7 +10,6 @@ mod forms;
 mod journey;
 #[path = "../../../../tests/support/limits.rs"]
 mod limits;
-mod mailbox;
 mod officers;
 mod phone;
 mod services;

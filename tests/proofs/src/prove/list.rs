@@ -2,7 +2,7 @@
 
 use sigillo_proofs::claim::Claim;
 
-use crate::{Run, suites};
+use crate::{Run, guess_limit, suites, tampering, wire};
 
 /// One proof.
 pub(crate) struct Proof {
@@ -14,6 +14,33 @@ pub(crate) struct Proof {
 
 /// In the order in which they are run.
 pub(crate) const PROOFS: &[Proof] = &[
+    Proof {
+        name: "guess-limit",
+        what: "Storms of guesses over the public API, with SIGKILL and SIGSTOP in the middle; the log says what was evaluated.",
+        not_covered: "guesses by somebody who has the verify key; front ends with different certificates.",
+        run: guess_limit::prove,
+    },
+    Proof {
+        name: "guess-model",
+        what: "A model of spend, evaluate, forgive, crash, unlock, backup and restore, in every order of steps; random walks through it \
+               beside the real service.",
+        not_covered: "more than two requests at one time in the model; a restore in the walks (tests/service/recover.rs has it).",
+        run: suites::model,
+    },
+    Proof {
+        name: "audit-tampering",
+        what: "Sixteen ways to change the log, each against `sigillo audit verify`.",
+        not_covered: "what was never written; a log cut back, where no checkpoint was kept elsewhere.",
+        run: tampering::prove,
+    },
+    Proof {
+        name: "time-on-wire",
+        what: "Ten classes of guesses in tuples of random order over mutual TLS: form, calls of the token, units written, and time: \
+               Friedman, sign and Wilcoxon tests, bootstrap intervals; an A/A pair, and a leak planted in the measured times.",
+        not_covered: "a store of millions of cards with cold caches; pairs in one HTTP/2 packet; a machine that does other work: \
+                      run it alone.",
+        run: wire::prove,
+    },
     Proof {
         name: "crashes",
         what: "SIGKILL under load, again and again: acknowledged activations, verifications and store units are there after it.",

@@ -2,9 +2,16 @@
 #![expect(clippy::print_stdout, reason = "the figures are what this program is for")]
 
 mod child;
+mod ground;
+mod guess_limit;
+#[path = "../../../support/limits.rs"]
+mod limits;
 mod list;
 mod state;
+mod storm;
 mod suites;
+mod tampering;
+mod wire;
 
 use std::{fs, path::PathBuf, process::ExitCode};
 
@@ -24,7 +31,8 @@ Examples:
   make prove                                  every proof in full: hours
   make prove SHORT=1                          every proof in a form of at most 20 minutes in all
   target/release/prove --list                 what there is, and what each does not cover
-  target/release/prove --short --only audit-tampering
+  target/release/prove --short --only guess-limit
+  target/release/prove --only guess-limit --url https://127.0.0.1:8443 --home demo --team 80380001200000000015
 
 A proof that is done on this commit is not run again: an interrupted run goes on where it was. With changed files nothing is
 remembered. Results are in target/proofs/<commit>, with the output of every child.
@@ -43,6 +51,9 @@ pub(crate) struct Arguments {
     /// Runs proofs again that are done.
     #[arg(long)]
     again: bool,
+    /// time-on-wire: so many tuples instead of 10,000, or 1,000 in short.
+    #[arg(long, value_name = "NUMBER")]
+    tuples: Option<usize>,
     /// Root of the source.
     #[arg(long, default_value = ".")]
     root: PathBuf,
@@ -52,6 +63,18 @@ pub(crate) struct Arguments {
     /// The program to prove.
     #[arg(long, default_value = "target/release/sigillo")]
     sigillo: PathBuf,
+    /// guess-limit: an authority that runs already, instead of one of its own. A card is locked by this.
+    #[arg(long, requires_all = ["home", "team"], value_name = "URL")]
+    url: Option<String>,
+    /// guess-limit: directory with `clients`: ca.pem, and .pem and .key of desk, operator and auditor.
+    #[arg(long, value_name = "DIR")]
+    home: Option<PathBuf>,
+    /// guess-limit: TEAM number of the card to guess at.
+    #[arg(long, value_name = "NUMBER")]
+    team: Option<String>,
+    /// guess-limit: its C.I.P., if it is known: the right code is hidden among the wrong ones then.
+    #[arg(long, value_name = "DIGITS")]
+    code: Option<String>,
 }
 
 /// What a proof is run with.

@@ -21,6 +21,26 @@ fn rounds(run: &Run<'_>, full: &'static str, short: &'static str) -> &'static st
     if run.arguments.short { short } else { full }
 }
 
+/// The model of tries, and the service beside it. The tests make their claims themselves.
+pub(crate) fn model(run: &Run<'_>) -> Result<Vec<Claim>, String> {
+    let arguments = [
+        "-p",
+        "sigillo",
+        "--test",
+        "service",
+        "--",
+        "model::",
+        "replay::",
+        "--nocapture",
+        "--test-threads=1",
+    ];
+    let said = cargo_test(run, &arguments, &[])?;
+    let whole = by_tests(run, "model and walks", "", &said, 2);
+    // A claim that is missing is not one that holds.
+    let all = whole.holds && said.claims.len() == 2;
+    Ok(if all { said.claims } else { vec![Claim { holds: false, ..whole }] })
+}
+
 /// The service and the store, killed under load.
 pub(crate) fn crashes(run: &Run<'_>) -> Result<Vec<Claim>, String> {
     run.bar.set_length(2);
