@@ -16,7 +16,7 @@ help:
 	@echo "make test   every test, with SoftHSM, p11-kit, kryoptic, mutual TLS and a mail relay"
 	@echo "make lint   format, clippy, documentation, and cargo-deny where it is installed"
 	@echo "make bench  the table of targets, each figure beside its ceiling of the same run (10 minutes), and the cost of decisions"
-	@echo "make prove  the crash tests with 100 crashes each, and all else in release"
+	@echo "make prove  the proofs of SECURITY.md, with one report (SHORT=1: in 20 minutes)"
 	@echo "make contract  at least 20,000 requests against the served description, by schemathesis"
 	@echo "make deps   only what the other targets need from the system"
 
@@ -53,14 +53,10 @@ bench: deps
 	target/release/decisions
 	target/release/sigillo-bench report --sigillo $(SIGILLO)
 
-# 100 crashes of the store and of the service under load instead of 8 and 6, everything in release.
+# Every proof, one report: target/proofs/report.md. SHORT=1 takes at most 20 minutes. An interrupted run goes on where it was.
 prove: deps
-	sh tests/support/schemathesis.sh
-	SIGILLO_ROUNDS=100 SIGILLO_CONTRACT=20000 $(CARGO) test --release --workspace --locked
-	sh tests/support/kryoptic.sh
-	SIGILLO_HSM=kryoptic $(CARGO) test --release --locked --test hsm
-	SIGILLO_HSM=p11-kit $(CARGO) test --release --locked --test hsm
-	SIGILLO_HSM=p11-kit SIGILLO_ROUNDS=20 $(CARGO) test --release --locked --test api -- $(ON_FILES)
+	$(CARGO) build --release --locked --workspace --bins
+	target/release/prove $(if $(SHORT),--short)
 
 # The long form of tests/api/contract.rs, with its counts.
 contract: deps

@@ -8,7 +8,8 @@ use aws_lc_rs::{
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use hyper::{
-    HeaderMap, Method,
+    HeaderMap, Method, StatusCode,
+    body::Bytes,
     header::{CONTENT_TYPE, HeaderValue},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -130,6 +131,29 @@ impl Desk {
         self.get_as_operator("/v1/session").await
     }
 
+    /// Posts a value, with an idempotency key, and gives the answer as it came, whatever its status.
+    ///
+    /// # Errors
+    /// No answer, or none that could be read.
+    pub async fn post_raw<T: Serialize + Sync>(
+        &self,
+        path: &str,
+        key: &str,
+        value: &T,
+    ) -> Result<(StatusCode, HeaderMap, Bytes), String> {
+        let headers = self.headers(key)?;
+        let body = serde_json::to_vec(value).map_err(|e| e.to_string())?;
+        self.client.call(Method::POST, path, headers, body).await.map_err(|e| e.to_string())
+    }
+
+    fn headers(&self, key: &str) -> Result<HeaderMap, String> {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert("client-cert", self.operator.clone());
+        headers.insert("idempotency-key", HeaderValue::from_str(key).map_err(|e| e.to_string())?);
+        Ok(headers)
+    }
+
     /// Posts a value, with an idempotency key.
     ///
     /// # Errors
@@ -140,12 +164,8 @@ impl Desk {
         key: &str,
         value: &T,
     ) -> Result<R, Refused> {
-        let broken = |e: &dyn std::error::Error| Refused::Broken(e.to_string());
-        let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert("client-cert", self.operator.clone());
-        headers.insert("idempotency-key", HeaderValue::from_str(key).map_err(|e| broken(&e))?);
-        let body = serde_json::to_vec(value).map_err(|e| broken(&e))?;
+        let headers = self.headers(key).map_err(Refused::Broken)?;
+        let body = serde_json::to_vec(value).map_err(|e| Refused::Broken(e.to_string()))?;
         self.call(Method::POST, path, headers, body).await
     }
 

@@ -204,6 +204,35 @@ impl Installation {
         Ok(())
     }
 
+    /// The process of one of them.
+    ///
+    /// # Errors
+    /// It was not started.
+    pub fn pid(&self, name: &str) -> Result<Pid, String> {
+        let child = self.processes.iter().find(|(other, _)| *other == name).map(|(_, child)| child.id());
+        let pid = child.and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        pid.ok_or_else(|| format!("{name} does not run"))
+    }
+
+    /// Sends a signal to one of them: SIGSTOP and SIGCONT, say.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub fn signal(&self, name: &str, signal: Signal) -> Result<(), String> {
+        kill_process(self.pid(name)?, signal).map_err(|e| format!("{name}: {e}"))
+    }
+
+    /// Kills one of them (SIGKILL). It can be started again.
+    ///
+    /// # Errors
+    /// It was not started, or does not die.
+    pub fn kill(&mut self, name: &str) -> Result<(), String> {
+        let place = self.processes.iter().position(|(other, _)| *other == name);
+        let place = place.ok_or_else(|| format!("{name} does not run"))?;
+        let (_, mut child) = self.processes.remove(place);
+        child.kill().and_then(|()| child.wait()).map(drop).map_err(|e| format!("{name}: {e}"))
+    }
+
     /// Tells them to end, last started first, and waits for each. The authority drains.
     ///
     /// # Errors

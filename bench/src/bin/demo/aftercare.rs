@@ -13,12 +13,11 @@ use sigillo::{
     domain::signed_text::Context,
     tls::Protocols,
 };
-use sigillo_bench::{desk::Desk, installation::API};
+use sigillo_bench::{desk::Desk, installation::API, mailbox};
 
 use crate::{
     Teller, counter,
     journey::{expect, post, refused},
-    mailbox,
 };
 
 /// The citizen has deleted the message.

@@ -13,9 +13,10 @@ use sigillo::{
 use sigillo_bench::{
     desk::{Desk, Refused},
     installation::{API, Installation, run},
+    mailbox,
 };
 
-use crate::{Teller, aftercare, colleagues, counter, figures, forms, mailbox, officers, phone, services};
+use crate::{Teller, aftercare, colleagues, counter, figures, forms, officers, phone, services};
 
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 const PATIENCE: u32 = 600;

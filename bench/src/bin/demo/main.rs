@@ -8,7 +8,6 @@ mod counter;
 mod figures;
 mod forms;
 mod journey;
-mod mailbox;
 mod officers;
 mod phone;
 mod services;

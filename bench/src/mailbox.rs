@@ -7,15 +7,18 @@ const PATIENCE: u32 = 600;
 
 /// A message with second parts.
 #[derive(Debug)]
-pub(crate) struct Message {
+pub struct Message {
     /// As it stands in the file, headers included.
-    pub(crate) text: String,
+    pub text: String,
     /// Second part by code.
-    pub(crate) second_parts: BTreeMap<&'static str, String>,
+    pub second_parts: BTreeMap<&'static str, String>,
 }
 
 /// Waits for the message with this control number.
-pub(crate) async fn wait_for(directory: &Path, control: &str) -> Result<Message, String> {
+///
+/// # Errors
+/// A sentence; none has come in half a minute.
+pub async fn wait_for(directory: &Path, control: &str) -> Result<Message, String> {
     for _ in 0..PATIENCE {
         for entry in fs::read_dir(directory).map_err(|e| format!("{}: {e}", directory.display()))? {
             let text =

@@ -1,0 +1,172 @@
+//! How many guesses at a C.I.P. were really evaluated, from the audit log alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+/// Events of an export, without its checkpoints.
+///
+/// # Errors
+/// A sentence with the line.
+pub fn events(export: &str) -> Result<Vec<Value>, String> {
+    let mut events = Vec::new();
+    for (number, line) in (1_u64..).zip(export.lines()) {
+        let mut line: Value = serde_json::from_str(line).map_err(|e| format!("line {number}: {e}"))?;
+        if let Some(event) = line.get_mut("event") {
+            events.push(event.take());
+        }
+    }
+    Ok(events)
+}
+
+fn text<'a>(event: &'a Value, name: &str) -> &'a str {
+    event.get(name).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// The card that a verification was about.
+///
+/// # Errors
+/// The log has no such verification.
+pub fn card_of<'a>(events: &'a [Value], verification: &str) -> Result<&'a str, String> {
+    let found = events
+        .iter()
+        .find(|event| text(event, "kind") == DECIDED && text(event, "verification") == verification);
+    found
+        .map(|event| text(event, "card"))
+        .ok_or_else(|| format!("verification {verification} is not in the log"))
+}
+
+const SPENT: &str = "verification.spent";
+const DECIDED: &str = "verification.decided";
+
+/// What the log says about one card.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// Requests that asked for a try.
+    pub asked: usize,
+    /// Tries that were granted. Each may have been evaluated, whether an outcome is in the log or not.
+    pub granted: usize,
+    /// Of them, those that were right.
+    pub accepted: usize,
+    /// The longest row of granted tries, in the order of their tickets, without a right one among them.
+    pub longest_row: u32,
+    /// Evaluated without a try that was granted before, in the log, to the same request.
+    pub without_try: usize,
+    /// Tickets that were granted twice.
+    pub repeated: usize,
+}
+
+impl Counted {
+    /// Counts the events about `card`.
+    ///
+    /// # Errors
+    /// A sentence, if an event cannot be read.
+    pub fn of(events: &[Value], card: &str) -> Result<Self, String> {
+        let mut counted = Self::default();
+        let mut tickets: BTreeMap<u64, &str> = BTreeMap::new();
+        let (mut granted, mut accepted) = (BTreeSet::new(), BTreeSet::new());
+        for event in events.iter().filter(|event| text(event, "card") == card) {
+            let request = text(event, "request");
+            match text(event, "kind") {
+                SPENT => {
+                    let ticket = text(event, "ticket").parse::<u64>();
+                    let ticket = ticket.map_err(|_| format!("request {request}: no ticket"))?;
+                    counted.asked = counted.asked.saturating_add(1);
+                    if ticket > 0 {
+                        counted.granted = counted.granted.saturating_add(1);
+                        granted.insert(request);
+                        if tickets.insert(ticket, request).is_some() {
+                            counted.repeated = counted.repeated.saturating_add(1);
+                        }
+                    }
+                }
+                DECIDED => {
+                    // The letter T: the decision counted a granted try.
+                    let evaluated =
+                        text(event, "checks").contains('T') || text(event, "outcome") == "accepted";
+                    if evaluated && !granted.contains(request) {
+                        counted.without_try = counted.without_try.saturating_add(1);
+                    }
+                    if text(event, "outcome") == "accepted" {
+                        accepted.insert(request);
+                    }
+                }
+                _ => {}
+            }
+        }
+        counted.accepted = accepted.len();
+        let mut row = 0_u32;
+        for request in tickets.values() {
+            row = if accepted.contains(request) { 0 } else { row.saturating_add(1) };
+            counted.longest_row = counted.longest_row.max(row);
+        }
+        Ok(counted)
+    }
+
+    /// Wrong guesses that may have been evaluated.
+    pub const fn wrong(&self) -> usize {
+        self.granted.saturating_sub(self.accepted)
+    }
+
+    /// Whether the policy's limits were kept.
+    pub fn is_within(&self, in_a_row: u32, lifetime: usize) -> bool {
+        self.longest_row <= in_a_row
+            && self.wrong() <= lifetime
+            && self.without_try == 0
+            && self.repeated == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn spent(request: u32, ticket: u32) -> Value {
+        json!({ "kind": SPENT, "card": "c", "request": request.to_string(), "ticket": ticket.to_string() })
+    }
+
+    fn decided(request: u32, outcome: &str, checks: &str) -> Value {
+        json!({ "kind": DECIDED, "card": "c", "request": request.to_string(), "outcome": outcome, "checks": checks,
+            "verification": format!("v{request}") })
+    }
+
+    fn wrong(request: u32, ticket: u32) -> [Value; 2] {
+        [spent(request, ticket), decided(request, "rejected", if ticket > 0 { "KAFST-" } else { "KAFS--" })]
+    }
+
+    #[test]
+    fn a_row_is_of_tickets_and_ends_at_a_right_one() {
+        let mut log = [wrong(1, 1), wrong(2, 2), wrong(3, 4), wrong(4, 5), wrong(5, 0)].concat();
+        log.extend([spent(6, 3), decided(6, "accepted", "KAFSTM")]);
+        log.push(json!({ "kind": SPENT, "card": "other", "request": "7", "ticket": "1" }));
+        let counted = Counted::of(&log, "c").unwrap();
+        assert_eq!((counted.asked, counted.granted, counted.accepted, counted.longest_row), (6, 5, 1, 2));
+        assert!(counted.is_within(2, 4) && !counted.is_within(1, 4) && !counted.is_within(2, 3));
+        assert_eq!(card_of(&log, "v3"), Ok("c"));
+        assert!(card_of(&log, "v9").is_err());
+    }
+
+    #[test]
+    fn what_was_never_decided_counts_and_what_was_never_spent_is_found() {
+        let counted = Counted::of(&[spent(1, 1), spent(2, 2)], "c").unwrap();
+        assert_eq!((counted.longest_row, counted.wrong()), (2, 2), "killed before the outcome");
+        for log in [
+            vec![decided(1, "rejected", "KAFST-")],
+            vec![spent(1, 0), decided(1, "rejected", "KAFST-")],
+            vec![decided(1, "rejected", "KAFST-"), spent(1, 1)],
+            [wrong(1, 1), wrong(2, 1)].concat(),
+        ] {
+            assert!(!Counted::of(&log, "c").unwrap().is_within(5, 100), "{log:?}");
+        }
+        assert!(Counted::of(&[json!({ "kind": SPENT, "card": "c" })], "c").is_err());
+    }
+
+    #[test]
+    fn an_export_is_read() {
+        let export = "{\"hash\":\"00\",\"event\":{\"kind\":\"a\"}}\n{\"checkpoint\":\"text\"}\n";
+        assert_eq!(events(export).unwrap(), [json!({ "kind": "a" })]);
+        assert!(events("x").is_err());
+    }
+}

@@ -1,0 +1,82 @@
+//! The proofs that there are.
+
+use sigillo_proofs::claim::Claim;
+
+use crate::{Run, guess_limit, suites, tampering, wire};
+
+/// One proof.
+pub(crate) struct Proof {
+    pub(crate) name: &'static str,
+    pub(crate) what: &'static str,
+    pub(crate) not_covered: &'static str,
+    pub(crate) run: fn(&Run<'_>) -> Result<Vec<Claim>, String>,
+}
+
+/// In the order in which they are run.
+pub(crate) const PROOFS: &[Proof] = &[
+    Proof {
+        name: "guess-limit",
+        what: "Storms of guesses over the public API, with SIGKILL and SIGSTOP in the middle; the log says what was evaluated.",
+        not_covered: "guesses by somebody who has the verify key; front ends with different certificates.",
+        run: guess_limit::prove,
+    },
+    Proof {
+        name: "guess-model",
+        what: "A model of spend, evaluate, forgive, crash, unlock, backup and restore, in every order of steps; random walks through it \
+               beside the real service.",
+        not_covered: "more than two requests at one time in the model; a restore in the walks (tests/service/recover.rs has it).",
+        run: suites::model,
+    },
+    Proof {
+        name: "audit-tampering",
+        what: "Sixteen ways to change the log, each against `sigillo audit verify`.",
+        not_covered: "what was never written; a log cut back, where no checkpoint was kept elsewhere.",
+        run: tampering::prove,
+    },
+    Proof {
+        name: "time-on-wire",
+        what: "Ten classes of guesses in tuples of random order over mutual TLS: form, calls of the token, units written, and time: \
+               Friedman, sign and Wilcoxon tests, bootstrap intervals; an A/A pair, and a leak planted in the measured times.",
+        not_covered: "a store of millions of cards with cold caches; pairs in one HTTP/2 packet; a machine that does other work: \
+                      run it alone.",
+        run: wire::prove,
+    },
+    Proof {
+        name: "crashes",
+        what: "SIGKILL under load, again and again: acknowledged activations, verifications and store units are there after it.",
+        not_covered: "power cuts: a killed process leaves the page cache (tests/durable.rs looks at fsync itself).",
+        run: suites::crashes,
+    },
+    Proof {
+        name: "tokens",
+        what: "tests/hsm over SoftHSM, kryoptic and p11-kit; in full also the API over p11-kit.",
+        not_covered: "HSMs in hardware: run `sigillo hsm selftest` on yours.",
+        run: suites::tokens,
+    },
+    Proof {
+        name: "contract",
+        what: "Requests that schemathesis makes of the served description; every answer is as described.",
+        not_covered: "requests that need what schemathesis cannot make, such as signatures of cards.",
+        run: suites::contract,
+    },
+    Proof {
+        name: "all-tests",
+        what: "Every test of the project in release; in short those of service and domain.",
+        not_covered: "what no test looks at.",
+        run: suites::all,
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_file_names_and_differ() {
+        let mut names: Vec<_> = PROOFS.iter().map(|proof| proof.name).collect();
+        assert!(names.iter().all(|name| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')));
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), PROOFS.len());
+    }
+}

@@ -1,0 +1,127 @@
+//! Existing tests as proofs: with more rounds, in release.
+
+use std::process::Command;
+
+use sigillo_proofs::claim::Claim;
+
+use crate::{
+    Run,
+    child::{Said, cargo_test, run_child},
+};
+
+/// A claim that stands on tests: each of them panics if it does not hold.
+fn by_tests(run: &Run<'_>, claim: &str, figure: &str, said: &Said, least: u64) -> Claim {
+    let tests = format!("{} tests passed, {} failed", said.passed, said.failed);
+    let figure = if figure.is_empty() { tests } else { format!("{figure}; {tests}") };
+    let holds = said.succeeded && said.failed == 0 && said.passed >= least;
+    run.claim(claim, (figure, format!("at least {least} tests, none failed")), holds, None)
+}
+
+fn rounds(run: &Run<'_>, full: &'static str, short: &'static str) -> &'static str {
+    if run.arguments.short { short } else { full }
+}
+
+/// The model of tries, and the service beside it. The tests make their claims themselves.
+pub(crate) fn model(run: &Run<'_>) -> Result<Vec<Claim>, String> {
+    let arguments = [
+        "-p",
+        "sigillo",
+        "--test",
+        "service",
+        "--",
+        "model::",
+        "replay::",
+        "--nocapture",
+        "--test-threads=1",
+    ];
+    let said = cargo_test(run, &arguments, &[])?;
+    let whole = by_tests(run, "model and walks", "", &said, 2);
+    // A claim that is missing is not one that holds.
+    let all = whole.holds && said.claims.len() == 2;
+    Ok(if all { said.claims } else { vec![Claim { holds: false, ..whole }] })
+}
+
+/// The service and the store, killed under load.
+pub(crate) fn crashes(run: &Run<'_>) -> Result<Vec<Claim>, String> {
+    run.bar.set_length(2);
+    let rounds = rounds(run, "100", "6");
+    let variables = [("SIGILLO_ROUNDS", rounds)];
+    let service =
+        cargo_test(run, &["-p", "sigillo", "--test", "api", "crash::", "--", "--nocapture"], &variables)?;
+    run.bar.inc(1);
+    let store =
+        cargo_test(run, &["-p", "sigillo", "--test", "store", "kill::", "--", "--nocapture"], &variables)?;
+    run.bar.inc(1);
+    let figure = service.with(&["kills, "]);
+    Ok(vec![
+        by_tests(
+            run,
+            "killed (SIGKILL) under load, the service keeps what it acknowledged, gives no try back, and its log is whole",
+            &figure,
+            &service,
+            2,
+        ),
+        by_tests(
+            run,
+            "killed (SIGKILL) at any moment, the store keeps every acknowledged unit",
+            &format!("{rounds} kills"),
+            &store,
+            1,
+        ),
+    ])
+}
+
+/// The same tests over three PKCS#11 modules.
+pub(crate) fn tokens(run: &Run<'_>) -> Result<Vec<Claim>, String> {
+    let mut claims = Vec::new();
+    run.bar.set_length(4);
+    let mut make = Command::new("sh");
+    make.arg("tests/support/kryoptic.sh");
+    if !run_child(run, make, "kryoptic.sh")?.succeeded {
+        return Err("tests/support/kryoptic.sh failed: what is missing is in kryoptic.sh.err".into());
+    }
+    run.bar.inc(1);
+    for kind in ["softhsm", "kryoptic", "p11-kit"] {
+        let said = cargo_test(run, &["-p", "sigillo", "--test", "hsm"], &[("SIGILLO_HSM", kind)])?;
+        run.bar.inc(1);
+        claims.push(by_tests(run, &format!("the token's rules hold on {kind}"), "", &said, 10));
+    }
+    if !run.arguments.short {
+        let all =
+            ["-p", "sigillo", "--test", "api", "--", "--skip", "memory::", "--skip", "snapshot::", "--skip"];
+        let variables = [("SIGILLO_HSM", "p11-kit"), ("SIGILLO_ROUNDS", "20")];
+        let said = cargo_test(run, &[&all[..], &["contract::"]].concat(), &variables)?;
+        claims.push(by_tests(
+            run,
+            "the whole API behaves the same with its token behind p11-kit",
+            "",
+            &said,
+            50,
+        ));
+    }
+    Ok(claims)
+}
+
+/// The served description against the service.
+pub(crate) fn contract(run: &Run<'_>) -> Result<Vec<Claim>, String> {
+    let mut make = Command::new("sh");
+    make.arg("tests/support/schemathesis.sh");
+    if !run_child(run, make, "schemathesis.sh")?.succeeded {
+        return Err("tests/support/schemathesis.sh failed: what is missing is in schemathesis.sh.err".into());
+    }
+    let requests = rounds(run, "20000", "500");
+    let arguments = ["-p", "sigillo", "--test", "api", "contract::", "--", "--nocapture"];
+    let said = cargo_test(run, &arguments, &[("SIGILLO_CONTRACT", requests)])?;
+    let figure = said.with(&[" requests, no failure"]);
+    Ok(vec![by_tests(run, "every answer to generated requests is as described", &figure, &said, 1)])
+}
+
+/// Everything else.
+pub(crate) fn all(run: &Run<'_>) -> Result<Vec<Claim>, String> {
+    if run.arguments.short {
+        let said = cargo_test(run, &["-p", "sigillo", "--test", "service", "--test", "domain"], &[])?;
+        return Ok(vec![by_tests(run, "the tests of service and domain pass in release", "", &said, 200)]);
+    }
+    let said = cargo_test(run, &["--workspace"], &[])?;
+    Ok(vec![by_tests(run, "every test of the project passes in release", "", &said, 500)])
+}
