@@ -54,6 +54,19 @@ pub(crate) const PROOFS: &[Proof] = &[
         run: suites::tokens,
     },
     Proof {
+        name: "hsm-faults",
+        what: "A PKCS#11 module that answers every value from every call that is used, is late, hangs, cuts short, forgets sessions and \
+               loses the token.",
+        not_covered: "modules that corrupt memory or answer a wrong MAC of the right length; HSMs in hardware.",
+        run: suites::faults,
+    },
+    Proof {
+        name: "floods",
+        what: "10,000 connections that are no TLS, and a scan of TLS by sslscan.",
+        not_covered: "floods that fill the line: a filter in front.",
+        run: suites::floods,
+    },
+    Proof {
         name: "contract",
         what: "Requests that schemathesis makes of the served description; every answer is as described.",
         not_covered: "requests that need what schemathesis cannot make, such as signatures of cards.",

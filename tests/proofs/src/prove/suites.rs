@@ -102,6 +102,35 @@ pub(crate) fn tokens(run: &Run<'_>) -> Result<Vec<Claim>, String> {
     Ok(claims)
 }
 
+/// A module that fails on demand.
+pub(crate) fn faults(run: &Run<'_>) -> Result<Vec<Claim>, String> {
+    run.bar.set_length(2);
+    let variables = if run.arguments.short { &[][..] } else { &[("SIGILLO_ROUNDS", "100")] };
+    let all = cargo_test(run, &["-p", "sigillo", "--test", "hsm_faults", "--", "--nocapture"], variables)?;
+    run.bar.inc(1);
+    let whole = cargo_test(run, &["-p", "sigillo", "--test", "api", "hsm_shim::", "--", "--nocapture"], &[])?;
+    run.bar.inc(1);
+    Ok(vec![
+        by_tests(
+            run,
+            "whatever value any call of the token answers, no wrong code is accepted, no try is lost or given back, nothing panics, \
+             and it serves again or is stopped with a reason",
+            &all.with(&[" cells", "served again at most", "refused for good"]),
+            &all,
+            4,
+        ),
+        by_tests(run, "so it is with a whole installation, over HTTP", "", &whole, 1),
+    ])
+}
+
+/// Who means no good, before any request.
+pub(crate) fn floods(run: &Run<'_>) -> Result<Vec<Claim>, String> {
+    let arguments = ["-p", "sigillo", "--test", "api", "floods::", "--", "--nocapture"];
+    let said = cargo_test(run, &arguments, &[])?;
+    let claim = "10,000 beginnings that are no TLS leave healthy clients served and memory bounded; a scanner finds nothing";
+    Ok(vec![by_tests(run, claim, "", &said, 2)])
+}
+
 /// The served description against the service.
 pub(crate) fn contract(run: &Run<'_>) -> Result<Vec<Claim>, String> {
     let mut make = Command::new("sh");
