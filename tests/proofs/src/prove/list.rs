@@ -35,7 +35,7 @@ pub(crate) const PROOFS: &[Proof] = &[
     },
     Proof {
         name: "time-on-wire",
-        what: "Ten classes of guesses in tuples of random order over mutual TLS: form, calls of the token, units written, and time: \
+        what: "Ten classes of guesses in tuples of random order over mutual TLS: form, calls of the token, and time: \
                Friedman, sign and Wilcoxon tests, bootstrap intervals; an A/A pair, and a leak planted in the measured times.",
         not_covered: "a store of millions of cards with cold caches; pairs in one HTTP/2 packet; a machine that does other work: \
                       run it alone.",
