@@ -204,22 +204,14 @@ impl Installation {
         Ok(())
     }
 
-    /// The process of one of them.
-    ///
-    /// # Errors
-    /// It was not started.
-    pub fn pid(&self, name: &str) -> Result<Pid, String> {
-        let child = self.processes.iter().find(|(other, _)| *other == name).map(|(_, child)| child.id());
-        let pid = child.and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-        pid.ok_or_else(|| format!("{name} does not run"))
-    }
-
     /// Sends a signal to one of them: SIGSTOP and SIGCONT, say.
     ///
     /// # Errors
     /// A sentence.
     pub fn signal(&self, name: &str, signal: Signal) -> Result<(), String> {
-        kill_process(self.pid(name)?, signal).map_err(|e| format!("{name}: {e}"))
+        let pid = self.pid(name).and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        let pid = pid.ok_or_else(|| format!("{name} does not run"))?;
+        kill_process(pid, signal).map_err(|e| format!("{name}: {e}"))
     }
 
     /// Kills one of them (SIGKILL). It can be started again.
