@@ -267,6 +267,7 @@ pub(crate) fn small(bug: Option<Bug>) -> Spec {
 }
 
 /// A line for `make prove`.
+#[expect(clippy::print_stdout, reason = "the program that runs this test reads it")]
 pub(crate) fn say(claim: &str, figure: &str, bound: &str, control: bool) {
     let line = serde_json::json!({
         "proof": "guess-model", "claim": claim, "figure": figure, "bound": bound, "holds": true,

@@ -47,7 +47,11 @@ impl Walk {
         match step {
             Step::Begin { right } => {
                 let (desk, card, key) = (self.w.desk.clone(), self.who.card.clone(), self.key());
-                let code = if right { self.who.cip.clone() } else { self.who.wrong(self.keys as usize % 8) };
+                let code = if right {
+                    self.who.cip.clone()
+                } else {
+                    self.who.wrong(usize::try_from(self.keys % 8).unwrap())
+                };
                 let mut asked: Asked = Box::pin(async move { desk.verify(&card, &code, &key).await });
                 // Its try is committed; from here on it goes no further until it is ended.
                 self.w.until_held(Pin::new(&mut asked)).await;
@@ -68,7 +72,7 @@ impl Walk {
                 self.w.desk.unlock(&self.who.card, Some(asked.id), &format!("{key} too")).await.unwrap();
                 false
             }
-            Step::Backup | Step::Restore => unreachable!("not in this specification"),
+            Step::Backup | Step::Restore => panic!("not in this specification"),
         }
     }
 }
@@ -85,7 +89,7 @@ async fn walk(spec: &Spec, seed: u64) -> (usize, Option<String>) {
             return (number, None);
         }
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let step = steps[(random >> 33) as usize % steps.len()];
+        let step = steps[usize::try_from(random >> 33).unwrap() % steps.len()];
         let expected = match step {
             Step::End(place) => spec.end(&mut state.clone(), place),
             Step::Begin { .. } | Step::Crash | Step::Unlock | Step::Backup | Step::Restore => false,

@@ -118,7 +118,10 @@ fn claim(run: &Run<'_>, judged: Judged) -> Claim {
     let stricter = !counted.is_within(counted.longest_row.saturating_sub(1), LIFETIME);
     let control = counted.longest_row > 0 && stricter && !forged.is_within(IN_A_ROW, LIFETIME);
     let holds = counted.is_within(IN_A_ROW, LIFETIME) && contradiction.is_none();
-    let figure = contradiction.map_or(figure.clone(), |why| format!("{figure}; {why}"));
+    let figure = match contradiction {
+        Some(why) => format!("{figure}; {why}"),
+        None => figure,
+    };
     let bound = format!(
         "{IN_A_ROW} wrong guesses in a row, {LIFETIME} in a life; none evaluated without a spent try; no ticket twice"
     );

@@ -76,7 +76,7 @@ pub(crate) async fn ask(desk: &Desk, key: &str, team: &str, code: &str) -> Resul
 pub(crate) fn codes(card: &Active, storm: &Storm, place: usize) -> Vec<String> {
     let wrong = |key: usize| {
         let by = u8::try_from(key % 9).unwrap_or(0).saturating_add(1);
-        card.wrong(key % card.cip.len().max(1), by)
+        card.wrong(key.checked_rem(card.cip.len()).unwrap_or(0), by)
     };
     let right = |key: usize| storm.right && key == place;
     (0..storm.keys).map(|key| if right(key) { card.cip.clone() } else { wrong(key) }).collect()

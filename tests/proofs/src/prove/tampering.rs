@@ -79,6 +79,8 @@ type Deed = (&'static str, Vec<String>, bool);
 fn deeds(one: &Log, other: &Log) -> Result<Vec<Deed>, String> {
     let events = one.events();
     let half = events.len() / 2;
+    let (first, _) = events.split_at(half);
+    let middle = events.get(half).ok_or("an empty log")?;
     let place = events.iter().position(|line| edited(line) != *line).ok_or("nothing was accepted")?;
     let with = |change: &dyn Fn(&mut Vec<String>)| {
         let mut lines = one.lines.clone();
@@ -101,17 +103,18 @@ fn deeds(one: &Log, other: &Log) -> Result<Vec<Deed>, String> {
     if forged == newest {
         return Err("the checkpoint has another form".into());
     }
-    let mixed =
-        |from: usize| [&events[..from.min(events.len())], other.events().get(from..).unwrap_or(&[])].concat();
+    let mixed = |from: usize| {
+        events.iter().take(from).chain(other.events().iter().skip(from)).cloned().collect::<Vec<_>>()
+    };
     Ok(vec![
         ("an event is deleted in the middle", with(&|lines| drop(lines.remove(half))), false),
         ("the first event is deleted", with(&|lines| drop(lines.remove(0))), false),
         ("an event is edited", with(&edit), false),
         ("an event is edited and the chain computed anew", then(chained(&rewritten)?, newest.clone()), false),
         ("two events change places", with(&|lines| lines.swap(half, half.saturating_add(1))), false),
-        ("an event is repeated", with(&|lines| lines.insert(half, events[half].clone())), false),
-        ("the end is cut off, the checkpoint stays", then(events[..half].to_vec(), newest.clone()), false),
-        ("the end is cut off with its checkpoint", events[..half].to_vec(), false),
+        ("an event is repeated", with(&|lines| lines.insert(half, middle.clone())), false),
+        ("the end is cut off, the checkpoint stays", then(first.to_vec(), newest.clone()), false),
+        ("the end is cut off with its checkpoint", first.to_vec(), false),
         ("the log is cut back to an older checkpoint", one.earlier.clone(), true),
         (
             "an older checkpoint replaces the last one",

@@ -68,7 +68,7 @@ impl Pool {
     /// A card that takes another guess: where its row is nearly used up, a right one is asked for first.
     async fn next(&mut self, desk: &Desk, keys: &mut Keys) -> Result<&Active, String> {
         let card = self.cards.get(self.used / USES).ok_or("too few cards in a pool")?;
-        if self.used % ROW == 0 && self.used % USES != 0 {
+        if self.used.is_multiple_of(ROW) && !self.used.is_multiple_of(USES) {
             keys.ask(desk, &card.team, &card.cip).await?;
         }
         self.used = self.used.saturating_add(1);
