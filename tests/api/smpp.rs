@@ -2,14 +2,13 @@
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
-    fixture::{Activated, Api, Installation, demo, eventually},
+    fixture::{Activated, Api, Installation, demo},
+    sms::{NUMBER, activate, after, reaches},
     smsc::{Centre, PASSWORD},
 };
-
-const NUMBER: &str = "+393337654321";
 
 /// Puts the centre into the courier's configuration, in the place of Kannel and its receipts.
 fn by_smpp(home: &Installation, centre: &Centre) {
@@ -25,27 +24,6 @@ fn by_smpp(home: &Installation, centre: &Centre) {
     let password = home.path("courier/smpp.password");
     fs::write(&password, PASSWORD).unwrap();
     fs::set_permissions(&password, fs::Permissions::from_mode(0o400)).unwrap();
-}
-
-async fn activate(home: &Installation, desk: &Api, contact: Value) -> Activated {
-    let card = home.cards(1).await.remove(0);
-    let mut body = card.activation("");
-    body["contact"] = contact;
-    Activated::new(&card, NUMBER, &desk.change("/v1/activations", &body).await)
-}
-
-async fn reaches(desk: &Api, active: &Activated, state: &str) -> Value {
-    eventually(&format!("the state {state}"), async || {
-        let view = desk.get(&format!("/v1/deliveries/{}", active.delivery)).await.ok();
-        (view["state"] == state).then_some(view)
-    })
-    .await
-}
-
-/// Digits that stand after `name` in a text.
-fn after(text: &str, name: &str) -> String {
-    let (_, rest) = text.split_once(name).unwrap_or_else(|| panic!("no {name} in {text}"));
-    rest.trim_start_matches([':', '.', ' ']).chars().take_while(char::is_ascii_digit).collect()
 }
 
 /// The whole C.I.P. is right: paper and message belong together.

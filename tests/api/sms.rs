@@ -4,16 +4,22 @@ use serde_json::{Value, json};
 
 use crate::fixture::{Activated, Api, Installation, eventually, kannel::Kannel};
 
-const NUMBER: &str = "+393337654321";
+pub(crate) const NUMBER: &str = "+393337654321";
 
-async fn activate(home: &Installation, desk: &Api) -> Activated {
+fn by_sms() -> Value {
+    json!({ "channel": "sms", "address": NUMBER })
+}
+
+/// A card whose second parts go to this contact; the number, where they are looked for.
+pub(crate) async fn activate(home: &Installation, desk: &Api, contact: Value) -> Activated {
     let card = home.cards(1).await.remove(0);
     let mut body = card.activation("");
-    body["contact"] = json!({ "channel": "sms", "address": NUMBER });
+    body["contact"] = contact;
     Activated::new(&card, NUMBER, &desk.change("/v1/activations", &body).await)
 }
 
-async fn reaches(desk: &Api, active: &Activated, state: &str) -> Value {
+/// Waits until the delivery is in this state; answers what is shown of it.
+pub(crate) async fn reaches(desk: &Api, active: &Activated, state: &str) -> Value {
     eventually(&format!("the state {state}"), async || {
         let view = desk.get(&format!("/v1/deliveries/{}", active.delivery)).await.ok();
         (view["state"] == state).then_some(view)
@@ -22,7 +28,7 @@ async fn reaches(desk: &Api, active: &Activated, state: &str) -> Value {
 }
 
 /// Digits that stand after `name` in a text.
-fn after(text: &str, name: &str) -> String {
+pub(crate) fn after(text: &str, name: &str) -> String {
     let (_, rest) = text.split_once(name).unwrap_or_else(|| panic!("no {name} in {text}"));
     rest.trim_start_matches([':', '.', ' ']).chars().take_while(char::is_ascii_digit).collect()
 }
@@ -51,7 +57,7 @@ async fn a_text_message_arrives_whole_is_seen_delivered_and_stays_nowhere() {
     let mut kannel = Kannel::start(&home, &[]).await;
     home.start_courier();
     let desk = home.api("desk");
-    let active = activate(&home, &desk).await;
+    let active = activate(&home, &desk, by_sms()).await;
     // Kannel has taken it and keeps it for a network that is not there yet.
     let sent = reaches(&desk, &active, "sent").await;
     assert_eq!((&sent["channel"], &sent["attempts"]), (&json!("sms"), &json!(1)));
@@ -86,7 +92,7 @@ async fn without_the_quiet_settings_the_text_is_in_two_logs() {
     .await;
     home.start_courier();
     let desk = home.api("desk");
-    let active = activate(&home, &desk).await;
+    let active = activate(&home, &desk, by_sms()).await;
     kannel.connect_network();
     let text = kannel.text(&home, NUMBER).await;
     reaches(&desk, &active, "delivered").await;
@@ -108,7 +114,7 @@ async fn a_receipt_outlives_the_courier_and_the_authority() {
     let mut kannel = Kannel::start(&home, &[]).await;
     home.start_courier();
     let desk = home.api("desk");
-    let active = activate(&home, &desk).await;
+    let active = activate(&home, &desk, by_sms()).await;
     reaches(&desk, &active, "sent").await;
     home.courier.as_mut().unwrap().kill();
     home.serve.as_mut().unwrap().kill();
