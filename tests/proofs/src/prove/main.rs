@@ -29,7 +29,7 @@ use crate::{list::PROOFS, state::State};
 #[command(after_help = "\
 Examples:
   make prove                                  every proof in full: hours
-  make prove SHORT=1                          every proof in a form of at most 20 minutes in all
+  make prove SHORT=1                          every proof, with fewer rounds
   target/release/prove --list                 what there is, and what each does not cover
   target/release/prove --short --only guess-limit
   target/release/prove --only guess-limit --url https://127.0.0.1:8443 --home demo --team 80380001200000000015
