@@ -211,7 +211,7 @@ fn selftest(args: &Look, out: &mut dyn Write) -> Result<(), Error> {
         writeln!(out, "{}", serde_json::to_string_pretty(&json)?)?;
     } else {
         token_line(out, device.facts())?;
-        for Check { name, outcome, detail } in checks {
+        for Check { name, outcome, detail, .. } in checks {
             let outcome = match outcome {
                 Outcome::Failed => "FAILED",
                 Outcome::Note => "note",

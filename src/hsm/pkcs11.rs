@@ -83,7 +83,7 @@ impl Device {
     /// attempt.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] without module or token, [`Error::WrongKey`] for a refused PIN or key,
+    /// [`Error::Unavailable`] without module, token or answer, [`Error::WrongKey`] for a refused PIN or key,
     /// [`Error::Bug`] if the self-test fails.
     pub fn open(config: &Config) -> Result<Self, StartError> {
         let device = Self::open_untested(config)?;

@@ -34,6 +34,9 @@ const CALLED: [&str; 18] = [
     "C_VerifyInit",
 ];
 
+/// What passes by itself: a lost token is not refused for good because of one of them.
+const PASSING: [&str; 3] = ["CKR_DEVICE_REMOVED", "CKR_GENERAL_ERROR", "CKR_VENDOR_DEFINED"];
+
 /// Every function that the adapter calls on the authority's side is in one of the lists.
 pub(crate) async fn counted() {
     let mut rig = Rig::serving().await;
@@ -139,6 +142,9 @@ pub(crate) fn again() {
                     Err(OpenError::Fatal(error)) => {
                         if error.to_string().is_empty() {
                             table.findings.push(format!("{what}: no reason"));
+                        }
+                        if PASSING.contains(&name) {
+                            table.findings.push(format!("{what}: refused for good: {error}"));
                         }
                         fatal += 1;
                         // The next process.

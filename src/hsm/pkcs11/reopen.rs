@@ -74,13 +74,8 @@ impl Reopen {
         if device.contact_public != self.contact_public {
             return Err(other_key(KeyName::Contact));
         }
-        let mut tokens = device.tokens().map_err(by_class)?;
-        match (device.passed(), tokens.first_mut().map(|token| token.probe())) {
-            (Ok(()), _) => Ok(tokens),
-            // A token that went away meanwhile cannot answer as it should.
-            (Err(_), Some(Err(gone))) => Err(by_class(gone)),
-            (Err(failed), Some(Ok(())) | None) => Err(OpenError::Fatal(failed)),
-        }
+        device.passed().map_err(by_class)?;
+        device.tokens().map_err(by_class)
     }
 }
 

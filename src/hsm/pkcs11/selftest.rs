@@ -40,6 +40,9 @@ pub struct Check {
     pub outcome: Outcome,
     /// What was seen.
     pub detail: String,
+    /// Whether it failed because the token gave no answer, which may pass by itself.
+    #[serde(skip)]
+    unanswered: bool,
 }
 
 /// Texts that no production message can equal: those start with `sigillo/v1` and a zero byte.
@@ -79,19 +82,30 @@ pub(super) fn run(
     checks
 }
 
-/// The first failure as an error.
+/// The first failure as an error: of those that were answered, if there is one.
 pub(super) fn verdict(checks: &[Check]) -> Result<(), Error> {
-    match checks.iter().find(|check| check.outcome == Outcome::Failed) {
+    let failed = checks.iter().filter(|check| check.outcome == Outcome::Failed);
+    match failed.min_by_key(|check| check.unanswered) {
         None => Ok(()),
-        Some(failed) => Err(Error::Bug(format!("self-test {}: {}", failed.name, failed.detail))),
+        Some(Check { name, detail, unanswered: true, .. }) => {
+            Err(Error::Unavailable(format!("self-test {name}: {detail}")))
+        }
+        Some(Check { name, detail, unanswered: false, .. }) => {
+            Err(Error::Bug(format!("self-test {name}: {detail}")))
+        }
     }
 }
 
 type Seen = Result<(Outcome, String), Error>;
 
 fn check(name: &'static str, seen: Seen) -> Check {
-    let (outcome, detail) = seen.unwrap_or_else(|error| (Outcome::Failed, error.to_string()));
-    Check { name, outcome, detail }
+    match seen {
+        Ok((outcome, detail)) => Check { name, outcome, detail, unanswered: false },
+        Err(error) => {
+            let unanswered = matches!(error, Error::Unavailable(_) | Error::Busy);
+            Check { name, outcome: Outcome::Failed, detail: error.to_string(), unanswered }
+        }
+    }
 }
 
 /// A check with a session of its own, so that one that goes wrong cannot disturb another.
@@ -286,11 +300,15 @@ mod tests {
 
     #[test]
     fn a_failed_check_is_an_error() {
-        let made = |outcome| Check { name: "x", outcome, detail: "y".into() };
+        let made = |outcome| check("x", Ok((outcome, "y".into())));
+        let silent = || check("z", Err(Error::Unavailable("gone".into())));
         assert!(verdict(&[made(Outcome::Passed), made(Outcome::Note)]).is_ok());
+        let wrong = Error::Bug("self-test x: y".into());
+        assert_eq!(verdict(&[made(Outcome::Passed), made(Outcome::Failed)]), Err(wrong.clone()));
+        assert_eq!(verdict(&[silent(), made(Outcome::Failed)]), Err(wrong));
         assert_eq!(
-            verdict(&[made(Outcome::Passed), made(Outcome::Failed)]),
-            Err(Error::Bug("self-test x: y".into()))
+            verdict(&[made(Outcome::Passed), silent()]),
+            Err(Error::Unavailable("self-test z: HSM unavailable: gone".into()))
         );
     }
 }
