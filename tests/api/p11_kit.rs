@@ -18,8 +18,18 @@ use crate::{
     rounds::rounds,
 };
 
-const POOL: &str =
-    "\n[pool]\nworkers = 2\ndeadline_ms = 1000\nprobe_ms = 200\ngive_up_ms = 6000\n\n[environment]\n";
+/// Waits for what comes back, however slow the machine is.
+const PATIENT: u32 = 120_000;
+/// Ends the process soon when a call does not come back.
+const IMPATIENT: u32 = 6000;
+
+/// The pool's limits, of which only the time after which it gives up differs.
+fn pool(give_up_ms: u32) -> String {
+    format!(
+        "\n[pool]\nworkers = 2\ndeadline_ms = 1000\nprobe_ms = 200\ngive_up_ms = {give_up_ms}\n\n[environment]\n"
+    )
+}
+
 /// Wrong guesses that a card's C.I.P. takes.
 const LIMIT: u64 = 5;
 
@@ -39,10 +49,10 @@ enum Blow {
 const BLOWS: [Blow; 4] = [Blow::Connection, Blow::Server, Blow::ShortStop, Blow::LongStop];
 
 /// An installation with both tokens behind servers of their own.
-async fn remote() -> Installation {
+async fn remote(give_up_ms: u32) -> Installation {
     let mut home = Installation::new();
     home.put_behind_p11_kit();
-    home.edit("authority/hsm.toml", "\n[environment]\n", POOL);
+    home.edit("authority/hsm.toml", "\n[environment]\n", &pool(give_up_ms));
     home.start().await;
     home.start_courier();
     home
@@ -164,7 +174,7 @@ async fn right_code_counts(desk: &Api, active: &Activated, cip: &str, left: u64)
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_and_stopped_under_guesses_it_accepts_nothing_wrong_and_loses_no_try() {
-    let mut home = remote().await;
+    let mut home = remote(PATIENT).await;
     let desk = Arc::new(home.api("desk"));
     let untouched = home.activated(&desk).await;
     let cip = untouched.cip(&home).await;
@@ -216,7 +226,7 @@ async fn killed_and_stopped_under_guesses_it_accepts_nothing_wrong_and_loses_no_
 /// PKCS#11 has no timeouts: what hangs for good is left by ending the process, and the next one has lost nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn stopped_for_good_the_process_ends_and_the_next_one_has_lost_nothing() {
-    let mut home = remote().await;
+    let mut home = remote(IMPATIENT).await;
     let desk = Arc::new(home.api("desk"));
     let active = home.activated(&desk).await;
     let cip = active.cip(&home).await;
@@ -240,7 +250,7 @@ async fn stopped_for_good_the_process_ends_and_the_next_one_has_lost_nothing() {
 /// The courier's token answers over the socket too: contacts are opened and second parts made there.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_courier_whose_connection_dies_sends_what_it_owes() {
-    let home = remote().await;
+    let home = remote(PATIENT).await;
     let desk = home.api("desk");
     let first = home.activated(&desk).await;
     first.cip(&home).await;
