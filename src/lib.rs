@@ -18,6 +18,7 @@ pub mod hsm;
 pub mod http;
 pub mod metrics;
 pub mod officer_key;
+pub mod panics;
 pub mod personalise;
 pub mod pki;
 pub mod policy;

@@ -61,6 +61,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    sigillo::panics::abort_unless_caught();
     let Arguments { log_level, command } = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(help) => {

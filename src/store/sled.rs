@@ -2,7 +2,8 @@
 //!
 //! sled loses acknowledged writes unless it is handled as here: `sync_file_range` denied (see [`super::durable`]),
 //! one writer with the synchronous `flush` (`flush_async` deadlocks), its background thread left on (it alone
-//! collects garbage), directories synced once created. It must never commit after a failed write.
+//! collects garbage), directories synced once created, panics on damaged files caught ([`panics::caught`]). It must never commit
+//! after a failed write.
 
 mod open;
 mod restore;
@@ -23,7 +24,7 @@ use super::{
     Engine, Error, Found, Outcome, Reader, Snapshot, Space, Unit, Versioned, overlay, record,
     snapshot::Snapshots,
 };
-use crate::domain::audit::Head;
+use crate::{domain::audit::Head, panics};
 
 const MIB: u64 = 1 << 20;
 
@@ -38,6 +39,11 @@ fn unreadable(error: ::sled::Error) -> Error {
     Error::Fatal(format!("sled cannot read: {error}"))
 }
 
+/// Reads; sled panics on some damage.
+fn read<T>(act: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    panics::caught(act).unwrap_or_else(|said| Err(Error::Fatal(format!("sled cannot read: {said}"))))
+}
+
 fn found((key, value): (::sled::IVec, ::sled::IVec)) -> Result<Found, Error> {
     let (_space, key) = key.split_first().ok_or_else(|| Error::Fatal("an empty key".into()))?;
     Ok(Found { key: key.to_vec(), record: record::versioned(&value)? })
@@ -45,19 +51,23 @@ fn found((key, value): (::sled::IVec, ::sled::IVec)) -> Result<Found, Error> {
 
 impl Reader for SledReader {
     fn get(&self, space: Space, key: &[u8]) -> Result<Option<Versioned>, Error> {
-        let stored = self.db.get(record::stored_key(space, key)).map_err(unreadable)?;
-        stored.as_deref().map(record::versioned).transpose()
+        read(|| {
+            let stored = self.db.get(record::stored_key(space, key)).map_err(unreadable)?;
+            stored.as_deref().map(record::versioned).transpose()
+        })
     }
 
     fn scan(&self, space: Space, prefix: &[u8], from: &[u8], limit: usize) -> Result<Vec<Found>, Error> {
         let prefix_key = record::stored_key(space, prefix);
         let start = prefix_key.clone().max(record::stored_key(space, from));
-        self.db
-            .range(start..)
-            .take_while(|entry| !entry.as_ref().is_ok_and(|(key, _)| !key.starts_with(&prefix_key)))
-            .take(limit)
-            .map(|entry| found(entry.map_err(unreadable)?))
-            .collect()
+        read(|| {
+            self.db
+                .range(start..)
+                .take_while(|entry| !entry.as_ref().is_ok_and(|(key, _)| !key.starts_with(&prefix_key)))
+                .take(limit)
+                .map(|entry| found(entry.map_err(unreadable)?))
+                .collect()
+        })
     }
 
     fn scan_back(
@@ -68,18 +78,22 @@ impl Reader for SledReader {
         limit: usize,
     ) -> Result<Vec<Found>, Error> {
         let prefix_key = record::stored_key(space, prefix);
-        self.db
-            .range(..record::stored_key(space, below))
-            .rev()
-            .take_while(|entry| !entry.as_ref().is_ok_and(|(key, _)| !key.starts_with(&prefix_key)))
-            .take(limit)
-            .map(|entry| found(entry.map_err(unreadable)?))
-            .collect()
+        read(|| {
+            self.db
+                .range(..record::stored_key(space, below))
+                .rev()
+                .take_while(|entry| !entry.as_ref().is_ok_and(|(key, _)| !key.starts_with(&prefix_key)))
+                .take(limit)
+                .map(|entry| found(entry.map_err(unreadable)?))
+                .collect()
+        })
     }
 
     fn last(&self, space: Space) -> Result<Option<Found>, Error> {
-        let last = self.db.scan_prefix(record::stored_key(space, &[])).next_back();
-        last.map(|entry| found(entry.map_err(unreadable)?)).transpose()
+        read(|| {
+            let last = self.db.scan_prefix(record::stored_key(space, &[])).next_back();
+            last.map(|entry| found(entry.map_err(unreadable)?)).transpose()
+        })
     }
 }
 
@@ -119,8 +133,13 @@ impl SledEngine {
                 None => batch.remove(key),
             }
         }
-        self.reader.db.apply_batch(batch).map_err(|e| format!("sled cannot write: {e}"))?;
-        self.reader.db.flush().map_err(|e| format!("sled cannot flush: {e}"))?;
+        let db = &self.reader.db;
+        panics::caught(|| db.apply_batch(batch))
+            .and_then(|done| done.map_err(|e| e.to_string()))
+            .map_err(|e| format!("sled cannot write: {e}"))?;
+        panics::caught(|| db.flush())
+            .and_then(|done| done.map_err(|e| e.to_string()))
+            .map_err(|e| format!("sled cannot flush: {e}"))?;
         self.log.sync_data().map_err(|e| format!("cannot sync the log: {e}"))
     }
 }
@@ -135,7 +154,7 @@ impl Engine for SledEngine {
         if !batch.writes.is_empty() {
             let db = &self.reader.db;
             self.snapshots.keep(&batch.writes, |key| {
-                Ok(db.get(key).map_err(unreadable)?.map(|value| value.to_vec()))
+                read(|| Ok(db.get(key).map_err(unreadable)?.map(|value| value.to_vec())))
             })?;
             self.write(batch.writes).map_err(|cause| {
                 self.failed = Some(cause.clone());

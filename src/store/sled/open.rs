@@ -18,6 +18,7 @@ use rustix::fs::Access;
 use super::{MIB, SledEngine, SledReader, check_space};
 use crate::{
     domain::audit::Head,
+    panics,
     store::{Error, Opened, Reader, Space, durable, record, snapshot::Snapshots},
 };
 
@@ -63,8 +64,8 @@ impl Config {
 /// Why a store was not opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The records contradict each other. Restore.
-    #[error("store in {}: {source}", dir.display())]
+    /// The records contradict each other, or sled cannot make sense of its files. Restore.
+    #[error("{}: {source}. A backup brings it back: `sigillo restore --help`", dir.display())]
     Damaged {
         /// The store's directory.
         dir: PathBuf,
@@ -78,7 +79,7 @@ pub enum OpenError {
         dir: PathBuf,
     },
     /// sled cannot read its files.
-    #[error("store in {}: {source}", dir.display())]
+    #[error("store in {}: {source}. If its files are damaged, a backup brings it back: `sigillo restore --help`", dir.display())]
     Engine {
         /// The store's directory.
         dir: PathBuf,
@@ -133,7 +134,7 @@ pub fn open(config: &Config) -> Result<Opened, OpenError> {
     sync_files(&dir)?;
     let log = File::open(log_file(&dir)).map_err(io_error(&log_file(&dir)))?;
 
-    if db.is_empty() {
+    if panics::caught(|| db.is_empty()).map_err(|said| unreadable(&dir, &said))? {
         if config.missing == Missing::Refuse {
             return Err(OpenError::Missing { dir });
         }
@@ -257,11 +258,20 @@ pub(super) fn sync_files(dir: &Path) -> Result<(), OpenError> {
 pub(super) fn open_sled(config: &Config) -> Result<Db, OpenError> {
     let dir = &config.dir;
     let sled = ::sled::Config::new().path(dir).cache_capacity(config.cache_mib.saturating_mul(MIB));
-    patiently(dir, || match sled.open() {
-        Ok(db) => Ok(Some(db)),
-        Err(error) if is_locked(&error) => Ok(None),
-        Err(source) => Err(OpenError::Engine { dir: dir.clone(), source }),
+    patiently(dir, || match panics::caught(|| sled.open()) {
+        Ok(Ok(db)) => Ok(Some(db)),
+        Ok(Err(error)) if is_locked(&error) => Ok(None),
+        Ok(Err(source)) => Err(OpenError::Engine { dir: dir.clone(), source }),
+        Err(said) => Err(unreadable(dir, &said)),
     })
+}
+
+/// sled panics on some damage.
+fn unreadable(dir: &Path, said: &str) -> OpenError {
+    OpenError::Damaged {
+        dir: dir.to_path_buf(),
+        source: Error::Fatal(format!("sled cannot read it: {said}")),
+    }
 }
 
 /// sled gives this error no kind of its own.
