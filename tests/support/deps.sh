@@ -18,6 +18,8 @@ command -v softhsm2-util >/dev/null 2>&1 || case "$missing" in *softhsm2*) ;; *)
 perl -MNet::SMPP -e 1 >/dev/null 2>&1 || missing="$missing libnet-smpp-perl"
 command -v systemd-analyze >/dev/null 2>&1 || missing="$missing systemd"
 command -v setpriv >/dev/null 2>&1 || missing="$missing util-linux"
+command -v mkfs.ext4 >/dev/null 2>&1 || missing="$missing e2fsprogs"
+command -v losetup >/dev/null 2>&1 || missing="$missing mount"
 command -v cc >/dev/null 2>&1 || missing="$missing gcc libc6-dev"
 command -v curl >/dev/null 2>&1 || missing="$missing curl"
 command -v pkcs11-tool >/dev/null 2>&1 || missing="$missing opensc"

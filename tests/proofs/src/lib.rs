@@ -1,6 +1,8 @@
-//! What proofs have in common: claims, their report, how a log is judged, and tests of series of times.
+//! What proofs have in common: claims, their report, how a log is judged, tests of series of times, and a disk with a
+//! volatile cache.
 
 pub mod claim;
+pub mod disk;
 pub mod guesses;
 pub mod report;
 pub mod statistics;

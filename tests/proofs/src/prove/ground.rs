@@ -55,6 +55,15 @@ fn holder() -> Value {
     } })
 }
 
+/// The body of an activation by the holder, by e-mail.
+pub(crate) fn activation(card: &NewCard, address: &str) -> Value {
+    json!({
+        "tax_code": card.tax_code, "team_number": card.team_number, "expires_on": card.expires_on,
+        "applicant": holder(), "data_processing": true,
+        "contact": { "channel": "email", "address": address },
+    })
+}
+
 pub(crate) struct Ground {
     pub(crate) here: Installation,
     pub(crate) sigillo: PathBuf,
@@ -105,11 +114,7 @@ impl Ground {
     /// Activates a card; what is printed and, by the control number, what will arrive.
     pub(crate) async fn activate(&mut self, desk: &Desk) -> Result<(NewCard, HandedOut), String> {
         let card = self.card()?;
-        let body = json!({
-            "tax_code": card.tax_code, "team_number": card.team_number, "expires_on": card.expires_on,
-            "applicant": holder(), "data_processing": true,
-            "contact": { "channel": "email", "address": format!("citizen-{}@example.it", self.used) },
-        });
+        let body = activation(&card, &format!("citizen-{}@example.it", self.used));
         let key = format!("activation-{}", self.used);
         let paper = desk.post("/v1/activations", &key, &body).await.map_err(|e| e.to_string())?;
         Ok((card, paper))

@@ -2,7 +2,7 @@
 
 use sigillo_proofs::claim::Claim;
 
-use crate::{Run, guess_limit, suites, tampering, wire};
+use crate::{Run, damage, guess_limit, power, suites, tampering, trouble, wire};
 
 /// One proof.
 pub(crate) struct Proof {
@@ -44,8 +44,28 @@ pub(crate) const PROOFS: &[Proof] = &[
     Proof {
         name: "crashes",
         what: "SIGKILL under load, again and again: acknowledged activations, verifications and store units are there after it.",
-        not_covered: "power cuts: a killed process leaves the page cache (tests/durable.rs looks at fsync itself).",
+        not_covered: "power cuts: a killed process leaves the page cache (power-cuts).",
         run: suites::crashes,
+    },
+    Proof {
+        name: "power-cuts",
+        what: "The store on ext4, on a disk with a volatile cache (FUSE): its power is cut under load, and any part of what was not \
+               flushed is gone or torn; then e2fsck, a new start, and every answer of before is put to it again.",
+        not_covered: "the token's own storage, which an HSM keeps by itself; other file systems; torn blocks of 4096 bytes.",
+        run: power::prove,
+    },
+    Proof {
+        name: "disk-trouble",
+        what: "The same disk, full, failing, read-only and slow, under load.",
+        not_covered: "a disk that answers wrong data: the store finds damage at the end of its log and in its own records only.",
+        run: trouble::prove,
+    },
+    Proof {
+        name: "damage",
+        what: "Bits turned, pages overwritten, files cut short or gone in a store, then a start: a sentence, or the same answers.",
+        not_covered: "a change by somebody who knows the store's format: whoever writes the store is as strong as the authority \
+                      without its HSM.",
+        run: damage::prove,
     },
     Proof {
         name: "tokens",

@@ -2,15 +2,19 @@
 #![expect(clippy::print_stdout, reason = "the figures are what this program is for")]
 
 mod child;
+mod damage;
 mod ground;
 mod guess_limit;
 #[path = "../../../support/limits.rs"]
 mod limits;
 mod list;
+mod power;
+mod rig;
 mod state;
 mod storm;
 mod suites;
 mod tampering;
+mod trouble;
 mod wire;
 
 use std::{fs, path::PathBuf, process::ExitCode};

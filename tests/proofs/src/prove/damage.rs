@@ -1,0 +1,181 @@
+//! Damaged store files: found at the start or when they are read, with a sentence, and nothing that was said is untrue.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    os::unix::fs::FileExt as _,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use sigillo::tls::Protocols;
+use sigillo_bench::installation::run;
+use sigillo_proofs::{claim::Claim, disk::scatter};
+
+use crate::{
+    Run,
+    ground::Ground,
+    power::{check, under_load},
+    trouble::panics,
+};
+
+/// What is done to one file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Harm {
+    Bit,
+    Zeroes,
+    Cut,
+    Noise,
+    Gone,
+}
+
+const HARMS: [Harm; 5] = [Harm::Bit, Harm::Zeroes, Harm::Cut, Harm::Noise, Harm::Gone];
+/// Answers before the store is put aside.
+const ANSWERS: usize = 40;
+
+/// Every file of a directory and below, with its size.
+fn files(directory: &Path, found: &mut Vec<(PathBuf, u64)>) -> std::io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let kind = entry.metadata()?;
+        if kind.is_dir() {
+            files(&entry.path(), found)?;
+        } else if kind.len() > 0 {
+            found.push((entry.path(), kind.len()));
+        }
+    }
+    found.sort();
+    Ok(())
+}
+
+/// Does something to a file of the store; says what. Larger files are met more often.
+fn harm(store: &Path, round: u64) -> Result<(Harm, String), String> {
+    let mut all = Vec::new();
+    files(store, &mut all).map_err(|e| e.to_string())?;
+    let total: u64 = all.iter().map(|(_, size)| size).sum();
+    let mut place = scatter(round).checked_rem(total).ok_or("an empty store")?;
+    // Every fourth time any file, however small.
+    if round.is_multiple_of(4) {
+        let which = scatter(round ^ 0xf11e).checked_rem(u64::try_from(all.len()).unwrap_or(1)).unwrap_or(0);
+        place = all.iter().take(usize::try_from(which).unwrap_or(0)).map(|(_, size)| size).sum();
+    }
+    let mut found = None;
+    for (path, size) in all {
+        if place < size {
+            found = Some((path, size));
+            break;
+        }
+        place = place.saturating_sub(size);
+    }
+    let (path, size) = found.ok_or("no file")?;
+    let kind =
+        HARMS.get(usize::try_from(round % HARMS.len() as u64).unwrap_or(0)).copied().unwrap_or(Harm::Bit);
+    let told = |e: std::io::Error| format!("{}: {e}", path.display());
+    let file = File::options().read(true).write(true).open(&path).map_err(told)?;
+    match kind {
+        Harm::Bit => {
+            let mut byte = [0];
+            file.read_exact_at(&mut byte, place).map_err(told)?;
+            let bit = 1_u8 << (scatter(round ^ 0xb17) % 8);
+            file.write_all_at(&byte.map(|byte| byte ^ bit), place).map_err(told)?;
+        }
+        Harm::Zeroes | Harm::Noise => {
+            let length = usize::try_from(size.saturating_sub(place).min(512)).unwrap_or(0);
+            let of = |n: usize| match kind {
+                Harm::Noise => scatter(round ^ n as u64).to_le_bytes()[0],
+                Harm::Bit | Harm::Zeroes | Harm::Cut | Harm::Gone => 0,
+            };
+            let bytes: Vec<u8> = (0..length).map(of).collect();
+            file.write_all_at(&bytes, place).map_err(told)?;
+        }
+        Harm::Cut => file.set_len(place).map_err(told)?,
+        Harm::Gone => fs::remove_file(&path).map_err(told)?,
+    }
+    let name = path.strip_prefix(store).unwrap_or(&path).display().to_string();
+    Ok((kind, format!("{kind:?} at {place} of {size} bytes of {name}")))
+}
+
+/// Puts a copy of `from` in the place of `to`.
+fn put_back(from: &Path, to: &Path) -> Result<(), String> {
+    fs::remove_dir_all(to).map_err(|e| format!("{}: {e}", to.display()))?;
+    run(Command::new("cp").arg("-a").arg(from).arg(to)).map(drop)
+}
+
+async fn proof(run: &Run<'_>) -> Result<Claim, String> {
+    let rounds: u64 = if run.arguments.short { 15 } else { 300 };
+    run.bar.set_length(rounds);
+    let mut ground = Ground::new(run, "installation", 200).await?;
+    let known = ground.active(&ground.desk(Protocols::Any)?).await?;
+    let (told, ()) = under_load(&mut ground, &known, "before", ANSWERS, |_| Ok(())).await?;
+    // The courier would tell the authority of a store that went back.
+    ground.here.kill("courier")?;
+    ground.here.kill("authority")?;
+    let home = ground.here.directory().join("authority");
+    let kept = run.directory.join("kept");
+    fs::create_dir_all(&kept).map_err(|e| e.to_string())?;
+    let places = ["store", "tokens"];
+    for name in places {
+        self::run(Command::new("cp").arg("-a").arg(home.join(name)).arg(kept.join(name)))?;
+    }
+    let (sigillo, file) = (ground.sigillo.clone(), run.directory.join("log.ndjson"));
+    let (mut ended, mut findings): (BTreeMap<(Harm, &str), u32>, Vec<String>) = Default::default();
+    for round in 0..rounds {
+        // The token is that of the store: a start writes a mark there.
+        for name in places {
+            put_back(&kept.join(name), &home.join(name))?;
+        }
+        let (harm, what) = harm(&home.join("store"), round)?;
+        run.bar.set_message(what.clone());
+        let started = ground.here.start_authority(&sigillo);
+        let seen = match started {
+            Ok(()) => match check(&ground, &told, &file).await {
+                Ok(()) => "nothing was lost",
+                // A refusal is a sentence too; what must not be is another answer.
+                Err(why) if why.contains("503 ") || ground.here.still_running("authority").is_err() => {
+                    "found when it was read"
+                }
+                Err(why) => {
+                    findings.push(format!("{what}: {why}"));
+                    "FOUND BY NOBODY"
+                }
+            },
+            Err(why) if why.contains("not ready") => {
+                findings.push(format!("{what}: neither started nor refused"));
+                "NOT READY"
+            }
+            Err(_) => "refused at the start",
+        };
+        if panics(&ground)? > 0 {
+            let log = fs::read_to_string(ground.here.directory().join("logs/authority.log"));
+            let log = log.map_err(|e| e.to_string())?;
+            let panic = log.lines().skip_while(|line| !line.contains("panicked")).take(2);
+            findings.push(format!("{what}: it panics: {}", panic.collect::<Vec<_>>().join(" ")));
+        }
+        if file.exists() {
+            fs::remove_file(&file).map_err(|e| e.to_string())?;
+        }
+        ground.here.kill("authority")?;
+        let count = ended.entry((harm, seen)).or_default();
+        *count = count.saturating_add(1);
+        run.bar.inc(1);
+    }
+    let counts: Vec<_> = ended.iter().map(|((harm, seen), n)| format!("{harm:?} {seen} {n}")).collect();
+    let refused: u32 =
+        ended.iter().filter(|((_, seen), _)| *seen == "refused at the start").map(|(_, n)| n).sum();
+    fs::write(run.directory.join("findings.txt"), findings.join("\n")).map_err(|e| e.to_string())?;
+    let figure = match findings.first() {
+        Some(why) => format!("{why}; {}", counts.join(", ")),
+        None => counts.join(", "),
+    };
+    let bound = "each is refused with a sentence, or changes nothing of what was said; no panic".to_owned();
+    let claim = "a damaged file of the store is noticed before anything untrue is said";
+    Ok(run.claim(claim, (figure, bound), findings.is_empty(), Some(refused > 0)))
+}
+
+/// The way back from a damaged store is a backup or an empty store, and a recovery: `tests/api/recover.rs` walks it.
+pub(crate) fn prove(run: &Run<'_>) -> Result<Vec<Claim>, String> {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| e.to_string())?;
+    let claim = runtime.block_on(proof(run));
+    claim.map(|claim| vec![claim])
+}

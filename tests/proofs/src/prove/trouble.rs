@@ -1,0 +1,200 @@
+//! A disk in trouble under load: it is full, broken, read-only or slow. What was answered stays true, what cannot be done is
+//! refused as unavailable, and nothing panics.
+
+use std::{collections::BTreeMap, fs, io::Write, path::Path, time::Duration};
+
+use sigillo::tls::Protocols;
+use sigillo_proofs::{claim::Claim, disk::Mood};
+
+use crate::{
+    Run,
+    ground::{Active, Ground},
+    power::{self, CALLERS, EACH, MIB, Told, check, under_load},
+    rig::Rig,
+};
+
+/// How long a trouble lasts, under load.
+const LASTS: Duration = Duration::from_millis(1500);
+/// Answers before it begins.
+const BEFORE: usize = 10;
+/// A flush of the slow disk, in milliseconds.
+const SLOW_MS: u64 = 400;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trouble {
+    Full,
+    Broken,
+    ReadOnly,
+    Slow,
+}
+
+impl Trouble {
+    const ALL: [Self; 4] = [Self::Full, Self::Broken, Self::ReadOnly, Self::Slow];
+
+    const fn claim(self) -> &'static str {
+        match self {
+            Self::Full => "on a full disk nothing is half done, and it serves again once there is space",
+            Self::Broken => {
+                "on a disk whose writes fail nothing is acknowledged; what was before is there afterwards"
+            }
+            Self::ReadOnly => "a store that cannot be written to is refused at the start, with a sentence",
+            Self::Slow => "on a disk whose flushes take 400 ms it answers late, and right",
+        }
+    }
+}
+
+/// Fills the file system at `directory` to its last block.
+fn fill(directory: &Path) -> Result<(), String> {
+    let file = directory.join("filler");
+    let mut filler = fs::File::create(&file).map_err(|e| format!("{}: {e}", file.display()))?;
+    for size in [1 << 20, 4096] {
+        let piece = vec![1; size];
+        for _ in 0..(u64::from(MIB) << 8) {
+            if filler.write_all(&piece).is_err() {
+                break; // it is full
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Panics that the authority's log tells of.
+pub(crate) fn panics(ground: &Ground) -> Result<usize, String> {
+    let log = ground.here.directory().join("logs/authority.log");
+    let text = fs::read_to_string(&log).map_err(|e| format!("{}: {e}", log.display()))?;
+    Ok(text.matches("panicked").count())
+}
+
+fn counted(refused: &[String]) -> BTreeMap<&str, usize> {
+    let mut counted = BTreeMap::new();
+    for one in refused {
+        let count: &mut usize = counted.entry(one.as_str()).or_default();
+        *count = count.saturating_add(1);
+    }
+    counted
+}
+
+/// The store is read-only at a start.
+fn read_only(ground: &mut Ground, rig: &mut Rig) -> Result<String, String> {
+    let sigillo = ground.sigillo.clone();
+    ground.here.kill("authority")?;
+    rig.unmount()?;
+    rig.mount(&["-o", "ro"])?;
+    let refused = ground.here.start_authority(&sigillo).err();
+    let panicked = panics(ground)?;
+    ground.here.kill("authority")?;
+    rig.unmount()?;
+    rig.mount(&[])?;
+    ground.here.start_authority(&sigillo)?;
+    match refused.as_deref().and_then(|why| why.lines().last()) {
+        Some(why) if panicked == 0 => Ok(format!("refused: {why}")),
+        Some(why) => Err(format!("it panics: {why}")),
+        None => Err("it was started".into()),
+    }
+}
+
+/// One trouble; what came of it, or what must not be.
+async fn meet(
+    ground: &mut Ground,
+    rig: &mut Rig,
+    known: &Active,
+    (trouble, round): (Trouble, u64),
+    told: &mut Told,
+) -> Result<String, String> {
+    let store = ground.here.directory().join("authority/store");
+    if trouble == Trouble::ReadOnly {
+        return read_only(ground, rig);
+    }
+    let prefix = format!("{trouble:?}-{round}");
+    let (new, ()) = under_load(ground, known, &prefix, BEFORE, |_| {
+        match trouble {
+            Trouble::Full => fill(&store)?,
+            Trouble::Broken => rig.behave(Mood::Failing),
+            Trouble::Slow => rig.slow(SLOW_MS),
+            Trouble::ReadOnly => {}
+        }
+        std::thread::sleep(LASTS);
+        Ok(())
+    })
+    .await?;
+    rig.slow(0);
+    if trouble == Trouble::Full {
+        fs::remove_file(store.join("filler")).map_err(|e| e.to_string())?;
+    }
+    let panicked = panics(ground)?;
+    let went_on = trouble != Trouble::Broken && ground.here.still_running("authority").is_ok();
+    if !went_on {
+        ground.here.kill("authority")?;
+        if trouble == Trouble::Broken {
+            rig.power_on(round, 256)?;
+        }
+        let sigillo = ground.sigillo.clone();
+        ground.here.start_authority(&sigillo)?;
+    }
+    let refusals = counted(&new.refused);
+    let figure = format!(
+        "{} answers, {refusals:?}; {}",
+        new.answers(),
+        if went_on { "the same process went on" } else { "started again" }
+    );
+    let bad = refusals.keys().find(|what| !what.starts_with("503 ") && **what != "no answer");
+    let bad = bad.map(ToString::to_string);
+    told.add(new);
+    match (panicked, bad) {
+        (0, None) => Ok(figure),
+        (0, Some(bad)) => Err(format!("answered {bad}: {figure}")),
+        (_, _) => Err(format!("it panics: {figure}")),
+    }
+}
+
+/// A filler that fills nothing, and a broken disk that is none, would look good as well: full and broken refuse something.
+fn took_hold(trouble: Trouble, figure: &str) -> bool {
+    match trouble {
+        Trouble::Full | Trouble::Broken => figure.contains("503 ") || figure.contains("no answer"),
+        Trouble::ReadOnly => figure.starts_with("refused"),
+        Trouble::Slow => true,
+    }
+}
+
+async fn proof(run: &Run<'_>) -> Result<Vec<Claim>, String> {
+    let rounds: u64 = if run.arguments.short { 1 } else { 10 };
+    let all = rounds.saturating_mul(Trouble::ALL.len() as u64);
+    run.bar.set_length(all);
+    let cards = all.saturating_add(1).saturating_mul(CALLERS as u64).saturating_mul(EACH as u64);
+    let mut ground = Ground::new(run, "installation", cards.saturating_mul(13) / 10).await?;
+    let known = ground.active(&ground.desk(Protocols::Any)?).await?;
+    let mut rig = power::on_a_disk_of_its_own(run, &mut ground)?;
+    let file = run.directory.join("log.ndjson");
+    let mut ended: BTreeMap<usize, Result<String, String>> = BTreeMap::new();
+    for round in 0..rounds {
+        for (place, trouble) in Trouble::ALL.into_iter().enumerate() {
+            run.bar.set_message(trouble.claim());
+            let mut told = Told::default();
+            let met = meet(&mut ground, &mut rig, &known, (trouble, round), &mut told).await;
+            let met = match met {
+                Ok(figure) => check(&ground, &told, &file).await.map(|()| figure),
+                Err(why) => Err(why),
+            };
+            let before = ended.get(&place).is_some_and(Result::is_err);
+            if !before {
+                ended.insert(place, met);
+            }
+            run.bar.inc(1);
+        }
+    }
+    power::put_away(&mut ground, rig)?;
+    let claims = Trouble::ALL.into_iter().zip(ended.into_values()).map(|(trouble, met)| {
+        let holds = met.is_ok();
+        let figure = met.unwrap_or_else(|why| why);
+        let control = took_hold(trouble, &figure);
+        let bound = "every answer is true afterwards, refusals are 503, no panic, the log whole".to_owned();
+        run.claim(trouble.claim(), (format!("{figure} (last of {rounds})"), bound), holds, Some(control))
+    });
+    Ok(claims.collect())
+}
+
+pub(crate) fn prove(run: &Run<'_>) -> Result<Vec<Claim>, String> {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| e.to_string())?;
+    runtime.block_on(proof(run))
+}
