@@ -12,7 +12,7 @@ use serde_json::json;
 use sigillo::clock::{Clock, SystemClock};
 use tokio::task::JoinSet;
 
-use crate::fixture::{Activated, Api, Installation, eventually, kannel::Kannel};
+use crate::fixture::{Activated, Api, Installation, arrived, eventually, kannel::Kannel};
 
 const USUAL: usize = 60;
 
@@ -25,24 +25,13 @@ async fn serving() -> Installation {
     let mut home = Installation::new();
     home.edit("authority/policies/authority.toml", "\nsequence = 1\n", "\nsequence = 2\n");
     home.edit("authority/policies/authority.toml", "lease_s = 120", "lease_s = 20");
-    home.edit("courier/policy.toml", "hour = 1000\nday = 8000", "hour = 100000\nday = 100000");
+    home.lift_courier_limits();
     for section in ["smtp", "sms"] {
         let file = format!("password_file = \"{section}.password\"\n");
         home.edit("courier/courier.toml", &file, &format!("{file}timeout_ms = 3000\n"));
     }
     home.start().await;
     home
-}
-
-/// Waits until as many have arrived. Each further one may take as long as [`eventually`] waits.
-async fn arrived(home: &Installation, wanted: usize, count: impl Fn(&Installation) -> usize) {
-    loop {
-        let before = count(home);
-        if before >= wanted {
-            return;
-        }
-        eventually("another message", async || (count(home) > before).then_some(())).await;
-    }
 }
 
 /// Waits until a gateway has taken each; answers how many are known to have arrived.
@@ -68,10 +57,6 @@ fn kill_courier(home: &mut Installation) {
     home.courier = Some(home.spawn("courier", "courier/courier.toml"));
 }
 
-fn mails(home: &Installation) -> usize {
-    std::fs::read_dir(home.path("smtp/mail/new")).map_or(0, Iterator::count)
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn every_mail_arrives_though_relay_and_courier_are_killed() {
     let mut home = serving().await;
@@ -80,12 +65,12 @@ async fn every_mail_arrives_though_relay_and_courier_are_killed() {
     let active = home.many_activated(&desk, count).await;
     let clock = SystemClock::new();
     home.start_courier();
-    arrived(&home, count / 4, mails).await;
+    arrived(&home, count / 4, Installation::mail_count).await;
     let quarter = clock.uptime();
     home.relay.as_mut().unwrap().kill_and_restart();
-    arrived(&home, count / 2, mails).await;
+    arrived(&home, count / 2, Installation::mail_count).await;
     kill_courier(&mut home);
-    arrived(&home, count * 3 / 4, mails).await;
+    arrived(&home, count * 3 / 4, Installation::mail_count).await;
     home.relay.as_mut().unwrap().kill_and_restart();
     reach(&desk, &active).await;
     let whole = clock.uptime();

@@ -35,3 +35,14 @@ pub(crate) fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>)
         panic!("{at}: never came: {what}")
     }
 }
+
+/// Waits until as many have arrived. Each further one may take as long as [`eventually`] waits.
+pub(crate) async fn arrived(home: &Installation, wanted: usize, count: impl Fn(&Installation) -> usize) {
+    loop {
+        let before = count(home);
+        if before >= wanted {
+            return;
+        }
+        eventually("another message", async || (count(home) > before).then_some(())).await;
+    }
+}
