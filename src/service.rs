@@ -116,6 +116,7 @@ pub struct Service {
     running: running::Running,
     sealer: ContactSealer,
     source: policies::Source,
+    stand_in: verify::StandIn,
     store: Store,
     witnesses: witnesses::Witnesses,
 }
@@ -210,6 +211,7 @@ impl Service {
             running: running::Running::default(),
             sealer,
             source: policies::Source::new(directory, signing),
+            stand_in: verify::StandIn::new().ok_or_else(|| Error::Bug("no card can stand in".into()))?,
             store,
             witnesses: witnesses::Witnesses::new(witnesses),
         })

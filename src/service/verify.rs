@@ -8,6 +8,7 @@ mod subject;
 
 use serde::{Deserialize, Serialize};
 
+pub(super) use self::subject::StandIn;
 use self::subject::Subject;
 use super::{
     Call, Error, Service, commitments,
@@ -21,12 +22,12 @@ use crate::{
     domain::{
         audit::{Event, Kind, Outcome},
         card::Card,
-        id::VerificationId,
+        id::{CardId, VerificationId},
         team::TeamNumber,
     },
     policy::act,
     secret::Digits,
-    store::{Expect, Op, Space, Unit},
+    store::{Expect, Op, Space, Unit, Versioned},
 };
 
 /// What an accepted C.I.P. is to be used for.
@@ -99,8 +100,8 @@ impl Service {
 
         let presented = self.ask(&intended, subject.tags_of(&request.code)).await?;
         // Once more, whoever it is: a C.I.P. that was renewed meanwhile is dead, and gives nothing back to the new one.
-        let present = self.store.get(Space::Card, subject.id().bytes())?;
-        let decision = subject.decide(&presented, present.as_ref(), intended.ticket())?;
+        let present = self.present(subject.id())?;
+        let decision = subject.decide(&presented, &present, intended.ticket())?;
 
         let answer = Verification { outcome: decision.verdict, verification: VerificationId::new(fresh()?) };
         let refund = match intended.ticket() {
@@ -153,17 +154,25 @@ impl Service {
             None => decoy.id(),
         };
         let record = self.store.get(Space::Card, id.bytes())?;
-        let card = match record.map(|r| Card::decode(&r.value)) {
-            Some(Some(card)) => Some(card),
-            Some(None) => return Err(Error::Bug(format!("record of card {id} is damaged"))),
-            None if known => return Err(Error::Bug(format!("card {id} is named but missing"))),
-            None => None,
-        };
-        let first_digits =
-            self.frozen.first_digits_of_cip(card.as_ref().map(|card| &card.registration().template));
+        if record.is_some() != known {
+            return Err(Error::Bug(format!("card {id} is named but missing, or there without a name")));
+        }
+        let card = self.read(&id, record.as_ref())?;
+        let first_digits = self.frozen.first_digits_of_cip(&card.registration().template);
         if self.store.get(Space::Tries, &stand_in)?.is_none() {
             return Err(Error::Bug("a decoy counter is missing".into()));
         }
-        Ok(Subject::new(card.as_ref(), decoy, stand_in, first_digits.unwrap_or(0)))
+        Ok(Subject::new(&card, known, decoy, stand_in, first_digits.unwrap_or(0)))
+    }
+
+    /// The card as it is now, or its stand-in.
+    fn present(&self, id: &CardId) -> Result<Card, Error> {
+        let record = self.store.get(Space::Card, id.bytes())?;
+        self.read(id, record.as_ref())
+    }
+
+    fn read(&self, id: &CardId, record: Option<&Versioned>) -> Result<Card, Error> {
+        let read = self.stand_in.read(record);
+        read.ok_or_else(|| Error::Bug(format!("record of card {id} is damaged")))
     }
 }

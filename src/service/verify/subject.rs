@@ -5,9 +5,11 @@ use subtle::{Choice, ConstantTimeEq};
 use super::Verdict;
 use crate::{
     domain::{
-        card::{Card, State},
+        card::{Activation, Card, Registration, State},
+        date::CivilDate,
         derive,
         id::CardId,
+        team::Region,
         template::{CodeName, Part},
         tries::Ticket,
     },
@@ -19,6 +21,36 @@ use crate::{
     },
     store::Versioned,
 };
+
+/// The record that is read where there is none: an active card with both tags, so that no reading is left out for an unknown
+/// number. Its id, salt and tags are never used.
+pub(in crate::service) struct StandIn(Vec<u8>);
+
+impl StandIn {
+    /// Nothing if the domain has no such card any more, which the tests would tell first.
+    pub(in crate::service) fn new() -> Option<Self> {
+        let day = CivilDate::new(2100, 1, 1)?;
+        let (region, _) = Region::KNOWN.first()?;
+        let registration = Registration {
+            id: CardId::new([0; 16]),
+            tax_code_mac: [0; 16],
+            team_mac: [0; 16],
+            expiry: day,
+            region: *region,
+            template: "STAND-IN".parse().ok()?,
+            predecessor: None,
+            registered_at_ms: 0,
+        };
+        let card = Card::register(registration, [0; 32]);
+        let card = card.activate(Activation::InPerson, 0, day, Some([0; 32])).ok()?;
+        Some(Self(card.set_second_tag(1, [0; 32]).ok()?.encode()))
+    }
+
+    /// The card of this record, or the one that stands in for it.
+    pub(super) fn read(&self, record: Option<&Versioned>) -> Option<Card> {
+        Card::decode(record.map_or(&self.0, |record| &record.value))
+    }
+}
 
 /// A card's values, or a decoy's where there is no card.
 pub(super) struct Subject {
@@ -42,21 +74,22 @@ pub(super) struct Decision {
 }
 
 impl Subject {
-    /// `stand_in` is the decoy's counter; `first_digits` of the C.I.P., 0 where there is none.
-    pub(super) fn new(card: Option<&Card>, decoy: &Decoy, stand_in: Vec<u8>, first_digits: u8) -> Self {
+    /// `counter` is the decoy's; `first_digits` of the C.I.P., 0 where there is none. Of a card that is not `known` only
+    /// the reading counts.
+    pub(super) fn new(card: &Card, known: bool, decoy: &Decoy, counter: Vec<u8>, first_digits: u8) -> Self {
         let yes = |held: bool| Choice::from(u8::from(held));
-        let id = card.map_or_else(|| decoy.id(), |card| card.registration().id);
-        let tags = [card.and_then(Card::cip_first_tag), card.and_then(Card::cip_second_tag)];
+        let tags = [card.cip_first_tag(), card.cip_second_tag()];
+        let salt = if known { card.salt() } else { None };
         Self {
-            id,
-            counter: if card.is_some() { card_counter(&id) } else { stand_in },
-            salt: *card.and_then(Card::salt).unwrap_or_else(|| decoy.salt()),
-            generation: card.map_or(1, |card| card.generation(CodeName::Cip)),
+            id: if known { card.registration().id } else { decoy.id() },
+            counter: if known { card_counter(&card.registration().id) } else { counter },
+            salt: *salt.unwrap_or_else(|| decoy.salt()),
+            generation: card.generation(CodeName::Cip),
             first_digits,
             tags: tags.map(|tag| tag.copied().unwrap_or_default()),
-            known: yes(card.is_some()),
-            active: yes(card.is_some_and(|card| matches!(card.state(), State::Active { .. }))),
-            has_tag: tags.map(|tag| yes(tag.is_some())),
+            known: yes(known),
+            active: yes(known) & yes(matches!(card.state(), State::Active { .. })),
+            has_tag: tags.map(|tag| yes(known) & yes(tag.is_some())),
         }
     }
 
@@ -84,19 +117,15 @@ impl Subject {
         vec![message(Part::First, &first), message(Part::Second, &second)]
     }
 
-    /// Compares both tags in full and joins all that must hold, without a branch until the end. `present` is the card's
-    /// record, read after the tags were made.
+    /// Compares both tags in full and joins all that must hold, without a branch until the end. `present` is the card, read
+    /// after the tags were made.
     pub(super) fn decide(
         &self,
         presented: &[Secret<32>],
-        present: Option<&Versioned>,
+        present: &Card,
         ticket: Option<Ticket>,
     ) -> Result<Decision, Error> {
-        let generation = match present.map(|record| Card::decode(&record.value)) {
-            Some(Some(card)) => card.generation(CodeName::Cip),
-            Some(None) => return Err(Error::Bug(format!("record of card {} is damaged", self.id))),
-            None => 1,
-        };
+        let generation = present.generation(CodeName::Cip);
         let [first, second] = presented else {
             return Err(Error::Bug("HSM answered another number of tags".into()));
         };
@@ -117,3 +146,6 @@ impl Subject {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;
