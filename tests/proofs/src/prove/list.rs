@@ -2,7 +2,7 @@
 
 use sigillo_proofs::claim::Claim;
 
-use crate::{Run, damage, guess_limit, power, suites, tampering, trouble, wire};
+use crate::{Run, damage, guess_limit, power, process, suites, tampering, trouble, wire};
 
 /// One proof.
 pub(crate) struct Proof {
@@ -40,6 +40,14 @@ pub(crate) const PROOFS: &[Proof] = &[
         not_covered: "a store of millions of cards with cold caches; pairs in one HTTP/2 packet; a machine that does other work: \
                       run it alone.",
         run: wire::prove,
+    },
+    Proof {
+        name: "time-in-process",
+        what: "The decision of a verification by itself, ten classes in tuples of random order, 64 at one time, with the same tests and \
+               the same planted leak.",
+        not_covered: "look-ups and commits of the store, the token, the runtime: what they do is counted (tests/service/shape.rs), and \
+                      the tick hides how long they take.",
+        run: process::prove,
     },
     Proof {
         name: "crashes",

@@ -15,14 +15,12 @@ use sigillo_bench::{
     desk::Desk,
     installation::{INTERNAL, get},
 };
-use sigillo_proofs::{
-    claim::Claim,
-    statistics::{Random, friedman, median, pairs},
-};
+use sigillo_proofs::{claim::Claim, statistics::Random};
 
 use crate::{
     Run,
     ground::{Active, Ground, guess},
+    series,
 };
 
 /// Wrong guesses at one card before another takes its place; its life has 100.
@@ -34,9 +32,6 @@ const BLOCK: usize = 10;
 const BLOCKS: usize = 2;
 /// The process tells its counters once a second.
 const UNTIL_TOLD: Duration = Duration::from_millis(1_300);
-/// Below this probability two series are told apart.
-const TOLD_APART: f64 = 1e-5;
-
 const CLASSES: [&str; 10] = [
     "wrong last digit",
     "right",
@@ -301,53 +296,6 @@ pub(crate) fn prove(run: &Run<'_>) -> Result<Vec<Claim>, String> {
         work.len() == 1,
         None,
     ));
-    let series = |class: usize| -> Vec<f64> {
-        measured.times.iter().map(|row| row.get(class).copied().unwrap_or(0.0)).collect()
-    };
-    let same = friedman(&measured.times);
-    let leaking: Vec<Vec<f64>> = measured.times.iter().map(|row| planted(row, 2, 2.0 * bound)).collect();
-    let found = friedman(&leaking);
-    claims.push(run.claim(
-        "the classes are not told apart by time (Friedman)",
-        (
-            format!("p = {same:.2e}; with {} us planted p = {found:.2e}", 2.0 * bound),
-            format!("p above {TOLD_APART:.0e}"),
-        ),
-        same > TOLD_APART,
-        Some(found < TOLD_APART),
-    ));
-    let reference = series(0);
-    for (class, name) in CLASSES.iter().enumerate().skip(1) {
-        let times = series(class);
-        let pair = pairs(&times, &reference);
-        let is_inside = |(low, high): (f64, f64)| -bound < low && high < bound;
-        let late: Vec<f64> = times.iter().map(|time| time + 2.0 * bound).collect();
-        let planted = pairs(&late, &reference);
-        let caught = !is_inside(planted.interval) && planted.wilcoxon < TOLD_APART;
-        let figure = format!(
-            "{} pairs, median {:.0} us, difference {:+.1} us, 99.9 % in {:+.1} to {:+.1} us; sign p = {:.1e}, Wilcoxon p = {:.1e}; \
-             smallest effect that it sees: {:.1} us",
-            times.len(),
-            median(&times),
-            pair.median,
-            pair.interval.0,
-            pair.interval.1,
-            pair.sign,
-            pair.wilcoxon,
-            (pair.interval.1 - pair.interval.0) / 2.0
-        );
-        let holds = is_inside(pair.interval) && pair.sign > TOLD_APART && pair.wilcoxon > TOLD_APART;
-        claims.push(run.claim(
-            format!("\"{name}\" takes as long as \"{}\"", CLASSES[0]),
-            (figure, format!("interval inside {bound} us, both p above {TOLD_APART:.0e}")),
-            holds,
-            Some(caught),
-        ));
-    }
+    claims.extend(series::claims(run, (&CLASSES, &measured.times), bound, "us"));
     Ok(claims)
-}
-
-/// A tuple in which one class takes longer.
-fn planted(row: &[f64], class: usize, by: f64) -> Vec<f64> {
-    row.iter().enumerate().map(|(n, time)| if n == class { time + by } else { *time }).collect()
 }
