@@ -16,6 +16,7 @@ help:
 	@echo "make test   every test, with SoftHSM, p11-kit, kryoptic, mutual TLS and a mail relay"
 	@echo "make lint   format, clippy, documentation, and cargo-deny where it is installed"
 	@echo "make bench  the table of targets, each figure beside its ceiling of the same run (10 minutes), and the cost of decisions"
+	@echo "            (PEERS=1: privacyIDEA too, installed from PyPI)"
 	@echo "make prove  the proofs of SECURITY.md, with one report (SHORT=1: with fewer rounds)"
 	@echo "make contract  at least 20,000 requests against the served description, by schemathesis"
 	@echo "make deps   only what the other targets need from the system"
@@ -51,7 +52,7 @@ lint: deps
 bench: deps
 	$(CARGO) build --release --locked --workspace --bins
 	target/release/decisions
-	target/release/sigillo-bench report --sigillo $(SIGILLO)
+	target/release/sigillo-bench report --sigillo $(SIGILLO) $(if $(PEERS),--peers target/peers)
 
 # Every proof, one report: target/proofs/report.md. SHORT=1 has fewer rounds. An interrupted run goes on where it was.
 prove: deps

@@ -1,6 +1,7 @@
 //! `sigillo-bench report`: everything in one run, on an installation of its own; the table of targets beside it.
 
 mod own;
+mod peers;
 mod rows;
 mod steps;
 
@@ -14,6 +15,7 @@ use self::rows::{Row, rows};
 Examples:
   sigillo-bench report
   sigillo-bench report --grow 10000000 --soak 1800
+  sigillo-bench report --peers target/peers
   sigillo-bench report --delaying-module /usr/lib/delay-pkcs11.so --delaying-environment DELAY_US=500
 
 Exit code 0 whatever the figures: they are compared with their targets, and machines are noisy. 1 if nothing was measured.")]
@@ -45,6 +47,13 @@ pub(crate) struct Arguments {
     /// A variable of that module, NAME=VALUE; more than one may be given.
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) delaying_environment: Vec<String>,
+    /// Measures privacyIDEA too, which is installed in this directory, from PyPI and with PostgreSQL; without it those rows are left
+    /// out.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) peers: Option<PathBuf>,
+    /// The script that installs and measures it.
+    #[arg(long, default_value = "bench/peers/privacyidea.sh", value_name = "FILE")]
+    pub(crate) peer_script: PathBuf,
     /// Requests in flight of closed loops.
     #[arg(long, default_value_t = 256)]
     pub(crate) in_flight: usize,

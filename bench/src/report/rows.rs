@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::peers::Peer;
 use crate::number::per;
 
 /// A line of the table.
@@ -78,6 +79,8 @@ pub(crate) struct Found {
     pub(crate) soak_errors: Option<f64>,
     pub(crate) soak_memory: Option<f64>,
     pub(crate) audit: Option<f64>,
+    /// Another that verifies a PIN, measured in this run.
+    pub(crate) peer: Option<Peer>,
 }
 
 #[derive(Clone, Copy)]
@@ -122,6 +125,13 @@ pub(crate) fn rows(found: &Found) -> Vec<Row> {
     let quarter = Some(FASTEST_HSM_SERVER_US / 4.0);
     let what = "server's CPU per verification, by 1/4 of the fastest HSM server's";
     rows.push(shared(what, "us", best.verify_us, quarter, AtMost(1.0)));
+    if let Some(peer) = &found.peer {
+        let name = format!("{} {}", peer.peer, peer.version);
+        let what = format!("CPU per verification of {name} ({}), by Sigillo's over HTTP/1.1", peer.differs);
+        rows.push(shared(&what, "us", Some(peer.cpu_us), found.http1.verify_us, AtLeast(200.0)));
+        let what = format!("verifications of {name}, {} clients, by Sigillo's at saturation", peer.clients);
+        rows.push(shared(&what, "/s", Some(peer.per_second), found.http1.verify_rate, Untold));
+    }
     rows.push(shared(
         "HSM calls at saturation, by a raw loop in one thread",
         "/s",
@@ -179,6 +189,22 @@ mod tests {
         for row in rows(&Found::default()) {
             assert_eq!((row.value, row.met), (None, None), "{row:?}");
         }
+    }
+
+    #[test]
+    fn a_peer_is_measured_by_our_own_cost() {
+        let peer = Peer {
+            peer: "peer".into(),
+            version: "1".into(),
+            per_second: 10.0,
+            cpu_us: 40_000.0,
+            clients: 4,
+            differs: "no TLS".into(),
+        };
+        let http1 = Http { verify_us: Some(250.0), ..Http::default() };
+        let rows = rows(&Found { peer: Some(peer), http1, ..Found::default() });
+        let row = find(&rows, "CPU per verification of peer 1 (no TLS)");
+        assert_eq!((row.share, row.met), (Some(160.0), Some(false)));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use sigillo::api::cards::NewCard;
 use super::{
     Arguments,
     own::Own,
+    peers,
     rows::{Found, Http},
 };
 use crate::{
@@ -47,6 +48,7 @@ pub(super) async fn all(arguments: &Arguments, found: &mut Found, runs: &mut Vec
     found.http1 = bench.in_turns(false).await?;
     found.http2 = bench.in_turns(true).await?;
     bench.disk(found)?;
+    bench.peers(found)?;
     bench.open(found).await?;
     bench.delayed(found).await?;
     bench.grow(found).await?;
@@ -123,6 +125,19 @@ impl Bench<'_> {
         let rate = disk::measure(&self.own.at("authority"), batch, Duration::from_secs(2))?;
         println!("raw disk: {rate:.0} durable appends of {batch} bytes a second");
         found.appends = Some(rate);
+        Ok(())
+    }
+
+    /// Others, right beside our own verifications; the installation idles meanwhile.
+    fn peers(&self, found: &mut Found) -> Result<(), String> {
+        let Some(directory) = &self.arguments.peers else { return Ok(()) };
+        println!("privacyIDEA is measured (and installed, the first time)");
+        let peer = peers::measure(&self.arguments.peer_script, directory, self.arguments.seconds.max(5))?;
+        println!(
+            "  {} {}: {:.1} /s, {:.0} us of CPU each",
+            peer.peer, peer.version, peer.per_second, peer.cpu_us
+        );
+        found.peer = Some(peer);
         Ok(())
     }
 
