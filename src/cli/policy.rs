@@ -65,7 +65,10 @@ fn line(out: &mut impl Write, text: impl std::fmt::Display) -> Result<(), Failur
 fn action(text: &str) -> Result<Action, String> {
     OPERATORS_ACTIONS.into_iter().find(|action| action.text() == text).ok_or_else(|| {
         let known: Vec<_> = OPERATORS_ACTIONS.iter().map(|action| action.text()).collect();
-        format!("no action of operators; there are {}", known.join(", "))
+        format!(
+            "no action of operators (the others are decided by callers.toml alone); there are {}",
+            known.join(", ")
+        )
     })
 }
 

@@ -299,6 +299,38 @@ impl Figures {
     }
 }
 
+/// The rows of a report as they were told, for its total: a total that counts what a row hides would tell it by subtraction.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Told {
+    sum: Counted,
+    hides_count: bool,
+    hides_failed: bool,
+}
+
+impl Told {
+    /// Takes a row that was counted so and is told so.
+    pub const fn add(&mut self, counted: Counted, figures: &Figures) {
+        match figures.count {
+            Some(_) => {
+                self.sum.all = self.sum.all.saturating_add(counted.all);
+                self.sum.failed = self.sum.failed.saturating_add(counted.failed);
+                self.hides_failed |= figures.failed.is_none();
+            }
+            None => self.hides_count = true,
+        }
+    }
+
+    /// The total: of all rows, or of those alone whose count is told where another's is not; without what came to nothing
+    /// where a row does not tell that.
+    pub fn total(&self, total: Counted, days: Option<u32>, smallest: u64) -> Figures {
+        let figures = Figures::new(if self.hides_count { self.sum } else { total }, days, smallest);
+        match self.hides_failed {
+            true => Figures { failed: None, share_failed: None, ..figures },
+            false => figures,
+        }
+    }
+}
+
 /// `part / whole`, rounded to a part of `parts`; nothing where there is no whole.
 fn ratio(part: u64, whole: u64, parts: u32) -> Option<f64> {
     let (part, whole) = (u128::from(part), u128::from(whole));

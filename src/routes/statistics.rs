@@ -13,7 +13,7 @@ use crate::{
     api::statistics::{ReadReport, ReportHead, ReportRow},
     domain::{
         audit::Kind,
-        report::{By, Counted, Figures, Query, Row, Stretch},
+        report::{By, Figures, Query, Row, Stretch, Told},
     },
     http::{Body, MediaType, Problem, StreamSender},
     service::{Statistics, StatisticsRequest},
@@ -139,13 +139,8 @@ fn query(body: &ReadReport) -> Result<Query, Problem> {
 }
 
 /// What one line says.
-fn line(
-    query: &Query,
-    row: Option<&Row>,
-    (counted, days): (Counted, Option<u32>),
-    smallest: u64,
-) -> ReportRow {
-    let Figures { count, below, failed, share_failed, per_day } = Figures::new(counted, days, smallest);
+fn line(query: &Query, row: Option<&Row>, figures: &Figures) -> ReportRow {
+    let Figures { count, below, failed, share_failed, per_day } = *figures;
     let mut line = ReportRow { count, below, failed, share_failed, per_day, ..ReportRow::default() };
     let Some(row) = row else { return line };
     line.time = query.stretch.map(|_| row.stretch.clone());
@@ -188,14 +183,16 @@ async fn send(mut report: Statistics, form: Form, mut to: StreamSender) -> Resul
             format!("{},\"rows\":[", head.strip_suffix('}').unwrap_or(&head))
         }
     };
-    let mut is_first = true;
+    let (mut is_first, mut told) = (true, Told::default());
     loop {
         let rows = report.next_rows().await.map_err(|e| e.to_string())?;
         if rows.is_empty() {
             break;
         }
         for row in rows {
-            let shown = line(&query, Some(&row), (row.counted, row.days), smallest);
+            let figures = Figures::new(row.counted, row.days, smallest);
+            told.add(row.counted, &figures);
+            let shown = line(&query, Some(&row), &figures);
             match form {
                 Form::Csv => fields(&mut text, &shown),
                 Form::Json => {
@@ -209,7 +206,7 @@ async fn send(mut report: Statistics, form: Form, mut to: StreamSender) -> Resul
     }
     if form == Form::Json {
         let (counted, days) = report.total();
-        let total = json(&line(&query, None, (counted, Some(days)), smallest))?;
+        let total = json(&line(&query, None, &told.total(counted, Some(days), smallest)))?;
         text.push_str(&format!("],\"total\":{total}}}"));
     }
     if !text.is_empty() {

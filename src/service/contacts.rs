@@ -80,16 +80,22 @@ fn message_in(message: &str, language: Option<MessageLanguage>) -> Result<String
     Ok(language.unwrap_or(former).text(name))
 }
 
-/// Whether second parts may go elsewhere.
-const fn may_change(state: DeliveryState) -> Result<(), NotSentAgain> {
-    match state {
+/// Whether second parts may go elsewhere: not once a gateway has had them, whatever became of a copy that was asked for since.
+const fn may_change(record: &Delivery) -> Result<(), NotSentAgain> {
+    match record.state {
+        DeliveryState::Cancelled => Err(NotSentAgain::Cancelled),
+        DeliveryState::Delivered { .. } => Err(NotSentAgain::Delivered),
         DeliveryState::Queued { .. }
         | DeliveryState::Leased { .. }
         | DeliveryState::Waiting { .. }
-        | DeliveryState::Failed { .. } => Ok(()),
-        DeliveryState::Cancelled => Err(NotSentAgain::Cancelled),
-        DeliveryState::Delivered { .. } => Err(NotSentAgain::Delivered),
-        DeliveryState::Sent { .. } => Err(NotSentAgain::Sent),
+        | DeliveryState::Failed { .. }
+        | DeliveryState::Sent { .. } => {
+            if record.is_taken() {
+                Err(NotSentAgain::Sent)
+            } else {
+                Ok(())
+            }
+        }
     }
 }
 
@@ -169,7 +175,7 @@ impl Service {
         let latest = self.latest_delivery(&card)?.ok_or(NotSentAgain::None);
         let latest = self.allowed(call, kind, &card, latest).await?;
         let (record, _) = self.delivery_record(&latest)?;
-        self.allowed(call, kind, &card, may_change(record.state)).await?;
+        self.allowed(call, kind, &card, may_change(&record)).await?;
         self.allowed(call, kind, &card, of_present_codes(&record, found)).await?;
         Ok((latest, record))
     }

@@ -58,6 +58,7 @@ impl Service {
             contact_until_ms: None,
             expires_ms: Some(expires_ms),
             state: DeliveryState::Queued { due_ms: now_ms },
+            taken_before: false,
             queued_at_ms: now_ms,
             attempts: 0,
             reason: None,
@@ -127,8 +128,7 @@ impl Service {
     pub(super) fn on_their_way(&self, card: &CardId) -> Result<Vec<CodeName>, Error> {
         let Some(id) = self.latest_delivery(card)? else { return Ok(Vec::new()) };
         let (record, _) = self.delivery_record(&id)?;
-        let taken = matches!(record.state, DeliveryState::Sent { .. } | DeliveryState::Delivered { .. });
-        Ok(record.codes.iter().filter(|_| !taken).map(|sent| sent.code).collect())
+        Ok(record.codes.iter().filter(|_| !record.is_taken()).map(|sent| sent.code).collect())
     }
 
     /// The latest delivery of a card.

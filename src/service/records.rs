@@ -34,10 +34,21 @@ pub(super) struct Delivery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_ms: Option<u64>,
     pub state: DeliveryState,
+    /// Whether a gateway has had it before it was to be sent once more, and has not said since that it failed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub taken_before: bool,
     pub queued_at_ms: u64,
     pub attempts: u32,
     /// Why the last attempt failed, as the courier said it.
     pub reason: Option<String>,
+}
+
+impl Delivery {
+    /// Whether a gateway has, or had, this message: its second parts may be with whoever reads that mailbox or device.
+    pub(super) const fn is_taken(&self) -> bool {
+        self.taken_before
+            || matches!(self.state, DeliveryState::Delivered { .. } | DeliveryState::Sent { .. })
+    }
 }
 
 /// One code of a delivery.

@@ -80,6 +80,9 @@ impl Service {
         let found = &new.found;
         let asked = approval::Asked::RenewCip { card: found.id(), reason: reason.clone() };
         let used = self.approved_if_named(&call, kind, (found, approval.as_ref()), &asked).await?;
+        if let Some(by) = &used.approver {
+            self.refuse_approver_as_proxy(&call, (kind, found), by, &applicant).await?;
+        }
         let renewed = self.to_be_renewed(&call, kind, found).await?;
         let template = self.frozen.get(&found.card.registration().template)?;
         let too = self.on_their_way(&found.id())?;

@@ -111,6 +111,10 @@ impl Service {
             }
             Outcome::Delivered => record.state = DeliveryState::Delivered { lease: Some(lease) },
             Outcome::Failed(reason) => {
+                // A gateway's word about what it had: none of it has arrived. The courier's about a later copy says nothing of the first.
+                if matches!(record.state, DeliveryState::Sent { .. }) {
+                    record.taken_before = false;
+                }
                 record.state = DeliveryState::Failed { lease: Some(lease) };
                 record.reason = Some(reason.clone());
             }

@@ -74,6 +74,7 @@ impl Service {
 
         let now_ms = self.clock.now_ms();
         let expires_ms = now_ms.saturating_add(call.permit.policy().parameters().delivery.expires_ms);
+        record.taken_before = record.is_taken();
         record.state = DeliveryState::Queued { due_ms: now_ms };
         record.contact_until_ms = None;
         record.expires_ms = Some(expires_ms);

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Call, Error, Operator, Purpose, Service, Verdict,
+    Call, Error, Purpose, Service, Verdict,
     applicants::Visit,
     commitments,
     effects::Guard,
@@ -115,29 +115,28 @@ impl Service {
         self.charge_look_up(&call).await?;
         let found = self.find(&team, None);
         let found = self.seen(&call, Kind::CardRevoked, found).await?;
-        if request.applicant.proxy.is_some()
-            && found.card.registration().tax_code_mac == commitments::half(&proxy)
-        {
-            return Err(Objection::ProxyIsHolder.into());
-        }
         let named = match request.proof {
             RevocationProof::Approval(_) => Proof::Approval,
             RevocationProof::Verification(_) => Proof::Verification,
         };
         let permit = self.on_card(&call, Kind::CardRevoked, &found, named).await?;
         let id = found.id();
+        // Only who may see the card learns whether a proxy's C.F. is its holder's.
+        if request.applicant.proxy.is_some()
+            && found.card.registration().tax_code_mac == commitments::half(&proxy)
+        {
+            let objection = Objection::ProxyIsHolder;
+            self.refused_on_card(&call, Kind::CardRevoked, &id, objection.code(), None).await?;
+            return Err(objection.into());
+        }
         let event =
             |outcome| Event { card: Some(*id.bytes()), ..self.event(&call, Kind::CardRevoked, outcome) };
         let (proof, approved) = match request.proof {
             RevocationProof::Approval(approval) => {
                 let asked = Asked::Revoke { card: id, reason: request.reason };
                 let used = self.approved(&call, Kind::CardRevoked, (&found, &approval), &asked).await?;
-                if let Some(named) = &request.applicant.proxy
-                    && used.approver == Operator::name_of(&named.tax_code, &proxy)?
-                {
-                    // Nor does a colleague approve what they ask for as a proxy.
-                    return Err(Error::OperatorIsProxy);
-                }
+                let (by, who) = (&used.approver, &request.applicant);
+                self.refuse_approver_as_proxy(&call, (Kind::CardRevoked, &found), by, who).await?;
                 (used.ops, Some((approval, used.approver)))
             }
             RevocationProof::Verification(verification) => {

@@ -8,7 +8,7 @@ use sigillo::{
         applicant::{Applicant, Document, Objection, Personal, Proxy, Role, Title},
         card::{Activation, Reason, Refusal, State},
         fictional::FictionalCard,
-        id::RequestId,
+        id::{RequestId, VerificationId},
         message::MessageLanguage,
         tax_code::TaxCode,
     },
@@ -16,23 +16,23 @@ use sigillo::{
     service::{
         ActivationRequest, Call, Error, HandedOut, ReprintRequest, RevocationProof, RevocationRequest,
     },
-    store::{Reader, Space},
+    store::{Reader, Space, memory::Memory},
 };
 
 use crate::{
     people::{Client, OPERATOR, activation, contact, data, identity_card, in_person, printed},
-    rules::LAZIO,
+    rules::{LAZIO, LOMBARDIA, Rules},
     world::World,
 };
 
 /// Of nobody, born in 1985.
-const PROXY: &str = "CCCFBA85D03L219P";
+pub(crate) const PROXY: &str = "CCCFBA85D03L219P";
 /// Of nobody, born in 2020.
 const CHILD: &str = "RSSMRA20A01H501G";
 
 const DAY_MS: u64 = 86_400_000;
 
-fn proxy(title: Title, tax_code: &str) -> Applicant {
+pub(crate) fn proxy(title: Title, tax_code: &str) -> Applicant {
     let proxy = Proxy {
         title,
         tax_code: tax_code.parse().unwrap(),
@@ -278,6 +278,29 @@ async fn a_revocation_names_who_asks_and_neither_holder_nor_colleague_is_the_pro
     assert_eq!((&event["applicant"], &event["reason"]), (&"proxy:curator".into(), &"lost".into()));
     let opened = dossier(&w, &who.card, &request_of(&event)).await.unwrap().unwrap();
     assert_eq!(opened.proxy.unwrap().tax_code, PROXY.parse::<TaxCode>().unwrap());
+}
+
+/// Whose card a number is, only those learn who may see the card.
+#[tokio::test]
+async fn a_proxy_is_compared_with_the_holder_behind_the_rules() {
+    let rules = Rules::new();
+    rules.append(
+        "rules/operators.cedar",
+        "@id(\"no_revocation_in_lazio\")\nforbid (principal, action == Action::\"revoke\", resource)\n\
+         when { resource.region == Region::\"120\" };\n",
+    );
+    let w = World::over(Memory::new(), rules).await;
+    let who = w.citizen(LAZIO).await;
+    let nothing = RevocationProof::Verification(VerificationId::new([0; 16]));
+    for (n, guessed) in [who.card.tax_code.as_str(), PROXY].into_iter().enumerate() {
+        let refused =
+            w.desk.revoke_by(&who.card, proxy(Title::Guardian, guessed), nothing, &format!("{n}")).await;
+        assert!(matches!(refused, Err(Error::NotAllowedOnCard(_))), "{guessed}: {refused:?}");
+    }
+    let other = w.citizen(LOMBARDIA).await;
+    let holder = proxy(Title::Guardian, other.card.tax_code.as_str());
+    assert_eq!(code(&w.desk.revoke_by(&other.card, holder, nothing, "o").await), Some("proxy_is_holder"));
+    assert_eq!(w.log_of("card.revoked").last().unwrap(), "refused: proxy_is_holder");
 }
 
 #[tokio::test]

@@ -27,7 +27,7 @@ use crate::{
     world::World,
 };
 
-const OTHER: &str = "altra.casella@esempio.example";
+pub(crate) const OTHER: &str = "altra.casella@esempio.example";
 
 fn to(address: &str) -> Contact {
     Contact::parse(Channel::Email, address).unwrap()

@@ -4,6 +4,7 @@ use std::pin::pin;
 
 use sigillo::{
     domain::{
+        applicant::{Applicant, Title},
         card::Refusal,
         fictional::FictionalCard,
         id::ApprovalId,
@@ -17,6 +18,7 @@ use sigillo::{
 };
 
 use crate::{
+    applicants::{PROXY, proxy},
     people::{Client, contact, data, first, in_person, printed},
     post::{Citizen, prepared, second_part},
     recover,
@@ -34,10 +36,20 @@ impl Client {
         approval: Option<ApprovalId>,
         key: &str,
     ) -> Result<HandedOut, Error> {
+        self.renew_cip_by(card, in_person(), approval, key).await
+    }
+
+    async fn renew_cip_by(
+        &self,
+        card: &FictionalCard,
+        applicant: Applicant,
+        approval: Option<ApprovalId>,
+        key: &str,
+    ) -> Result<HandedOut, Error> {
         let request = CipRenewalRequest {
             card: data(card),
             reason: REASON.to_owned(),
-            applicant: in_person(),
+            applicant,
             contact: contact(),
             language: MessageLanguage::Italian,
             approval,
@@ -309,4 +321,18 @@ async fn a_recovery_repeats_a_renewal_and_the_next_one_mends_it() {
     let lease = w.deliver().await.remove(0);
     assert_eq!((lease.codes[0].1, w.card(&who.card).generation(Cip)), (3, 3));
     assert_eq!(w.verdict_of(&who.card, &joined(&paper, &lease), "new").await, Verdict::Accepted);
+}
+
+#[tokio::test]
+async fn a_colleague_does_not_approve_what_they_ask_for_as_a_proxy() {
+    let w = World::new().await;
+    let who = w.citizen(LAZIO).await;
+    let approval = w.approved_renewal(&who.card, "a").await;
+    let colleague = proxy(Title::Guardian, &w.supervisor().await.operator());
+    let refused = w.desk.renew_cip_by(&who.card, colleague, Some(approval), "b").await;
+    assert!(matches!(refused, Err(Error::OperatorIsProxy)), "{refused:?}");
+    assert_eq!(w.log_of("cip.renewed"), ["refused: operator_is_proxy"]);
+    assert_eq!(w.verdict_of(&who.card, &who.cip, "v").await, Verdict::Accepted, "nothing was renewed");
+    let other = proxy(Title::Guardian, PROXY);
+    w.desk.renew_cip_by(&who.card, other, Some(approval), "c").await.unwrap();
 }

@@ -3,12 +3,17 @@
 use std::pin::pin;
 
 use sigillo::{
-    domain::{delivery::NotSentAgain, id::DeliveryId},
+    domain::{
+        delivery::NotSentAgain,
+        id::DeliveryId,
+        template::CodeName::{Cip, Pin, Puk},
+    },
     service::{DeliveryOutcome, Error, LeasedDelivery, Resent, What},
     store::{Space, memory::Fault},
 };
 
 use crate::{
+    contacts::OTHER,
     deliveries::{lost, retry},
     people::Client,
     post::{prepared, second_part},
@@ -217,4 +222,44 @@ async fn two_resends_at_once_are_one() {
     let late = late.await;
     assert!(matches!(late, Err(Error::Conflict | Error::NotSentAgain(NotSentAgain::UnderWay))), "{late:?}");
     assert_eq!((w.deliver().await.len(), w.seen(id).await), (1, ("sent", 1)));
+}
+
+/// What a gateway has had stays sent, whatever becomes of a copy: else whoever asks for one could have it go elsewhere.
+#[tokio::test]
+async fn a_resend_makes_nothing_that_was_sent_unsent() {
+    let w = World::new().await;
+    let card = w.registered(LAZIO).await;
+    let id = w.desk.activate(&card, "a").await.unwrap().delivery.unwrap();
+    w.deliver().await;
+    w.desk.resend(id, "r").await.unwrap();
+    assert_eq!(w.seen(id).await.0, "queued");
+    refused(&w.desk.change_contact(&card, OTHER, "queued").await, NotSentAgain::Sent);
+    let copy = w.lease_one().await;
+    refused(&w.desk.change_contact(&card, OTHER, "leased").await, NotSentAgain::Sent);
+    let until_ms = crate::world::NOW_MS + 3_600_000;
+    let waiting = DeliveryOutcome::Waiting { reason: "limit".into(), until_ms };
+    w.tell(&copy, waiting).await.unwrap();
+    refused(&w.desk.change_contact(&card, OTHER, "waiting").await, NotSentAgain::Sent);
+    // The courier gives the copy up: the first one is still where it was sent.
+    w.advance_ms(3_600_000);
+    let copy = w.lease_one().await;
+    w.tell(&copy, DeliveryOutcome::Failed("not allowed by the policy".into())).await.unwrap();
+    refused(&w.desk.change_contact(&card, OTHER, "failed").await, NotSentAgain::Sent);
+    // And no reprint hands the C.I.P. out anew.
+    w.desk.reprint(&card, "p").await.unwrap();
+    assert_eq!(codes(&w.deliver().await[0]), [Pin, Puk]);
+}
+
+#[tokio::test]
+async fn what_a_gateway_takes_back_has_not_arrived_and_may_go_elsewhere() {
+    let w = World::new().await;
+    let card = w.registered(LAZIO).await;
+    let id = w.desk.activate(&card, "a").await.unwrap().delivery.unwrap();
+    w.deliver().await;
+    w.desk.resend(id, "r").await.unwrap();
+    let copy = w.deliver().await.remove(0);
+    refused(&w.desk.change_contact(&card, OTHER, "sent").await, NotSentAgain::Sent);
+    w.tell(&copy, DeliveryOutcome::Failed("no such mailbox".into())).await.unwrap();
+    w.desk.change_contact(&card, OTHER, "bounced").await.unwrap();
+    assert_eq!(codes(&w.deliver().await[0]), [Cip, Pin, Puk]);
 }

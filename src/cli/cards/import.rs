@@ -107,8 +107,9 @@ async fn import(
         })?;
         if !status.is_success() {
             let said = String::from_utf8_lossy(&body);
+            let then = if status.is_client_error() { "mend that; then" } else { "give it again, and" };
             return Err(Failure::failed(format!(
-                "the authority refused lines after {after}: {status} {said} (give it again, and it goes on there)"
+                "the authority refused lines after {after}: {status} {said} ({then} it goes on there)"
             )));
         }
         let part: Registered = serde_json::from_slice(&body).map_err(Failure::failed)?;

@@ -140,3 +140,22 @@ fn small_numbers_are_not_told_nor_found_by_subtraction_within_a_row() {
     let none = Figures::new(Counted::default(), None, 5);
     assert_eq!((none.count, none.share_failed, none.per_day), (Some(0), None, None));
 }
+
+#[test]
+fn a_total_tells_no_row_that_hides_its_count() {
+    let total = |rows: &[(u64, u64)], smallest| {
+        let (mut told, mut all) = (Told::default(), Counted::default());
+        for (count, failed) in rows {
+            let counted = Counted { all: *count, failed: *failed };
+            told.add(counted, &Figures::new(counted, Some(2), smallest));
+            all = Counted { all: all.all + count, failed: all.failed + failed };
+        }
+        let figures = told.total(all, Some(2), smallest);
+        (figures.count, figures.failed)
+    };
+    assert_eq!(total(&[(10, 0), (8, 8)], 5), (Some(18), Some(8)));
+    assert_eq!(total(&[(10, 0), (3, 3)], 5), (Some(10), Some(0)), "13 would tell 3");
+    assert_eq!(total(&[(3, 0), (4, 0)], 5), (Some(0), Some(0)));
+    assert_eq!(total(&[(20, 10), (12, 1)], 5), (Some(32), None), "11 would tell 1");
+    assert_eq!(total(&[(10, 0), (3, 3)], 0), (Some(13), Some(3)));
+}

@@ -1,11 +1,14 @@
 //! An approval serves one request: found good before its intent, gone in the commit of its effect.
 
 use super::{
-    super::{Call, Error, Service, error::What, look_up::FoundCard, records::Perishable},
+    super::{
+        Call, Error, Service, commitments, error::What, look_up::FoundCard, operator::Operator,
+        records::Perishable,
+    },
     approval_key, place_key,
 };
 use crate::{
-    domain::{approval::Asked, audit::Kind, id::ApprovalId},
+    domain::{applicant::Applicant, approval::Asked, audit::Kind, id::ApprovalId},
     policy::Act,
     store::{Expect, Op, Space},
 };
@@ -25,6 +28,8 @@ pub(in crate::service) struct MaybeUsed {
     pub(in crate::service) ops: Vec<Op>,
     /// For the event of the effect.
     pub(in crate::service) detail: Vec<(&'static str, String)>,
+    /// Commitment to the operator who has approved it.
+    pub(in crate::service) approver: Option<String>,
 }
 
 impl Service {
@@ -38,7 +43,25 @@ impl Service {
     ) -> Result<MaybeUsed, Error> {
         let Some(id) = id else { return Ok(MaybeUsed::default()) };
         let Used { ops, approver } = self.approved(call, kind, (found, id), asked).await?;
-        Ok(MaybeUsed { ops, detail: vec![("approval", id.to_string()), ("approver", approver)] })
+        let detail = vec![("approval", id.to_string()), ("approver", approver.clone())];
+        Ok(MaybeUsed { ops, detail, approver: Some(approver) })
+    }
+
+    /// Refuses, as an event of `kind`, what a colleague has approved and asks for as the holder's proxy.
+    pub(in crate::service) async fn refuse_approver_as_proxy<A: Act>(
+        &self,
+        call: &Call<A>,
+        (kind, found): (Kind, &FoundCard),
+        approver: &str,
+        applicant: &Applicant,
+    ) -> Result<(), Error> {
+        let Some(proxy) = &applicant.proxy else { return Ok(()) };
+        let [mac] = self.commitments([commitments::tax_code(&proxy.tax_code)?]).await?;
+        if Operator::name_of(&proxy.tax_code, &mac)? != approver {
+            return Ok(());
+        }
+        self.refused_on_card(call, kind, &found.id(), "operator_is_proxy", None).await?;
+        Err(Error::OperatorIsProxy)
     }
 
     /// Whether the approval serves what is asked for now: the very same, by the same operator through the same front end.

@@ -86,6 +86,20 @@ pub(crate) async fn play(teller: &mut Teller, here: &mut Installation, sigillo: 
     let cip = format!("{}{second}", part(&paper.first_parts)?);
     let wrong = format!("{}{}", flip(&cip)?, cip.get(1..).unwrap_or_default());
 
+    println!("\nThe citizen has lost the paper (Ristampa PIN/PUK).\n");
+    let mut reprint = data.clone();
+    for (member, value) in [("applicant", counter::holder()), ("reason", "lost_paper".into())] {
+        set(&mut reprint, member, value);
+    }
+    set(&mut reprint, "contact", json!({ "channel": "email", "address": "citizen@example.it" }));
+    let what = "The same codes are printed and sent once more, never new ones";
+    let again: HandedOut = teller.step(what, post(&desk, "/v1/reprints", "lost", &reprint)).await?;
+    for code in ["PIN", "PUK"] {
+        let parts = (again.first_parts.get(code), paper.first_parts.get(code));
+        expect(&format!("{:?}", parts.1), &format!("{:?}", parts.0))?;
+    }
+    counter::print(&again.paper);
+
     println!("\nThe card is stolen. The citizen asks for its revocation, with the C.I.P. as proof.\n");
     let ask = |code: &str| json!({ "team_number": card.team_number, "code": code, "purpose": "revocation" });
     let what = "A wrong C.I.P. is rejected, and a try is spent";
@@ -109,11 +123,6 @@ pub(crate) async fn play(teller: &mut Teller, here: &mut Installation, sigillo: 
     let what = "The right C.I.P. is rejected, and the answer does not say why";
     let verified: Verified = teller.step(what, post(&desk, "/v1/verifications", "after", &ask(&cip))).await?;
     expect("rejected", &verified.outcome)?;
-    let mut reprint = data.clone();
-    for (member, value) in [("applicant", counter::holder()), ("reason", "lost_paper".into())] {
-        set(&mut reprint, member, value);
-    }
-    set(&mut reprint, "contact", json!({ "channel": "email", "address": "citizen@example.it" }));
     for (what, path, key, body, code) in [
         ("A reprint is refused", "/v1/reprints", "reprint", &reprint, "card_revoked"),
         ("A new activation is refused", "/v1/activations", "again", &activation, "card_revoked"),
