@@ -18,6 +18,7 @@ mod client;
 mod offline;
 mod out;
 mod toml_file;
+mod whole_log;
 
 pub use out::{Out, unread};
 

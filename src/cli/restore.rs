@@ -9,12 +9,12 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Failure, audit::public_key, serve::config::Config};
+use super::{Failure, audit::public_key, serve::config::Config, whole_log::whole_log};
 use crate::{
     backup::BackupReader,
     domain::{audit::Head, checkpoint::Checkpoint},
     officer_key::Holder,
-    store::{Reader, Space, durable, logged_event, sled},
+    store::{Reader, durable, sled},
 };
 
 /// Makes the store of a configuration from a backup, with an officer's key.
@@ -127,22 +127,7 @@ fn fill(restore: &sled::Restore, backup: &mut BackupReader<impl std::io::Read>) 
 
 /// The whole log is chained, and ends where the checkpoint says.
 fn check(reader: &Arc<dyn Reader>, end: Head, checkpoint: &Checkpoint) -> Result<(), String> {
-    let mut head = Head::EMPTY;
-    loop {
-        let from = head.seq.saturating_add(1).to_be_bytes();
-        let found = reader.scan(Space::Event, &[], &from, STEP).map_err(|e| e.to_string())?;
-        for event in &found {
-            let (hash, bytes) = logged_event(&event.record.value).ok_or("an event is damaged")?;
-            let next = head.next(bytes).ok_or("an event cannot be chained")?;
-            if next.hash != *hash || event.key != next.seq.to_be_bytes() {
-                return Err(format!("event {} is not the one that was chained", next.seq));
-            }
-            head = next;
-        }
-        if found.len() < STEP {
-            break;
-        }
-    }
+    let head = whole_log(&**reader, |_events| ())?;
     if head != end || head != checkpoint.head {
         return Err("the log does not end where the backup's checkpoint says".into());
     }
