@@ -13,6 +13,7 @@ pub mod recover;
 pub mod reexec;
 pub mod restore;
 pub mod serve;
+pub mod store;
 
 mod client;
 mod offline;

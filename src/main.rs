@@ -58,6 +58,9 @@ enum Command {
     Recover(cli::recover::Command),
     Restore(cli::restore::Args),
     Serve(cli::serve::Args),
+    /// The store of a stopped service: whether everything in it is as it was written.
+    #[command(subcommand)]
+    Store(cli::store::Command),
 }
 
 fn main() -> ExitCode {
@@ -100,6 +103,7 @@ fn main() -> ExitCode {
         Command::Recover(command) => cli::recover::run(&command, &mut out),
         Command::Restore(args) => cli::restore::run(&args, &mut out),
         Command::Serve(args) => cli::serve::run(&args, &mut out),
+        Command::Store(command) => cli::store::run(&command, &mut out),
     })
 }
 

@@ -52,6 +52,7 @@ table! {
     REQUESTS: "sigillo_requests_total" ["route", "class"] "Requests answered, by route and class of status.";
     REQUEST_SECONDS: "sigillo_request_seconds" ["route"] "Time from a request's headers to its answer.";
     STORE_COMMITS: "sigillo_store_commits_total" ["result"] "Commits, by result.";
+    STORE_PATROLS: "sigillo_store_patrols_total" [] "Passes over all records of the store that ended, and found that they add up.";
     STORE_QUEUE: "sigillo_store_queue_length" [] "Units waiting for the store.";
     STORE_UNITS: "sigillo_store_units_total" [] "Units in applied commits; by commits, the mean size of a batch.";
     VERIFICATIONS: "sigillo_verifications_total" ["answer"] "C.I.P. verifications answered, all together.";
@@ -106,6 +107,7 @@ pub struct Metrics {
     requests: IntCounterVec,
     request_seconds: HistogramVec,
     store_commits: IntCounterVec,
+    store_patrols: IntCounter,
     store_queue: IntGauge,
     store_units: IntCounter,
     verifications: IntCounterVec,
@@ -136,6 +138,7 @@ impl Metrics {
             requests: counters(&registry, REQUESTS)?,
             request_seconds: durations(&registry, REQUEST_SECONDS)?,
             store_commits: counters(&registry, STORE_COMMITS)?,
+            store_patrols: add(&registry, IntCounter::with_opts(options(STORE_PATROLS))?)?,
             store_queue: add(&registry, IntGauge::with_opts(options(STORE_QUEUE))?)?,
             store_units: add(&registry, IntCounter::with_opts(options(STORE_UNITS))?)?,
             verifications: counters(&registry, VERIFICATIONS)?,
@@ -249,13 +252,15 @@ impl Metrics {
         self.witness_waiting.with_label_values(&[kind]).set(waiting.as_secs_f64());
     }
 
-    /// What the store has done since the start: batches, units in them, batches that failed; and units that wait now.
-    pub fn store(&self, commits: u64, units: u64, failed: u64, waiting: u64) {
+    /// What the store has done since the start: batches, units in them, batches that failed, passes over all records; and units
+    /// that wait now.
+    pub fn store(&self, commits: u64, units: u64, failed: u64, patrols: u64, waiting: u64) {
         for (result, total) in [("applied", commits), ("failed", failed)] {
             let counter = self.store_commits.with_label_values(&[result]);
             counter.inc_by(total.saturating_sub(counter.get()));
         }
         self.store_units.inc_by(units.saturating_sub(self.store_units.get()));
+        self.store_patrols.inc_by(patrols.saturating_sub(self.store_patrols.get()));
         self.store_queue.set(i64::try_from(waiting).unwrap_or(i64::MAX));
     }
 }

@@ -7,15 +7,18 @@
 //! everything durable that was read before it, since commits are durable in their order.
 
 mod overlay;
+mod patrol;
 mod record;
 mod shell;
 mod snapshot;
+mod sum;
 
 pub mod durable;
 #[cfg(feature = "testing")]
 pub mod memory;
 pub mod sled;
 
+pub use patrol::Step;
 pub use record::{EVENT_TEXT_MAX, KEY_MAX, UNIT_MAX, VALUE_MAX, logged_event};
 pub use shell::{Limits, Stats, Store};
 pub use snapshot::{Entry, Snapshot};
@@ -302,6 +305,12 @@ pub trait Engine: Send {
 
     /// The chain's head after the last commit.
     fn head(&self) -> Head;
+
+    /// Takes the next step of a pass over all records, at whose end they must add up to the sum that every commit keeps.
+    ///
+    /// # Errors
+    /// [`Error::Fatal`]: they do not, and this store is refused at every later open; or they cannot be read.
+    fn patrol(&mut self) -> Result<Step, Error>;
 
     /// The records as they are now, to be read while later batches are committed.
     fn snapshot(&mut self) -> Snapshot;

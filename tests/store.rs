@@ -3,6 +3,9 @@
 #![expect(clippy::arithmetic_side_effects, reason = "an overflow fails the test")]
 
 #[cfg(test)]
+#[path = "store/check.rs"]
+mod check;
+#[cfg(test)]
 #[path = "store/contract.rs"]
 mod contract;
 #[cfg(test)]
@@ -17,6 +20,9 @@ mod kill;
 #[cfg(test)]
 #[path = "store/on_disk.rs"]
 mod on_disk;
+#[cfg(test)]
+#[path = "store/patrol.rs"]
+mod patrol;
 #[cfg(test)]
 #[path = "support/rounds.rs"]
 mod rounds;

@@ -162,9 +162,14 @@ fn export(args: &Export, out: &mut impl Write) -> Result<(), Failure> {
     writeln!(out, "{} bytes in {}", written, args.out.display()).map_err(Failure::failed)
 }
 
+/// Even a store that was found damaged: its log, and what is kept in it of another's, prove themselves.
+fn looked_at(dir: &Path) -> sled::Config {
+    sled::Config { even_damaged: true, ..sled::Config::new(dir) }
+}
+
 fn export_store(args: &ExportStore, out: &mut impl Write) -> Result<(), Failure> {
     durable::deny_sync_file_range().map_err(Failure::failed)?;
-    let (engine, reader) = sled::open(&sled::Config::new(&args.store)).map_err(Failure::failed)?;
+    let (engine, reader) = sled::open(&looked_at(&args.store)).map_err(Failure::failed)?;
     let at = |e: &dyn std::error::Error| Failure::failed(format!("{}: {e}", args.out.display()));
     let mut file = BufWriter::new(File::create_new(&args.out).map_err(|e| at(&e))?);
     let checkpoint = reader.get(Space::Checkpoint, b"latest").map_err(Failure::failed)?;
@@ -238,7 +243,7 @@ fn verify(args: &Verify, out: &mut impl Write) -> Result<(), Failure> {
 
 fn witness(args: &Witness, out: &mut impl Write) -> Result<(), Failure> {
     durable::deny_sync_file_range().map_err(Failure::failed)?;
-    let (_engine, reader) = sled::open(&sled::Config::new(&args.store)).map_err(Failure::failed)?;
+    let (_engine, reader) = sled::open(&looked_at(&args.store)).map_err(Failure::failed)?;
     let kept = reader.get(Space::Checkpoint, KEPT_OF_AUTHORITY).map_err(Failure::failed)?;
     let kept = kept.ok_or_else(|| {
         Failure::failed(format!("{}: no checkpoint of an authority is kept there", args.store.display()))

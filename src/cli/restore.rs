@@ -25,7 +25,7 @@ Example:
     --public-key audit.pub.pem
 
 Writes the directory that `store.directory` names, which must not exist; there is no store until everything was verified:
-the authority's signature over all records, and the log.
+the authority's signature over all records, the sum over them that the store kept, and the log.
 What happened since the backup is missing in it: `serve` refuses it until officers have ordered its recovery
 (`sigillo recover plan --help`).
 

@@ -8,7 +8,10 @@ use std::{
 };
 
 use super::{
-    Engine, Error, Found, Opened, Outcome, Reader, Snapshot, Space, Unit, Versioned, overlay, record,
+    Engine, Error, Found, Opened, Outcome, Reader, Snapshot, Space, Step, Unit, Versioned,
+    overlay::{self, Writes},
+    patrol::{Looked, Patrol, sum_key},
+    record,
     snapshot::Snapshots,
 };
 use crate::domain::audit::Head;
@@ -32,9 +35,39 @@ pub struct Memory(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
-    records: Mutex<BTreeMap<Vec<u8>, Vec<u8>>>,
+    records: Mutex<Records>,
     control: Mutex<Control>,
     changed: Condvar,
+}
+
+type Map = BTreeMap<Vec<u8>, Vec<u8>>;
+
+#[derive(Default)]
+struct Records {
+    map: Map,
+    patrol: Patrol,
+    /// What a pass has found, in words.
+    damage: Option<String>,
+}
+
+impl Records {
+    fn former(map: &Map) -> impl Fn(&[u8]) -> Result<Option<Vec<u8>>, Error> {
+        |key| Ok(map.get(key).cloned())
+    }
+
+    /// Writes, and the sum with it.
+    fn write(&mut self, mut writes: Writes, unit: u64, snapshots: &mut Snapshots) -> Result<(), Error> {
+        let change = self.patrol.change(&mut writes, unit, Self::former(&self.map))?;
+        snapshots.keep(&writes, Self::former(&self.map))?;
+        for (key, value) in writes {
+            match value {
+                Some(value) => self.map.insert(key, value),
+                None => self.map.remove(&key),
+            };
+        }
+        self.patrol.apply(change);
+        Ok(())
+    }
 }
 
 #[derive(Default)]
@@ -60,7 +93,11 @@ impl Memory {
     /// Another memory with the same records, as a copy of a disk.
     #[must_use]
     pub fn copy(&self) -> Self {
-        let records = guard(&self.0.records).clone();
+        let (map, damage) = {
+            let records = guard(&self.0.records);
+            (records.map.clone(), records.damage.clone())
+        };
+        let records = Records { map, damage, ..Records::default() };
         Self(Arc::new(Shared { records: Mutex::new(records), ..Shared::default() }))
     }
 
@@ -68,10 +105,16 @@ impl Memory {
     pub fn open(&self) -> Result<Opened, Error> {
         {
             let mut records = guard(&self.0.records);
-            if records.is_empty() {
-                let head = record::stored_value(record::Position::START.unit, &record::head(&Head::EMPTY));
-                records.insert(record::stored_key(Space::Meta, record::HEAD_KEY), head);
+            if let Some(damage) = &records.damage {
+                return Err(Error::Fatal(damage.clone()));
             }
+            if records.map.is_empty() {
+                let unit = record::Position::START.unit;
+                let head = record::stored_value(unit, &record::head(&Head::EMPTY));
+                let key = record::stored_key(Space::Meta, record::HEAD_KEY);
+                records.write(Writes::from([(key, Some(head))]), unit, &mut Snapshots::default())?;
+            }
+            records.patrol = Patrol::open(records.map.get(&sum_key()).map(Vec::as_slice))?;
         }
         let position = record::position(self)?;
         Ok((
@@ -108,12 +151,21 @@ impl Memory {
         self.0.changed.notify_all();
     }
 
-    /// Overwrites or removes a record behind the store's back.
+    /// Overwrites or removes a record behind the store's back, with its sum, as whoever can write a store does.
     pub fn tamper(&self, space: Space, key: &[u8], value: Option<&[u8]>) {
+        let key = record::stored_key(space, key);
+        let value = value.map(|value| record::stored_value(u64::MAX, value));
+        let mut records = guard(&self.0.records);
+        let written = records.write(Writes::from([(key, value)]), u64::MAX, &mut Snapshots::default());
+        assert_eq!(written, Ok(()), "a memory is read and written without fail");
+    }
+
+    /// Overwrites or removes a record without its sum, as a bad disk does.
+    pub fn rot(&self, space: Space, key: &[u8], value: Option<&[u8]>) {
         let (key, mut records) = (record::stored_key(space, key), guard(&self.0.records));
         match value {
-            Some(value) => drop(records.insert(key, record::stored_value(u64::MAX, value))),
-            None => drop(records.remove(&key)),
+            Some(value) => drop(records.map.insert(key, record::stored_value(u64::MAX, value))),
+            None => drop(records.map.remove(&key)),
         }
     }
 
@@ -143,7 +195,7 @@ fn found((key, value): (&Vec<u8>, &Vec<u8>)) -> Result<Found, Error> {
 impl Reader for Memory {
     fn get(&self, space: Space, key: &[u8]) -> Result<Option<Versioned>, Error> {
         let records = guard(&self.0.records);
-        records.get(&record::stored_key(space, key)).map(|v| record::versioned(v)).transpose()
+        records.map.get(&record::stored_key(space, key)).map(|v| record::versioned(v)).transpose()
     }
 
     fn scan(&self, space: Space, prefix: &[u8], from: &[u8], limit: usize) -> Result<Vec<Found>, Error> {
@@ -153,6 +205,7 @@ impl Reader for Memory {
         let start = prefix_key.clone().max(record::stored_key(space, from));
         let records = guard(&self.0.records);
         records
+            .map
             .range(start..)
             .take_while(|(k, _)| k.starts_with(&prefix_key))
             .take(limit)
@@ -170,6 +223,7 @@ impl Reader for Memory {
         let prefix_key = record::stored_key(space, prefix);
         let records = guard(&self.0.records);
         records
+            .map
             .range(..record::stored_key(space, below))
             .rev()
             .take_while(|(k, _)| k.starts_with(&prefix_key))
@@ -181,7 +235,7 @@ impl Reader for Memory {
     fn last(&self, space: Space) -> Result<Option<Found>, Error> {
         let prefix = record::stored_key(space, &[]);
         let records = guard(&self.0.records);
-        let last = records.range(prefix.clone()..).take_while(|(k, _)| k.starts_with(&prefix)).last();
+        let last = records.map.range(prefix.clone()..).take_while(|(k, _)| k.starts_with(&prefix)).last();
         last.map(found).transpose()
     }
 }
@@ -196,12 +250,8 @@ impl MemoryEngine {
     fn apply(&mut self, units: &[Unit]) -> Result<Vec<Outcome>, Error> {
         let batch = overlay::evaluate(units, &self.memory, self.position)?;
         let mut records = guard(&self.memory.0.records);
-        self.snapshots.keep(&batch.writes, |key| Ok(records.get(key).cloned()))?;
-        for (key, value) in batch.writes {
-            match value {
-                Some(value) => records.insert(key, value),
-                None => records.remove(&key),
-            };
+        if !batch.writes.is_empty() {
+            records.write(batch.writes, batch.position.unit, &mut self.snapshots)?;
         }
         self.position = batch.position;
         Ok(batch.outcomes)
@@ -224,6 +274,18 @@ impl Engine for MemoryEngine {
 
     fn head(&self) -> Head {
         self.position.head
+    }
+
+    fn patrol(&mut self) -> Result<Step, Error> {
+        let mut records = guard(&self.memory.0.records);
+        let Records { map, patrol, damage } = &mut *records;
+        match patrol.look(map.range(patrol.place()..).map(Ok))? {
+            Looked::Sound(step) => Ok(step),
+            Looked::Damage(found) => {
+                *damage = Some(found.clone());
+                Err(Error::Fatal(found))
+            }
+        }
     }
 
     fn snapshot(&mut self) -> Snapshot {

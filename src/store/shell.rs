@@ -3,6 +3,7 @@
 //! It must never lose a unit without an answer, call an engine again after an unknown outcome, or block the caller's
 //! thread on a write.
 
+mod pace;
 mod writer;
 
 use std::sync::{Arc, PoisonError};
@@ -46,6 +47,8 @@ pub struct Stats {
     pub largest_batch: u64,
     /// Units that wait now.
     pub queued: u64,
+    /// Passes over all records that ended, and found that they add up.
+    pub patrols: u64,
 }
 
 /// A store: reads and durable writes. Clones are the same store; the last one dropped stops the writer.

@@ -5,8 +5,10 @@
 //! collects garbage), directories synced once created, panics on damaged files caught ([`panics::caught`]). It must never commit
 //! after a failed write.
 
+mod damage;
 mod open;
 mod restore;
+mod sums;
 
 use std::{
     fs::File,
@@ -17,11 +19,15 @@ use std::{
 use ::sled::{Batch, Db};
 
 pub use self::{
+    damage::found as found_damaged,
     open::{Config, Missing, OpenError, look, open},
     restore::Restore,
 };
 use super::{
-    Engine, Error, Found, Outcome, Reader, Snapshot, Space, Unit, Versioned, overlay, record,
+    Engine, Error, Found, Outcome, Reader, Snapshot, Space, Step, Unit, Versioned,
+    overlay::{self, Writes},
+    patrol::{Looked, Patrol},
+    record,
     snapshot::Snapshots,
 };
 use crate::{domain::audit::Head, panics};
@@ -105,6 +111,7 @@ struct SledEngine {
     dir: PathBuf,
     reserve: u64,
     position: record::Position,
+    patrol: Patrol,
     snapshots: Snapshots,
     /// Set by the first failed write: what the page cache holds after it says nothing about the disk.
     failed: Option<String>,
@@ -124,17 +131,27 @@ fn check_space(dir: &Path, reserve: u64) -> Result<(), Error> {
     Ok(())
 }
 
-impl SledEngine {
-    fn write(&self, writes: overlay::Writes) -> Result<(), String> {
-        let mut batch = Batch::default();
-        for (key, value) in writes {
-            match value {
-                Some(value) => batch.insert(key, value),
-                None => batch.remove(key),
-            }
+/// The writes as one change of sled's: all or nothing.
+fn batch(writes: Writes) -> Batch {
+    let mut batch = Batch::default();
+    for (key, value) in writes {
+        match value {
+            Some(value) => batch.insert(key, value),
+            None => batch.remove(key),
         }
+    }
+    batch
+}
+
+/// The stored records from a stored key on.
+fn records(db: &Db, from: Vec<u8>) -> impl Iterator<Item = Result<(::sled::IVec, ::sled::IVec), Error>> {
+    db.range(from..).map(|entry| entry.map_err(unreadable))
+}
+
+impl SledEngine {
+    fn write(&self, writes: Writes) -> Result<(), String> {
         let db = &self.reader.db;
-        panics::caught(|| db.apply_batch(batch))
+        panics::caught(|| db.apply_batch(batch(writes)))
             .and_then(|done| done.map_err(|e| e.to_string()))
             .map_err(|e| format!("sled cannot write: {e}"))?;
         panics::caught(|| db.flush())
@@ -150,16 +167,18 @@ impl Engine for SledEngine {
             return Err(Error::NotWritten(format!("stopped after an earlier failure: {cause}")));
         }
         check_space(&self.dir, self.reserve)?;
-        let batch = overlay::evaluate(units, &*self.reader, self.position)?;
+        let mut batch = overlay::evaluate(units, &*self.reader, self.position)?;
         if !batch.writes.is_empty() {
             let db = &self.reader.db;
-            self.snapshots.keep(&batch.writes, |key| {
-                read(|| Ok(db.get(key).map_err(unreadable)?.map(|value| value.to_vec())))
-            })?;
+            let former =
+                |key: &[u8]| read(|| Ok(db.get(key).map_err(unreadable)?.map(|value| value.to_vec())));
+            let change = self.patrol.change(&mut batch.writes, batch.position.unit, former)?;
+            self.snapshots.keep(&batch.writes, former)?;
             self.write(batch.writes).map_err(|cause| {
                 self.failed = Some(cause.clone());
                 Error::Unknown(cause)
             })?;
+            self.patrol.apply(change);
         }
         self.position = batch.position;
         Ok(batch.outcomes)
@@ -167,6 +186,17 @@ impl Engine for SledEngine {
 
     fn head(&self) -> Head {
         self.position.head
+    }
+
+    fn patrol(&mut self) -> Result<Step, Error> {
+        let (patrol, db) = (&mut self.patrol, &self.reader.db);
+        match read(|| patrol.look(records(db, patrol.place())))? {
+            Looked::Sound(step) => Ok(step),
+            Looked::Damage(found) => {
+                damage::keep(&self.dir, &found);
+                Err(Error::Fatal(found))
+            }
+        }
     }
 
     fn snapshot(&mut self) -> Snapshot {

@@ -72,6 +72,10 @@ impl Engine for WatchedEngine {
         self.0.head()
     }
 
+    fn patrol(&mut self) -> Result<store::Step, store::Error> {
+        self.0.patrol()
+    }
+
     fn snapshot(&mut self) -> Snapshot {
         self.0.snapshot()
     }

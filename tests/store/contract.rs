@@ -5,15 +5,15 @@ use std::sync::Arc;
 use sigillo::{
     domain::{audit::Head, limits},
     store::{
-        EVENT_TEXT_MAX, Error, Expect, KEY_MAX, Limits, Op, Outcome, Space, UNIT_MAX, Unit, VALUE_MAX,
+        EVENT_TEXT_MAX, Error, Expect, KEY_MAX, Limits, Op, Outcome, Space, Store, UNIT_MAX, Unit, VALUE_MAX,
         memory::Memory,
     },
 };
 use tokio::task::JoinSet;
 
 use super::setup::{
-    Disk, Place, add_tries, delete, event, ops, prove_log, put, spend, start, start_with, ticket, tries,
-    version,
+    Disk, Place, add_tries, adds_up, delete, event, ops, prove_log, put, spend, start, start_with, ticket,
+    tries, version,
 };
 
 macro_rules! contract {
@@ -36,10 +36,12 @@ macro_rules! contract {
 
 contract! {
     a_budget_is_charged_exactly_and_settling_writes_alike
+    a_pass_looks_at_records_as_they_are_now
     a_unit_is_all_or_nothing
     chain_goes_on_after_reopening
     close_commits_what_is_queued
     concurrent_spends_are_exact
+    every_unit_keeps_the_sum
     forgiving_and_touching_write_alike
     guards_hold
     illegal_units_are_turned_away
@@ -213,6 +215,89 @@ async fn a_budget_is_charged_exactly_and_settling_writes_alike(place: &impl Plac
     let store = start(place);
     assert!(matches!(store.submit(ops([charge()])).await, Ok(Outcome::Applied { .. })), "the one given back");
     assert_eq!(store.submit(ops([charge()])).await, Ok(Outcome::Refused { op: 0 }), "kept when opened again");
+}
+
+/// The sum's record, and that it is what the records add up to.
+async fn sum(store: &Store) -> Vec<u8> {
+    adds_up(store).await;
+    store.get(Space::Meta, b"sum").unwrap().unwrap().value
+}
+
+async fn every_unit_keeps_the_sum(place: &impl Place) {
+    let most = limits::Most { per_minute: 9, per_hour: 9, per_day: 9 };
+    let budget = limits::Budget { look_ups: most, verifications: most, wrong_guesses: Some(most) };
+    let key = || b"card".to_vec();
+    let store = start(place);
+    let mut sums = vec![sum(&store).await];
+    add_tries(&store, b"card", 2).await;
+    sums.push(sum(&store).await);
+    let first = ticket(store.submit(spend(b"card")).await).unwrap();
+    sums.push(sum(&store).await);
+    let uses: &[limits::Use] = &[limits::Use::WrongGuess];
+    let changing: [&[Op]; 12] = [
+        &[put(CARD, b"k", b"1", Expect::Absent)],
+        &[put(CARD, b"k", b"2", Expect::Any)],
+        &[put(CARD, b"k", b"2", Expect::Any)], // its version is in the sum
+        &[delete(CARD, b"k", Expect::Any)],
+        &[Op::Charge { key: key(), at_ms: 1, uses, budget }],
+        &[Op::Settle { key: key(), at_ms: 1, refund: true }],
+        &[Op::Forgive { key: key(), ticket: first }],
+        &[Op::Touch { key: key() }],
+        &[Op::Spend { key: key() }],
+        &[Op::Spend { key: key() }],
+        &[Op::Unlock { key: key() }],
+        &[Op::RenewTries { key: key() }, put(CARD, b"j", b"", Expect::Any), delete(CARD, b"j", Expect::Any)],
+    ];
+    for (n, ops) in changing.into_iter().enumerate() {
+        let unit = Unit { ops: ops.to_vec(), events: vec![event(false); n % 3] };
+        assert!(matches!(store.submit(unit).await, Ok(Outcome::Applied { .. })), "{n}");
+        sums.push(sum(&store).await);
+    }
+    let last = sums.last().cloned().unwrap();
+    let refused = ops([put(CARD, b"k", b"1", Expect::Any), put(CARD, b"k", b"", Expect::Absent)]);
+    assert_eq!(store.submit(refused).await, Ok(Outcome::Refused { op: 1 }));
+    assert_eq!(sum(&store).await, last, "nothing was written");
+    sums.sort_unstable();
+    sums.dedup();
+    assert_eq!(sums.len(), 15, "each is another one");
+    store.close().await;
+    drop(store);
+    let store = start(place);
+    assert_eq!(sum(&store).await, last, "it is kept when it is opened again");
+    store.submit(ops([put(CARD, b"k", b"1", Expect::Absent)])).await.unwrap();
+    assert_ne!(sum(&store).await, last);
+}
+
+async fn a_pass_looks_at_records_as_they_are_now(place: &impl Place) {
+    let (mut engine, _reader) = place.open();
+    let key = |n: u32| (n % 1000).to_be_bytes();
+    for part in 0..5 {
+        let puts = (0..100).map(|n| put(CARD, &key(part * 200 + n * 2), b"first", Expect::Absent));
+        engine.commit(&[Unit { ops: puts.collect(), events: vec![event(false)] }]).unwrap();
+    }
+    for pass in 0..3 {
+        let mut steps = 0;
+        let whole = loop {
+            let step = engine.patrol().unwrap();
+            if step.ended {
+                break step;
+            }
+            assert!(step.records == (steps + 1) * 64, "{step:?}");
+            steps += 1;
+            let at = |n: u32| u32::try_from(steps).unwrap() * 37 + pass * 11 + n * 125;
+            // Below, at and above the place of the pass: changed, added, removed.
+            let ops = (0..8).flat_map(|n| {
+                [
+                    put(CARD, &key(at(n)), &n.to_be_bytes(), Expect::Any),
+                    delete(CARD, &key(at(n) + 3), Expect::Any),
+                    put(Space::TeamCard, &key(at(n)), b"", Expect::Any),
+                    put(Space::Approval, &key(at(n)), b"", Expect::Any),
+                ]
+            });
+            engine.commit(&[Unit { ops: ops.collect(), events: vec![event(false)] }]).unwrap();
+        };
+        assert!(steps >= 7 && whole.records > 448 && whole.bytes > whole.records * 10, "{steps}: {whole:?}");
+    }
 }
 
 async fn guards_hold(place: &impl Place) {

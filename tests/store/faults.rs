@@ -229,6 +229,10 @@ impl Engine for Watched {
         self.0.head()
     }
 
+    fn patrol(&mut self) -> Result<sigillo::store::Step, Error> {
+        self.0.patrol()
+    }
+
     fn snapshot(&mut self) -> sigillo::store::Snapshot {
         self.0.snapshot()
     }

@@ -10,7 +10,7 @@ use sigillo::store::{
 use super::setup::{Disk, Place, event, ops, prove_log, put, start};
 
 /// Changes raw records of a closed store, as only a fault or a hand does.
-fn tamper(disk: &Disk, change: impl FnOnce(&::sled::Db)) {
+pub(crate) fn tamper(disk: &Disk, change: impl FnOnce(&::sled::Db)) {
     // A dropped sled keeps its lock for a moment.
     let db = (0..200)
         .find_map(|_| {
@@ -82,7 +82,7 @@ async fn a_tampered_end_of_the_log_is_found() {
 #[tokio::test]
 async fn an_unknown_format_is_refused() {
     let cases: [(&[u8], &str); 3] = [
-        (&[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2], "2"),
+        (&[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3], "3"),
         (&[0; 8], "of another program"),
         (&[0; 9], "of another program"),
     ];

@@ -1,5 +1,6 @@
 //! Stores to test, and units to give them.
 
+use aws_lc_rs::digest;
 use sigillo::{
     domain::{
         audit::{Event, Head, Kind, Outcome as Ended},
@@ -115,6 +116,37 @@ pub(crate) fn ticket(outcome: Result<Outcome, Error>) -> Option<Ticket> {
 
 pub(crate) fn version(store: &Store, space: Space, key: &[u8]) -> u64 {
     store.get(space, key).unwrap().unwrap().version
+}
+
+/// What one record adds to the sum of a store.
+fn share(key: &[u8], value: &[u8]) -> u128 {
+    let length = u64::try_from(key.len()).unwrap().to_be_bytes();
+    let digest = digest::digest(&digest::SHA256, &[length.as_slice(), key, value].concat());
+    u128::from_be_bytes(digest.as_ref()[..16].try_into().unwrap())
+}
+
+/// The records add up to the sum that is among them.
+pub(crate) async fn adds_up(store: &Store) {
+    let mut snapshot = store.snapshot().await.unwrap();
+    let (mut sum, mut kept) = (0_u128, None);
+    while let Some(entries) = snapshot.next(100).unwrap() {
+        for (key, value) in entries {
+            if key == b"msum" {
+                kept = Some(u128::from_be_bytes(value[8..].try_into().unwrap()));
+            } else {
+                sum = sum.wrapping_add(share(&key, &value));
+            }
+        }
+    }
+    assert_eq!(kept, Some(sum));
+}
+
+/// Waits until a pass over all records has ended.
+pub(crate) async fn patrolled(store: &Store) {
+    while store.stats().patrols == 0 {
+        assert_eq!(store.failure(), None);
+        tokio::task::yield_now().await;
+    }
 }
 
 /// Reads the whole log, proves it and compares it to the head; gives the events' bytes.

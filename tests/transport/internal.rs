@@ -86,8 +86,8 @@ fn every_metric_is_in_the_table_and_says_no_more_than_it_may() {
     metrics.over_limits("operator", "wrong_guess", 2);
     metrics.over_limits("operator", "wrong_guess", 3);
     metrics.hsm_state(HsmState::Up);
-    metrics.store(3, 17, 1, 4);
-    metrics.store(5, 40, 1, 0);
+    metrics.store(3, 17, 1, 1, 4);
+    metrics.store(5, 40, 1, 2, 0);
     let open = metrics.connection_opened();
     let text = metrics.render();
     let mut seen = BTreeSet::new();
@@ -124,6 +124,7 @@ fn every_metric_is_in_the_table_and_says_no_more_than_it_may() {
         "sigillo_hsm_operations_total{key=\"verify\"} 9",
         "sigillo_store_commits_total{result=\"applied\"} 5",
         "sigillo_store_commits_total{result=\"failed\"} 1",
+        "sigillo_store_patrols_total 2",
         "sigillo_store_units_total 40",
         "sigillo_store_queue_length 0",
         "sigillo_over_limits_total{scope=\"operator\",use=\"wrong_guess\"} 3",

@@ -95,7 +95,7 @@ pub(super) async fn gauges(service: Arc<Service>, metrics: Arc<Metrics>, stop: i
         for behind in service.behind_witnesses() {
             metrics.witness(behind.witness, behind.events, behind.waiting);
         }
-        metrics.store(stats.commits, stats.units, stats.failed, stats.queued);
+        metrics.store(stats.commits, stats.units, stats.failed, stats.patrols, stats.queued);
         tokio::select! {
             () = &mut stop => return,
             () = tokio::time::sleep(EVERY) => {}

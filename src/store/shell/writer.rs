@@ -5,13 +5,13 @@ use std::sync::{
     atomic::{AtomicU64, Ordering::Relaxed},
 };
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use tokio::sync::{oneshot, watch};
 
-use super::Stats;
+use super::{Stats, pace::Pace};
 use crate::{
     domain::audit::Head,
-    store::{Engine, Error, Outcome, Snapshot, Unit},
+    store::{Engine, Error, Outcome, Snapshot, Step, Unit},
 };
 
 /// What the writer is doing.
@@ -153,7 +153,8 @@ impl Drop for Ending {
     }
 }
 
-/// Commits batches until the queue is shut and empty, or until a commit whose outcome is not certain.
+/// Commits batches until the queue is shut and empty, or until a commit whose outcome is not certain. Whenever there is nothing
+/// to commit, and now and then under load, it looks at some records of a pass over all of them.
 pub(super) fn run(
     engine: Box<dyn Engine>,
     jobs: Receiver<Asked>,
@@ -164,8 +165,18 @@ pub(super) fn run(
     let ending = Ending { jobs, queue, shared };
     // Dropped before `ending`: whoever waits for the end finds the engine gone.
     let mut engine = engine;
+    let mut pace = Pace::default();
     while ending.shared.failure().is_none() {
-        let Ok(first) = ending.jobs.recv() else { return };
+        let first = match ending.jobs.recv_timeout(pace.pause()) {
+            Ok(first) => first,
+            Err(RecvTimeoutError::Disconnected) => return,
+            Err(RecvTimeoutError::Timeout) => {
+                if pace.idle() {
+                    patrol(&mut *engine, &mut pace, &ending.shared);
+                }
+                continue;
+            }
+        };
         if ending.shared.failure().is_some() {
             return; // a reader met a damaged record meanwhile
         }
@@ -186,6 +197,28 @@ pub(super) fn run(
         if ending.shared.failure().is_none() {
             // Who asked may be gone.
             snapshots.into_iter().for_each(|reply| drop(reply.send(engine.snapshot())));
+            if pace.batch() {
+                patrol(&mut *engine, &mut pace, &ending.shared);
+            }
+        }
+    }
+}
+
+/// Takes a step of the pass over all records. Records that do not add up stop the store.
+fn patrol(engine: &mut dyn Engine, pace: &mut Pace, shared: &Shared) {
+    match engine.patrol() {
+        Ok(Step { ended: false, .. }) => {}
+        Ok(Step { records, bytes, ended: true }) => {
+            shared.counters.add_patrol();
+            if pace.ended() == 1 {
+                tracing::info!(records, bytes, "the records of the store add up");
+            } else {
+                tracing::debug!(records, bytes, "the records of the store add up");
+            }
+        }
+        Err(error) => {
+            tracing::error!(%error, "a pass over all records of the store");
+            shared.poison(&error);
         }
     }
 }
@@ -222,6 +255,7 @@ pub(super) struct Counters {
     failed: AtomicU64,
     busy: AtomicU64,
     largest_batch: AtomicU64,
+    patrols: AtomicU64,
 }
 
 impl Counters {
@@ -237,6 +271,10 @@ impl Counters {
         self.failed.fetch_add(1, Relaxed);
     }
 
+    fn add_patrol(&self) {
+        self.patrols.fetch_add(1, Relaxed);
+    }
+
     pub(super) fn add_busy(&self) {
         self.busy.fetch_add(1, Relaxed);
     }
@@ -250,6 +288,7 @@ impl Counters {
             busy: self.busy.load(Relaxed),
             largest_batch: self.largest_batch.load(Relaxed),
             queued: count(queued),
+            patrols: self.patrols.load(Relaxed),
         }
     }
 }

@@ -12,12 +12,11 @@ use std::{
     time::Duration,
 };
 
-use ::sled::{Batch, Db};
+use ::sled::Db;
 use rustix::fs::Access;
 
-use super::{MIB, SledEngine, SledReader, check_space};
+use super::{MIB, SledEngine, SledReader, check_space, damage, sums};
 use crate::{
-    domain::audit::Head,
     panics,
     store::{Error, Opened, Reader, Space, durable, record, snapshot::Snapshots},
 };
@@ -42,6 +41,8 @@ pub struct Config {
     pub reserve_mib: u64,
     /// What to do where there is no store yet.
     pub missing: Missing,
+    /// Whether one that was found damaged is opened all the same: to be looked at, never to be served.
+    pub even_damaged: bool,
 }
 
 impl Config {
@@ -57,6 +58,7 @@ impl Config {
             cache_mib: Self::CACHE_MIB,
             reserve_mib: Self::RESERVE_MIB,
             missing: Missing::Refuse,
+            even_damaged: false,
         }
     }
 }
@@ -129,7 +131,9 @@ pub fn open(config: &Config) -> Result<Opened, OpenError> {
     }
     create_dir(&dir)?;
     let lock = lock(&dir)?;
-    let engine_error = |source| OpenError::Engine { dir: dir.clone(), source };
+    if !config.even_damaged {
+        refuse_damaged(&dir)?;
+    }
     let db = open_sled(config)?;
     sync_files(&dir)?;
     let log = File::open(log_file(&dir)).map_err(io_error(&log_file(&dir)))?;
@@ -138,19 +142,25 @@ pub fn open(config: &Config) -> Result<Opened, OpenError> {
         if config.missing == Missing::Refuse {
             return Err(OpenError::Missing { dir });
         }
-        initialise(&db).map_err(engine_error)?;
+        sums::initialise(&db).map_err(sums_error(&dir))?;
         log.sync_all().map_err(io_error(&log_file(&dir)))?;
     }
     let reader = Arc::new(SledReader { db, lock });
-    check_format(&dir, &*reader)?;
+    let format = check_format(&dir, &*reader)?;
     let position =
         record::position(&*reader).map_err(|source| OpenError::Damaged { dir: dir.clone(), source })?;
+    if format == record::FORMAT_WITHOUT_SUM {
+        tracing::info!(dir = %dir.display(), "a store without a sum over its records gets one");
+        sums::give(&reader.db, &log, &position).map_err(sums_error(&dir))?;
+    }
+    let patrol = sums::open(&reader.db).map_err(sums_error(&dir))?;
     let engine = SledEngine {
         reader: Arc::clone(&reader),
         log,
         dir,
         reserve: config.reserve_mib.saturating_mul(MIB),
         position,
+        patrol,
         snapshots: Snapshots::default(),
         failed: None,
     };
@@ -182,7 +192,26 @@ pub fn look(config: &Config) -> Vec<String> {
         answer.err().map(|error| io_error(&path)(error.into()).to_string())
     });
     let space = check_space(dir, config.reserve_mib.saturating_mul(MIB));
-    denied.chain(space.err().map(|error| error.to_string())).collect()
+    let sound = refuse_damaged(dir).err().map(|error| error.to_string());
+    denied.chain(space.err().map(|error| error.to_string())).chain(sound).collect()
+}
+
+/// Refuses a store that a pass over its records found damaged once.
+fn refuse_damaged(dir: &Path) -> Result<(), OpenError> {
+    damage::found(dir)?.map_or(Ok(()), |found| {
+        Err(OpenError::Damaged { dir: dir.to_path_buf(), source: Error::Fatal(found) })
+    })
+}
+
+/// What cannot be read is damage; what cannot be written is not.
+pub(super) fn sums_error(dir: &Path) -> impl FnOnce(Error) -> OpenError {
+    let dir = dir.to_path_buf();
+    move |source| match source {
+        Error::Fatal(_) => OpenError::Damaged { dir, source },
+        Error::NotWritten(_) | Error::Unknown(_) => {
+            OpenError::Io { path: dir, source: io::Error::other(source) }
+        }
+    }
 }
 
 pub(super) fn io_error(path: &Path) -> impl FnOnce(io::Error) -> OpenError {
@@ -279,30 +308,16 @@ fn is_locked(error: &::sled::Error) -> bool {
     matches!(error, ::sled::Error::Io(e) if e.to_string().starts_with("could not acquire lock"))
 }
 
-fn initialise(db: &Db) -> Result<(), ::sled::Error> {
-    let mut batch = Batch::default();
-    for (key, value) in [
-        (record::FORMAT_KEY, record::FORMAT.to_be_bytes().to_vec()),
-        (record::HEAD_KEY, record::head(&Head::EMPTY)),
-    ] {
-        batch.insert(
-            record::stored_key(Space::Meta, key),
-            record::stored_value(record::Position::START.unit, &value),
-        );
-    }
-    db.apply_batch(batch)?;
-    db.flush().map(|_bytes| ())
-}
-
-pub(super) fn check_format(dir: &Path, reader: &dyn Reader) -> Result<(), OpenError> {
+/// The format of the store: today's, or one that is brought to it.
+pub(super) fn check_format(dir: &Path, reader: &dyn Reader) -> Result<u32, OpenError> {
     let format = reader
         .get(Space::Meta, record::FORMAT_KEY)
         .map_err(|source| OpenError::Damaged { dir: dir.to_path_buf(), source })?;
     let found = match format {
         None => "none".to_owned(),
-        Some(format) if format.value == record::FORMAT.to_be_bytes() => return Ok(()),
-        Some(format) => match format.value.as_slice().try_into() {
-            Ok(number) => u32::from_be_bytes(number).to_string(),
+        Some(format) => match format.value.as_slice().try_into().map(u32::from_be_bytes) {
+            Ok(known @ (record::FORMAT | record::FORMAT_WITHOUT_SUM)) => return Ok(known),
+            Ok(other) => other.to_string(),
             Err(_) => "of another program".to_owned(),
         },
     };

@@ -15,9 +15,10 @@ use ::sled::Batch;
 use super::{
     SledReader,
     open::{
-        Config, LOCK, OpenError, check_format, create_dir, io_error, lock, log_file, open_sled, parent, sync,
-        sync_files,
+        Config, LOCK, OpenError, check_format, create_dir, io_error, lock, log_file, open_sled, parent,
+        sums_error, sync, sync_files,
     },
+    sums,
 };
 use crate::{
     domain::audit::Head,
@@ -121,7 +122,7 @@ impl Restore {
         self.reader.db.apply_batch(batch).map_err(|source| self.engine(source))
     }
 
-    /// Proves the end of the log, has `check` look at the whole, and puts the store in its place.
+    /// Proves the end of the log, compares all records to their sum, has `check` look at the whole, and puts the store in its place.
     pub fn finish<E: From<OpenError>>(
         self,
         check: impl FnOnce(&Arc<dyn Reader>, Head) -> Result<(), E>,
@@ -130,9 +131,15 @@ impl Restore {
         self.log.sync_all().map_err(io_error(&self.partial.path))?;
         // What is dropped last comes first.
         let Self { place: _place, mut partial, dir, reader, log } = self;
-        check_format(&partial.path, &reader)?;
+        let format = check_format(&partial.path, &reader)?;
         let position = record::position(&reader)
             .map_err(|source| OpenError::Damaged { dir: partial.path.clone(), source })?;
+        // A snapshot has the sum of its moment. One of a store without a sum gets it now.
+        let summed = match format {
+            record::FORMAT_WITHOUT_SUM => sums::give(&reader.db, &log, &position),
+            _ => sums::whole(&reader.db).map(|_step| ()),
+        };
+        summed.map_err(sums_error(&partial.path))?;
         let reader: Arc<dyn Reader> = Arc::new(reader);
         check(&reader, position.head)?;
         drop((reader, log));
