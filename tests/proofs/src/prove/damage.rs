@@ -1,4 +1,5 @@
-//! Damaged store files: found at the start or when they are read, with a sentence, and nothing that was said is untrue.
+//! Damaged store files: found at the start, by the first pass over all records or when they are read, with a sentence, and nothing
+//! that was said is untrue afterwards.
 
 use std::{
     collections::BTreeMap,
@@ -6,10 +7,11 @@ use std::{
     os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
     process::Command,
+    time::Duration,
 };
 
 use sigillo::tls::Protocols;
-use sigillo_bench::installation::run;
+use sigillo_bench::installation::{INTERNAL, get, run};
 use sigillo_proofs::{claim::Claim, disk::scatter};
 
 use crate::{
@@ -32,6 +34,10 @@ enum Harm {
 const HARMS: [Harm; 5] = [Harm::Bit, Harm::Zeroes, Harm::Cut, Harm::Noise, Harm::Gone];
 /// Answers before the store is put aside.
 const ANSWERS: usize = 40;
+/// How often and how far apart it is asked whether all records were looked at.
+const LOOKS: (u32, Duration) = (600, Duration::from_millis(50));
+/// What the authority says of records that were lost or changed.
+const FOUND: &str = "do not add up";
 
 /// Every file of a directory and below, with its size.
 fn files(directory: &Path, found: &mut Vec<(PathBuf, u64)>) -> std::io::Result<()> {
@@ -101,6 +107,40 @@ fn put_back(from: &Path, to: &Path) -> Result<(), String> {
     run(Command::new("cp").arg("-a").arg(from).arg(to)).map(drop)
 }
 
+/// Waits until all records of the store were looked at once; or the process has ended, and with which words.
+fn patrolled(ground: &mut Ground) -> Result<Option<String>, String> {
+    let (looks, apart) = LOOKS;
+    for _ in 0..looks {
+        if let Err(ended) = ground.here.still_running("authority") {
+            return Ok(Some(ended));
+        }
+        let metrics = get(INTERNAL, "/metrics").unwrap_or_default();
+        let passes = metrics.lines().find_map(|line| line.strip_prefix("sigillo_store_patrols_total "));
+        if passes.is_some_and(|passes| passes != "0") {
+            return Ok(None);
+        }
+        std::thread::sleep(apart);
+    }
+    Err("no pass over the store has ended".into())
+}
+
+/// How an authority ended that did not want this store; one that was found damaged is refused once more.
+fn refused(
+    ground: &mut Ground,
+    why: &str,
+    (sigillo, what): (&Path, &str),
+    findings: &mut Vec<String>,
+) -> &'static str {
+    if !why.contains(FOUND) {
+        return "refused at the start";
+    }
+    match ground.here.start_authority(sigillo) {
+        Err(again) if again.contains(FOUND) => {}
+        again => findings.push(format!("{what}: found by the patrol, and then: {again:?}")),
+    }
+    "found by the patrol"
+}
+
 async fn proof(run: &Run<'_>) -> Result<Claim, String> {
     let rounds: u64 = if run.arguments.short { 15 } else { 300 };
     run.bar.set_length(rounds);
@@ -128,22 +168,25 @@ async fn proof(run: &Run<'_>) -> Result<Claim, String> {
         run.bar.set_message(what.clone());
         let started = ground.here.start_authority(&sigillo);
         let seen = match started {
-            Ok(()) => match check(&ground, &told, &file).await {
-                Ok(()) => "nothing was lost",
-                // A refusal is a sentence too; what must not be is another answer.
-                Err(why) if why.contains("503 ") || ground.here.still_running("authority").is_err() => {
-                    "found when it was read"
-                }
-                Err(why) => {
-                    findings.push(format!("{what}: {why}"));
-                    "FOUND BY NOBODY"
-                }
+            Ok(()) => match patrolled(&mut ground)? {
+                Some(why) => refused(&mut ground, &why, (&sigillo, &what), &mut findings),
+                None => match check(&ground, &told, &file).await {
+                    Ok(()) => "nothing was lost",
+                    // A refusal is a sentence too; what must not be is another answer.
+                    Err(why) if why.contains("503 ") || ground.here.still_running("authority").is_err() => {
+                        "found when it was read"
+                    }
+                    Err(why) => {
+                        findings.push(format!("{what}: {why}"));
+                        "FOUND BY NOBODY"
+                    }
+                },
             },
             Err(why) if why.contains("not ready") => {
                 findings.push(format!("{what}: neither started nor refused"));
                 "NOT READY"
             }
-            Err(_) => "refused at the start",
+            Err(why) => refused(&mut ground, &why, (&sigillo, &what), &mut findings),
         };
         if panics(&ground)? > 0 {
             let log = fs::read_to_string(ground.here.directory().join("logs/authority.log"));
@@ -160,8 +203,8 @@ async fn proof(run: &Run<'_>) -> Result<Claim, String> {
         run.bar.inc(1);
     }
     let counts: Vec<_> = ended.iter().map(|((harm, seen), n)| format!("{harm:?} {seen} {n}")).collect();
-    let refused: u32 =
-        ended.iter().filter(|((_, seen), _)| *seen == "refused at the start").map(|(_, n)| n).sum();
+    let found = ["refused at the start", "found by the patrol"];
+    let found: u32 = ended.iter().filter(|((_, seen), _)| found.contains(seen)).map(|(_, n)| n).sum();
     fs::write(run.directory.join("findings.txt"), findings.join("\n")).map_err(|e| e.to_string())?;
     let figure = match findings.first() {
         Some(why) => format!("{why}; {}", counts.join(", ")),
@@ -169,7 +212,7 @@ async fn proof(run: &Run<'_>) -> Result<Claim, String> {
     };
     let bound = "each is refused with a sentence, or changes nothing of what was said; no panic".to_owned();
     let claim = "a damaged file of the store is noticed before anything untrue is said";
-    Ok(run.claim(claim, (figure, bound), findings.is_empty(), Some(refused > 0)))
+    Ok(run.claim(claim, (figure, bound), findings.is_empty(), Some(found > 0)))
 }
 
 /// The way back from a damaged store is a backup or an empty store, and a recovery: `tests/api/recover.rs` walks it.

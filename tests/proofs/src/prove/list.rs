@@ -65,14 +65,15 @@ pub(crate) const PROOFS: &[Proof] = &[
     Proof {
         name: "disk-trouble",
         what: "The same disk, full, failing, read-only and slow, under load.",
-        not_covered: "a disk that answers wrong data: the store finds damage at the end of its log and in its own records only.",
+        not_covered: "a disk that answers wrong data: `damage`.",
         run: trouble::prove,
     },
     Proof {
         name: "damage",
-        what: "Bits turned, pages overwritten, files cut short or gone in a store, then a start: a sentence, or the same answers.",
-        not_covered: "a change by somebody who knows the store's format: whoever writes the store is as strong as the authority \
-                      without its HSM.",
+        what: "Bits turned, pages overwritten, files cut short or gone in a store, then a start and a pass over \
+               all records: a sentence, or the same answers.",
+        not_covered: "answers before the first pass over all records has ended; a change by somebody who knows the store's format: \
+                      whoever writes the store is as strong as the authority without its HSM.",
         run: damage::prove,
     },
     Proof {
