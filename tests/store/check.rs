@@ -55,6 +55,11 @@ async fn it_says_what_holds_and_what_does_not() {
     for words in ["402 records", "do not add up", "log does not hold: event 2 is not", "sigillo restore"] {
         assert!(said.contains(words), "{words}: {said}");
     }
+    let mut changed = kept.clone().unwrap().to_vec();
+    *changed.last_mut().unwrap() ^= 1;
+    tamper(&disk, |db| drop(db.insert(&second, changed).unwrap()));
+    let (code, out, said) = check(&[option, &dir]);
+    assert!(code == 1 && out.is_empty() && said.contains("event 2 is not the one"), "{out}{said}");
     // A card alone: the log is good evidence.
     tamper(&disk, |db| {
         db.insert(second, kept.unwrap()).unwrap();

@@ -38,6 +38,10 @@ fn card(n: u32) -> Vec<u8> {
 /// Starts a store and waits until it has stopped by itself: why.
 async fn stopped(place: &impl Place) -> String {
     let store = start(place);
+    while store.failure().is_none() {
+        assert_eq!(store.stats().patrols, 0, "a pass has found nothing");
+        tokio::task::yield_now().await;
+    }
     store.stopped().await;
     let Some(Error::Fatal(why)) = store.failure() else { panic!("{:?}", store.failure()) };
     assert!(matches!(store.get(Space::Card, b"k"), Err(Error::Fatal(_))), "nothing is told any more");

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 /// Between steps of later passes: 64 records each make about 1,300 a second, ten million in two hours, and no load to speak of.
 const STEP_EVERY: Duration = Duration::from_millis(50);
-/// Batches in a row after which a step is taken though units wait: a pass ends under any load, and costs it a few percent of its
-/// flushes' time.
+/// Batches in a row after which a step is taken though units wait, so that a pass ends under any load: 64 hashes beside 16
+/// flushes.
 const LOAD: u32 = 16;
 /// Between passes: so many seconds without a unit, or batches. An hour of rest; under load the next one may as well begin.
 const REST: u32 = 3_600;

@@ -130,15 +130,16 @@ fn refused(
     why: &str,
     (sigillo, what): (&Path, &str),
     findings: &mut Vec<String>,
-) -> &'static str {
+) -> Result<&'static str, String> {
     if !why.contains(FOUND) {
-        return "refused at the start";
+        return Ok("refused at the start");
     }
+    ground.here.kill("authority")?;
     match ground.here.start_authority(sigillo) {
         Err(again) if again.contains(FOUND) => {}
         again => findings.push(format!("{what}: found by the patrol, and then: {again:?}")),
     }
-    "found by the patrol"
+    Ok("found by the patrol")
 }
 
 async fn proof(run: &Run<'_>) -> Result<Claim, String> {
@@ -169,7 +170,7 @@ async fn proof(run: &Run<'_>) -> Result<Claim, String> {
         let started = ground.here.start_authority(&sigillo);
         let seen = match started {
             Ok(()) => match patrolled(&mut ground)? {
-                Some(why) => refused(&mut ground, &why, (&sigillo, &what), &mut findings),
+                Some(why) => refused(&mut ground, &why, (&sigillo, &what), &mut findings)?,
                 None => match check(&ground, &told, &file).await {
                     Ok(()) => "nothing was lost",
                     // A refusal is a sentence too; what must not be is another answer.
@@ -186,7 +187,7 @@ async fn proof(run: &Run<'_>) -> Result<Claim, String> {
                 findings.push(format!("{what}: neither started nor refused"));
                 "NOT READY"
             }
-            Err(why) => refused(&mut ground, &why, (&sigillo, &what), &mut findings),
+            Err(why) => refused(&mut ground, &why, (&sigillo, &what), &mut findings)?,
         };
         if panics(&ground)? > 0 {
             let log = fs::read_to_string(ground.here.directory().join("logs/authority.log"));
