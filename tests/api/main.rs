@@ -23,6 +23,7 @@ mod callers;
 mod confined;
 mod contract;
 mod crash;
+mod damage;
 mod deliveries;
 mod deliveries_in_outages;
 mod direct;

@@ -36,6 +36,8 @@ const HARMS: [Harm; 5] = [Harm::Bit, Harm::Zeroes, Harm::Cut, Harm::Noise, Harm:
 const ANSWERS: usize = 40;
 /// How often and how far apart it is asked whether all records were looked at.
 const LOOKS: (u32, Duration) = (600, Duration::from_millis(50));
+/// In so much time what the authority shows of itself is of now.
+const REFRESHED: Duration = Duration::from_secs(2);
 /// What the authority says of records that were lost or changed.
 const FOUND: &str = "do not add up";
 
@@ -107,6 +109,27 @@ fn put_back(from: &Path, to: &Path) -> Result<(), String> {
     run(Command::new("cp").arg("-a").arg(from).arg(to)).map(drop)
 }
 
+/// A gauge or counter of the authority, as it is shown now.
+fn metric(name: &str) -> Option<String> {
+    let metrics = get(INTERNAL, "/metrics").unwrap_or_default();
+    let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.map(str::to_owned)
+}
+
+/// Waits until the token vouches for all that was answered: a store whose whole end is gone is known by it alone.
+fn marked() -> Result<(), String> {
+    let (looks, apart) = LOOKS;
+    // What is shown may be older than the last answer.
+    std::thread::sleep(REFRESHED);
+    for _ in 0..looks {
+        if metric("sigillo_checkpoint_behind_events").as_deref() == Some("0") {
+            return Ok(());
+        }
+        std::thread::sleep(apart);
+    }
+    Err("the token has no checkpoint of the last event".into())
+}
+
 /// Waits until all records of the store were looked at once; or the process has ended, and with which words.
 fn patrolled(ground: &mut Ground) -> Result<Option<String>, String> {
     let (looks, apart) = LOOKS;
@@ -114,9 +137,7 @@ fn patrolled(ground: &mut Ground) -> Result<Option<String>, String> {
         if let Err(ended) = ground.here.still_running("authority") {
             return Ok(Some(ended));
         }
-        let metrics = get(INTERNAL, "/metrics").unwrap_or_default();
-        let passes = metrics.lines().find_map(|line| line.strip_prefix("sigillo_store_patrols_total "));
-        if passes.is_some_and(|passes| passes != "0") {
+        if metric("sigillo_store_patrols_total").is_some_and(|passes| passes != "0") {
             return Ok(None);
         }
         std::thread::sleep(apart);
@@ -148,6 +169,7 @@ async fn proof(run: &Run<'_>) -> Result<Claim, String> {
     let mut ground = Ground::new(run, "installation", 200).await?;
     let known = ground.active(&ground.desk(Protocols::Any)?).await?;
     let (told, ()) = under_load(&mut ground, &known, "before", ANSWERS, |_| Ok(())).await?;
+    marked()?;
     // The courier would tell the authority of a store that went back.
     ground.here.kill("courier")?;
     ground.here.kill("authority")?;

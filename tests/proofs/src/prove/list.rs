@@ -72,8 +72,9 @@ pub(crate) const PROOFS: &[Proof] = &[
         name: "damage",
         what: "Bits turned, pages overwritten, files cut short or gone in a store, then a start and a pass over \
                all records: a sentence, or the same answers.",
-        not_covered: "answers before the first pass over all records has ended; a change by somebody who knows the store's format: \
-                      whoever writes the store is as strong as the authority without its HSM.",
+        not_covered: "the last second of answers, which no checkpoint in the token vouches for, if the whole end is gone; answers \
+                      before the first pass over all records has ended; a change by somebody who knows the store's format: whoever \
+                      writes the store is as strong as the authority without its HSM.",
         run: damage::prove,
     },
     Proof {
