@@ -5,12 +5,13 @@ use std::{
     io::BufWriter,
     path::{Path, PathBuf},
     process::Command,
+    time::Duration,
 };
 
 use sigillo::clock::{Clock, SystemClock};
 use sigillo_bench::{
     cards::{cards, write},
-    installation::{API, INTERNAL, Installation, run},
+    installation::{API, INTERNAL, Installation, get, run},
 };
 
 use super::Arguments;
@@ -18,6 +19,7 @@ use crate::place::Place;
 
 /// Seed of the cards.
 const SEED: u64 = 41;
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 pub(super) struct Own {
     here: Installation,
@@ -46,7 +48,21 @@ impl Own {
         self.here.start_authority(&self.sigillo)?;
         let took = clock.uptime().saturating_sub(start).as_secs_f64();
         self.here.start_courier(&self.sigillo)?;
+        self.patrolled()?;
         Ok(took)
+    }
+
+    /// Waits for the end of the first pass over the store, which takes every idle moment and is nobody's request.
+    fn patrolled(&mut self) -> Result<(), String> {
+        loop {
+            let text = get(INTERNAL, "/metrics").map_err(|e| e.to_string())?;
+            let passes = text.lines().find_map(|line| line.strip_prefix("sigillo_store_patrols_total "));
+            if passes.is_some_and(|passes| passes != "0") {
+                return Ok(());
+            }
+            self.here.still_running("authority")?;
+            std::thread::sleep(LOOK_EVERY);
+        }
     }
 
     /// Ends its processes and starts them again.

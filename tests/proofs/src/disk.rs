@@ -9,6 +9,7 @@ use std::{
 
 /// What a disk writes as a whole, in bytes.
 pub const BLOCK: usize = 4096;
+const BYTES: u64 = 4096;
 /// Versions of one block that are remembered between two flushes; older ones are forgotten.
 const VERSIONS: usize = 8;
 
@@ -68,7 +69,7 @@ impl Disk {
 
     /// Its size in bytes.
     pub const fn size(&self) -> u64 {
-        self.blocks.saturating_mul(BLOCK as u64)
+        self.blocks.saturating_mul(BYTES)
     }
 
     /// How calls are answered from now on.
@@ -86,7 +87,7 @@ impl Disk {
             return Ok(*newest);
         }
         let mut block = [0; BLOCK];
-        self.durable.read_exact_at(&mut block, number.saturating_mul(BLOCK as u64))?;
+        self.durable.read_exact_at(&mut block, number.saturating_mul(BYTES))?;
         Ok(block)
     }
 
@@ -105,10 +106,10 @@ impl Disk {
         let mut done = 0_usize;
         while done < length {
             let place = at.saturating_add(u64::try_from(done).map_err(|_| outside())?);
-            let start = usize::try_from(place % BLOCK as u64).map_err(|_| outside())?;
+            let start = usize::try_from(place % BYTES).map_err(|_| outside())?;
             let count = BLOCK.saturating_sub(start).min(length.saturating_sub(done));
             let to = done.saturating_add(count);
-            each(place / BLOCK as u64, start..start.saturating_add(count), done..to)?;
+            each(place / BYTES, start..start.saturating_add(count), done..to)?;
             done = to;
         }
         Ok(())
@@ -168,7 +169,7 @@ impl Disk {
         self.flushes = self.flushes.saturating_add(1);
         while let Some((number, versions)) = self.volatile.pop_first() {
             if let Some(newest) = versions.last() {
-                self.durable.write_all_at(newest, number.saturating_mul(BLOCK as u64))?;
+                self.durable.write_all_at(newest, number.saturating_mul(BYTES))?;
             }
         }
         Ok(())
@@ -186,10 +187,11 @@ impl Disk {
             if chance & 0xff >= u64::from(kept_of_256) {
                 continue;
             }
-            let count = u64::try_from(versions.len()).unwrap_or(1).max(1);
-            let which = usize::try_from((chance >> 8) % count).unwrap_or(0);
+            let count = u64::try_from(versions.len()).unwrap_or(0);
+            let which =
+                (chance >> 8).checked_rem(count).and_then(|which| usize::try_from(which).ok()).unwrap_or(0);
             if let Some(version) = versions.get(which) {
-                self.durable.write_all_at(version, number.saturating_mul(BLOCK as u64))?;
+                self.durable.write_all_at(version, number.saturating_mul(BYTES))?;
                 cut.kept = cut.kept.saturating_add(1);
             }
         }
@@ -199,7 +201,6 @@ impl Disk {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 mod tests {
     use super::*;
 
@@ -233,7 +234,7 @@ mod tests {
                 disk.write(0, &[version; 2 * BLOCK]).unwrap();
             }
             disk.cut(seed, 128).unwrap();
-            let (first, second) = (disk.read(0, 1).unwrap()[0], disk.read(BLOCK as u64, 1).unwrap()[0]);
+            let (first, second) = (disk.read(0, 1).unwrap()[0], disk.read(BYTES, 1).unwrap()[0]);
             torn += u32::from(first != second);
             old += u32::from(matches!(first, 1 | 2));
         }

@@ -76,8 +76,7 @@ fn harm(store: &Path, round: u64) -> Result<(Harm, String), String> {
         place = place.saturating_sub(size);
     }
     let (path, size) = found.ok_or("no file")?;
-    let kind =
-        HARMS.get(usize::try_from(round % HARMS.len() as u64).unwrap_or(0)).copied().unwrap_or(Harm::Bit);
+    let kind = HARMS.get(usize::try_from(round % 5).unwrap_or(0)).copied().unwrap_or(Harm::Bit);
     let told = |e: std::io::Error| format!("{}: {e}", path.display());
     let file = File::options().read(true).write(true).open(&path).map_err(told)?;
     match kind {
@@ -90,7 +89,7 @@ fn harm(store: &Path, round: u64) -> Result<(Harm, String), String> {
         Harm::Zeroes | Harm::Noise => {
             let length = usize::try_from(size.saturating_sub(place).min(512)).unwrap_or(0);
             let of = |n: usize| match kind {
-                Harm::Noise => scatter(round ^ n as u64).to_le_bytes()[0],
+                Harm::Noise => scatter(round ^ u64::try_from(n).unwrap_or(0)).to_le_bytes()[0],
                 Harm::Bit | Harm::Zeroes | Harm::Cut | Harm::Gone => 0,
             };
             let bytes: Vec<u8> = (0..length).map(of).collect();

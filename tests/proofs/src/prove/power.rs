@@ -31,9 +31,9 @@ use crate::{
 };
 
 /// Callers at one time.
-pub(crate) const CALLERS: usize = 8;
+const CALLERS: usize = 8;
 /// Activations of one caller in one round, at most.
-pub(crate) const EACH: usize = 12;
+const EACH: usize = 12;
 /// Size of the disk, in MiB.
 pub(crate) const MIB: u32 = 768;
 /// Wrong guesses in a row that a C.I.P. takes, as shipped.
@@ -183,7 +183,7 @@ async fn cut(
     rig.slow(0);
     let answers = told.answers();
     let kept = KEPT.get(usize::try_from(round % 4).unwrap_or(0)).copied().unwrap_or(0);
-    let cut = rig.power_on(scatter(round ^ 0x5161_11_10), kept)?;
+    let cut = rig.power_on(scatter(round ^ 0x5161_1110), kept)?;
     all.add(told);
     let sigillo = ground.sigillo.clone();
     ground.here.start_authority(&sigillo)?;
@@ -201,7 +201,7 @@ async fn control(
         rig.behave(Mood::Lying);
         let mut told = Told::default();
         // Rounds of which nothing is kept.
-        let noticed = match cut(ground, rig, known, (1 << 20) + round * 4, &mut told).await {
+        let noticed = match cut(ground, rig, known, (1 << 20) | (round << 2), &mut told).await {
             Err(why) => Some(why),
             Ok(_) => check(ground, &told, file).await.err(),
         };
@@ -210,6 +210,12 @@ async fn control(
         }
     }
     Ok(None)
+}
+
+/// Cards for so many times of load; some of an installation's are of regions with other templates.
+pub(crate) fn cards_for(times: u64) -> u64 {
+    let each = CALLERS.saturating_mul(EACH).saturating_mul(13) / 10;
+    times.saturating_add(1).saturating_mul(u64::try_from(each).unwrap_or(u64::MAX))
 }
 
 /// Moves the authority's store to a disk of its own.
@@ -235,8 +241,7 @@ pub(crate) fn put_away(ground: &mut Ground, rig: Rig) -> Result<(), String> {
 async fn proof(run: &Run<'_>) -> Result<Claim, String> {
     let cuts: u64 = if run.arguments.short { 8 } else { 300 };
     run.bar.set_length(cuts);
-    let cards = (cuts + CONTROLS + 1).saturating_mul(CALLERS as u64 * EACH as u64 * 13 / 10);
-    let mut ground = Ground::new(run, "installation", cards).await?;
+    let mut ground = Ground::new(run, "installation", cards_for(cuts.saturating_add(CONTROLS))).await?;
     let known = ground.active(&ground.desk(Protocols::Any)?).await?;
     let mut rig = on_a_disk_of_its_own(run, &mut ground)?;
     let file = run.directory.join("log.ndjson");

@@ -232,7 +232,7 @@ impl Rig {
     ///
     /// # Errors
     /// What `mount` says.
-    pub(crate) fn mount(&mut self, options: &[&str]) -> Result<(), String> {
+    pub(crate) fn mount(&self, options: &[&str]) -> Result<(), String> {
         let device = self.device.clone().ok_or("no device")?;
         command("mount", &[options, &["-t", "ext4", &device, text(&self.mounted)?]].concat()).map(drop)
     }
@@ -241,7 +241,7 @@ impl Rig {
     ///
     /// # Errors
     /// What `umount` says.
-    pub(crate) fn unmount(&mut self) -> Result<(), String> {
+    pub(crate) fn unmount(&self) -> Result<(), String> {
         command("umount", &[text(&self.mounted)?]).map(drop)
     }
 

@@ -9,7 +9,7 @@ use sigillo_proofs::{claim::Claim, disk::Mood};
 use crate::{
     Run,
     ground::{Active, Ground},
-    power::{self, CALLERS, EACH, MIB, Told, check, under_load},
+    power::{self, MIB, Told, check, under_load},
     rig::Rig,
 };
 
@@ -75,7 +75,7 @@ fn counted(refused: &[String]) -> BTreeMap<&str, usize> {
 }
 
 /// The store is read-only at a start.
-fn read_only(ground: &mut Ground, rig: &mut Rig) -> Result<String, String> {
+fn read_only(ground: &mut Ground, rig: &Rig) -> Result<String, String> {
     let sigillo = ground.sigillo.clone();
     ground.here.kill("authority")?;
     rig.unmount()?;
@@ -158,10 +158,9 @@ fn took_hold(trouble: Trouble, figure: &str) -> bool {
 
 async fn proof(run: &Run<'_>) -> Result<Vec<Claim>, String> {
     let rounds: u64 = if run.arguments.short { 1 } else { 10 };
-    let all = rounds.saturating_mul(Trouble::ALL.len() as u64);
+    let all = rounds.saturating_mul(u64::try_from(Trouble::ALL.len()).unwrap_or(0));
     run.bar.set_length(all);
-    let cards = all.saturating_add(1).saturating_mul(CALLERS as u64).saturating_mul(EACH as u64);
-    let mut ground = Ground::new(run, "installation", cards.saturating_mul(13) / 10).await?;
+    let mut ground = Ground::new(run, "installation", power::cards_for(all)).await?;
     let known = ground.active(&ground.desk(Protocols::Any)?).await?;
     let mut rig = power::on_a_disk_of_its_own(run, &mut ground)?;
     let file = run.directory.join("log.ndjson");
