@@ -62,10 +62,13 @@ fn check(args: &Check, out: &mut impl Write) -> Result<(), Failure> {
     let progress = ProgressBar::new(last.seq).with_style(style);
     let log = whole_log(&*reader, |events| progress.set_position(events));
     progress.finish_and_clear();
-    let log =
-        log.and_then(
-            |head| if head == last { Ok(head.seq) } else { Err(format!("it ends at event {}", head.seq)) },
-        );
+    let log = log.and_then(|head| {
+        if head == last {
+            Ok(head.seq)
+        } else {
+            Err(format!("its event {} is not the head, which is event {}", head.seq, last.seq))
+        }
+    });
 
     let mut wrong = Vec::new();
     match (records, found_before) {
