@@ -37,7 +37,6 @@ pub fn caught<T>(act: impl FnOnce() -> T) -> Result<T, String> {
 }
 
 #[cfg(test)]
-#[expect(clippy::panic, reason = "that is what is looked at")]
 mod tests {
     use super::*;
 

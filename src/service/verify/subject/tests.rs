@@ -132,7 +132,7 @@ fn classes() -> [Class; 10] {
 #[test]
 fn every_class_is_decided_by_its_values() {
     let (classes, stand_in, clock) = (classes(), StandIn::new().unwrap(), SystemClock::new());
-    let tuples = std::env::var(TUPLES).map_or(USUAL, |text| text.parse().unwrap());
+    let tuples = std::env::var_os(TUPLES).map_or(USUAL, |text| text.to_str().unwrap().parse().unwrap());
     let mut times = classes.iter().map(|class| class.name).collect::<Vec<_>>().join(",");
     let mut random = 2026_u64;
     for tuple in 0..tuples {
