@@ -89,7 +89,7 @@ pub enum Space {
     TeamCard = b't',
     /// Template id -> the template as it was when the first card got it, for ever.
     Template = b'p',
-    /// Card id, or decoy number -> [`crate::domain::tries::Tries`].
+    /// `c` and a card id, or `d` and a decoy number -> [`crate::domain::tries::Tries`].
     Tries = b'n',
     /// Verification id -> what was decided, for whom.
     Verification = b'v',
