@@ -137,6 +137,12 @@ pub(crate) async fn under_load<T>(
 
 /// Everything that was said is still so, the log is whole, and no try was given back.
 pub(crate) async fn check(ground: &Ground, told: &Told, file: &Path) -> Result<(), String> {
+    repeat(ground, told).await?;
+    read(ground, told, file)
+}
+
+/// Every activation is answered as before.
+async fn repeat(ground: &Ground, told: &Told) -> Result<(), String> {
     let desk = ground.desk(Protocols::Any)?;
     for (key, card, before) in &told.activated {
         let body = activation(card, &format!("{key}@example.it"));
@@ -148,6 +154,11 @@ pub(crate) async fn check(ground: &Ground, told: &Told, file: &Path) -> Result<(
             return Err(format!("activation {key} is another one now"));
         }
     }
+    Ok(())
+}
+
+/// Every verification is in the log, which is whole, and tells of no try too many.
+fn read(ground: &Ground, told: &Told, file: &Path) -> Result<(), String> {
     let log = events(&ground.export(file)?)?;
     fs::remove_file(file).map_err(|e| format!("{}: {e}", file.display()))?;
     let mut cards = BTreeSet::new();
@@ -169,8 +180,7 @@ async fn cut(
     rig: &mut Rig,
     known: &Active,
     round: u64,
-    all: &mut Told,
-) -> Result<(usize, usize), String> {
+) -> Result<(Told, usize), String> {
     let enough = usize::try_from(scatter(round) % 64).unwrap_or(0).saturating_add(1);
     let prefix = format!("cut-{round}");
     // As long as disks take: else hardly any cut would fall between a write and its flush.
@@ -181,13 +191,11 @@ async fn cut(
     })
     .await?;
     rig.slow(0);
-    let answers = told.answers();
     let kept = KEPT.get(usize::try_from(round % 4).unwrap_or(0)).copied().unwrap_or(0);
     let cut = rig.power_on(scatter(round ^ 0x5161_1110), kept)?;
-    all.add(told);
     let sigillo = ground.sigillo.clone();
     ground.here.start_authority(&sigillo)?;
-    Ok((answers, cut.volatile))
+    Ok((told, cut.volatile))
 }
 
 /// A lying disk must be noticed, or nothing would be.
@@ -199,11 +207,10 @@ async fn control(
 ) -> Result<Option<String>, String> {
     for round in 0..CONTROLS {
         rig.behave(Mood::Lying);
-        let mut told = Told::default();
         // Rounds of which nothing is kept.
-        let noticed = match cut(ground, rig, known, (1 << 20) | (round << 2), &mut told).await {
+        let noticed = match cut(ground, rig, known, (1 << 20) | (round << 2)).await {
             Err(why) => Some(why),
-            Ok(_) => check(ground, &told, file).await.err(),
+            Ok((told, _)) => check(ground, &told, file).await.err(),
         };
         if let Some(why) = noticed {
             return Ok(Some(why));
@@ -249,23 +256,26 @@ async fn proof(run: &Run<'_>) -> Result<Claim, String> {
     let mut loss = None;
     for round in 0..cuts {
         run.bar.set_message(format!("{answers} answers, none lost"));
-        let one = match cut(&mut ground, &mut rig, &known, round, &mut all).await {
-            Ok(one) => check(&ground, &all, &file).await.map(|()| one),
+        let one = match cut(&mut ground, &mut rig, &known, round).await {
+            Ok((told, lost)) => {
+                answers = answers.saturating_add(told.answers());
+                volatile = volatile.saturating_add(lost);
+                let soon = repeat(&ground, &told).await;
+                all.add(told);
+                soon
+            }
             Err(why) => Err(why),
         };
-        match one {
-            Ok((told, lost)) => {
-                answers = answers.saturating_add(told);
-                volatile = volatile.saturating_add(lost);
+        // The log, and once more what was said before former cuts, now and then: both grow.
+        let one = match one {
+            Ok(()) if round % 4 == 3 || round.saturating_add(1) == cuts => {
+                check(&ground, &std::mem::take(&mut all), &file).await
             }
-            Err(why) => {
-                loss = Some(format!("cut {round}: {why}"));
-                break;
-            }
-        }
-        // What was looked at once more after a further cut need not be for ever.
-        if round % 4 == 3 {
-            all = Told::default();
+            other => other,
+        };
+        if let Err(why) = one {
+            loss = Some(format!("cut {round}: {why}"));
+            break;
         }
         run.bar.inc(1);
     }
