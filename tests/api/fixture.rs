@@ -26,7 +26,7 @@ use std::time::Duration;
 pub(crate) fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> impl Future<Output = T> {
     let at = std::panic::Location::caller();
     async move {
-        for _ in 0..1200 {
+        for _ in 0..2400 {
             if let Some(found) = ask().await {
                 return found;
             }
