@@ -32,7 +32,7 @@ pub(crate) enum Task {
     Attempt(Attempt),
     /// Reads the memory of a process: prints how many bytes of it, or why not.
     ReadMemory(i32),
-    /// Is `serve` or the courier, with the system's allocator.
+    /// Is `serve` or the courier, with an allocator that does not wipe.
     Run {
         /// Which.
         command: String,

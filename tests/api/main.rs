@@ -12,6 +12,10 @@
     reason = "a panic is how a test fails"
 )]
 
+/// The allocator of the program, without its wiping.
+#[global_allocator]
+static UNWIPED: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 mod fixture;
 
 mod approvals;
