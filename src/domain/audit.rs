@@ -7,7 +7,7 @@
 use std::fmt;
 
 use aws_lc_rs::digest;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
 
 use super::{id::RequestId, tries::Ticket};
 
@@ -234,26 +234,53 @@ impl Event {
     }
 
     /// The event's bytes at its place in the chain.
+    #[expect(
+        clippy::expect_used,
+        reason = "strings and numbers are always JSON, and memory takes what is written"
+    )]
     pub fn encode(&self, seq: u64, ticket: Option<Ticket>) -> Vec<u8> {
-        let mut map = serde_json::Map::new();
-        map.insert("seq".into(), seq.into());
-        map.insert("at".into(), time_text(self.at_ms).into());
-        map.insert("kind".into(), serde_json::to_value(self.kind).unwrap_or_default());
-        map.insert("outcome".into(), serde_json::to_value(self.outcome).unwrap_or_default());
-        map.insert("caller".into(), self.caller.as_str().into());
-        map.insert("request".into(), self.request.to_string().into());
-        map.insert("policy".into(), self.policy.as_str().into());
-        if let Some(card) = &self.card {
-            map.insert("card".into(), hex::encode(card).into());
+        let mut out = Vec::with_capacity(USUAL_SIZE);
+        let mut to = serde_json::Serializer::new(&mut out);
+        Placed { event: self, seq, ticket }.serialize(&mut to).expect("an event is JSON");
+        out
+    }
+}
+
+/// More bytes than most events have: their memory is taken once.
+const USUAL_SIZE: usize = 640;
+
+/// An event at its place in the chain.
+struct Placed<'a> {
+    event: &'a Event,
+    seq: u64,
+    ticket: Option<Ticket>,
+}
+
+impl Serialize for Placed<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let Self { event, seq, ticket } = self;
+        let mut map = to.serialize_map(None)?;
+        map.serialize_entry("seq", seq)?;
+        map.serialize_entry("at", &time_text(event.at_ms))?;
+        map.serialize_entry("kind", &event.kind)?;
+        map.serialize_entry("outcome", &event.outcome)?;
+        map.serialize_entry("caller", &event.caller)?;
+        map.serialize_entry("request", &event.request.to_string())?;
+        map.serialize_entry("policy", &event.policy)?;
+        if let Some(card) = &event.card {
+            map.serialize_entry("card", &hex::encode(card))?;
         }
-        if self.with_ticket {
+        if event.with_ticket {
             let number = ticket.map_or(0, Ticket::number);
-            map.insert("ticket".into(), format!("{number:010}").into());
+            map.serialize_entry("ticket", &format_args!("{number:010}"))?;
         }
-        for (name, value) in &self.detail {
-            map.insert((*name).into(), value.as_str().into());
+        for (index, (name, value)) in event.detail.iter().enumerate() {
+            // What is said once more takes the place of what was said.
+            if event.detail.iter().skip(index).skip(1).all(|(later, _)| later != name) {
+                map.serialize_entry(name, value)?;
+            }
         }
-        serde_json::Value::Object(map).to_string().into_bytes()
+        map.end()
     }
 }
 
