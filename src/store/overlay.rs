@@ -2,7 +2,10 @@
 //!
 //! Pure and the same for every engine. It must never let a part of a refused unit be seen by the next one.
 
-use std::collections::BTreeMap;
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, HashMap},
+};
 
 use super::{Error, Expect, Op, Outcome, Reader, Space, Unit, Versioned, record, record::Position};
 use crate::domain::{
@@ -13,19 +16,51 @@ use crate::domain::{
 /// Stored key -> stored value, or nothing where it is removed.
 pub(super) type Writes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
+/// Stored key -> what was there, for each that was looked at.
+pub(super) type Seen = HashMap<Vec<u8>, Option<Versioned>>;
+
 /// What is to be written, and what to answer once it is durable.
 #[derive(Debug)]
 pub(super) struct Batch {
     pub(super) writes: Writes,
     pub(super) outcomes: Vec<Outcome>,
     pub(super) position: Position,
+    /// Nobody else writes: what was seen is what the writes take the place of.
+    pub(super) seen: Seen,
+}
+
+impl Batch {
+    /// The stored value that was seen under a stored key; nothing where nobody looked.
+    pub(super) fn former(&self, key: &[u8]) -> Option<Option<Vec<u8>>> {
+        let seen = self.seen.get(key)?;
+        Some(seen.as_ref().map(|found| record::stored_value(found.version, &found.value)))
+    }
+}
+
+/// The store as a batch finds it: each record is read once.
+struct Before<'a> {
+    reader: &'a dyn Reader,
+    seen: RefCell<Seen>,
+}
+
+impl Before<'_> {
+    fn get(&self, space: Space, key: &[u8], stored_key: Vec<u8>) -> Result<Option<Versioned>, Error> {
+        if let Some(seen) = self.seen.borrow().get(&stored_key) {
+            return Ok(seen.clone());
+        }
+        let found = self.reader.get(space, key)?;
+        self.seen.borrow_mut().insert(stored_key, found.clone());
+        Ok(found)
+    }
 }
 
 /// Evaluates the units in order over what `reader` sees, starting at `position`.
 pub(super) fn evaluate(units: &[Unit], reader: &dyn Reader, position: Position) -> Result<Batch, Error> {
-    let mut batch = Batch { writes: Writes::new(), outcomes: Vec::with_capacity(units.len()), position };
+    let before = Before { reader, seen: RefCell::default() };
+    let outcomes = Vec::with_capacity(units.len());
+    let mut batch = Batch { writes: Writes::new(), outcomes, position, seen: Seen::new() };
     for unit in units {
-        let staged = Staged::new(reader, &batch)?;
+        let staged = Staged::new(&before, &batch)?;
         match staged.run(unit)? {
             Ok(done) => {
                 batch.writes.extend(done.writes);
@@ -35,12 +70,13 @@ pub(super) fn evaluate(units: &[Unit], reader: &dyn Reader, position: Position) 
             Err(op) => batch.outcomes.push(Outcome::Refused { op }),
         }
     }
+    batch.seen = before.seen.into_inner();
     Ok(batch)
 }
 
 /// One unit over the units before it.
 struct Staged<'a> {
-    reader: &'a dyn Reader,
+    store: &'a Before<'a>,
     before: &'a Batch,
     /// The number that this unit has if it is applied.
     number: u64,
@@ -55,10 +91,10 @@ struct Done {
 }
 
 impl<'a> Staged<'a> {
-    fn new(reader: &'a dyn Reader, before: &'a Batch) -> Result<Self, Error> {
+    fn new(store: &'a Before<'a>, before: &'a Batch) -> Result<Self, Error> {
         let number = before.position.unit.checked_add(1);
         let number = number.ok_or_else(|| Error::NotWritten("no unit number left".into()))?;
-        Ok(Self { reader, before, number, writes: Writes::new() })
+        Ok(Self { store, before, number, writes: Writes::new() })
     }
 
     /// Runs the unit; the inner error is the index of the operation that refuses it.
@@ -154,7 +190,7 @@ impl<'a> Staged<'a> {
         let stored_key = record::stored_key(space, key);
         match self.writes.get(&stored_key).or_else(|| self.before.writes.get(&stored_key)) {
             Some(written) => written.as_deref().map(record::versioned).transpose(),
-            None => self.reader.get(space, key),
+            None => self.store.get(space, key, stored_key),
         }
     }
 

@@ -170,11 +170,14 @@ impl Engine for SledEngine {
         let mut batch = overlay::evaluate(units, &*self.reader, self.position)?;
         if !batch.writes.is_empty() {
             let db = &self.reader.db;
-            let former =
-                |key: &[u8]| read(|| Ok(db.get(key).map_err(unreadable)?.map(|value| value.to_vec())));
-            let change = self.patrol.change(&mut batch.writes, batch.position.unit, former)?;
-            self.snapshots.keep(&batch.writes, former)?;
-            self.write(batch.writes).map_err(|cause| {
+            let mut writes = std::mem::take(&mut batch.writes);
+            let former = |key: &[u8]| match batch.former(key) {
+                Some(seen) => Ok(seen),
+                None => read(|| Ok(db.get(key).map_err(unreadable)?.map(|value| value.to_vec()))),
+            };
+            let change = self.patrol.change(&mut writes, batch.position.unit, former)?;
+            self.snapshots.keep(&writes, former)?;
+            self.write(writes).map_err(|cause| {
                 self.failed = Some(cause.clone());
                 Error::Unknown(cause)
             })?;
