@@ -27,6 +27,7 @@ mod leases;
 mod limits;
 mod look_up;
 mod marks;
+mod met;
 mod operator;
 mod paper;
 mod policies;
@@ -110,6 +111,7 @@ pub struct Service {
     hsm: Hsm,
     log: String,
     marks: marks::Marks,
+    met: met::Met,
     over_limits: limits::Refusals,
     policy: RwLock<Arc<Policy>>,
     presented: presented::Presented,
@@ -205,6 +207,7 @@ impl Service {
             hsm,
             log,
             marks: marks::Marks::new(audit_key),
+            met: met::Met::default(),
             over_limits: limits::Refusals::default(),
             policy: RwLock::new(policy),
             presented: presented::Presented::default(),

@@ -1,5 +1,7 @@
 //! What the index key is asked: store keys and commitments that mean nothing without the HSM (I3).
 
+use aws_lc_rs::hmac;
+
 use super::{Call, Error, Service};
 use crate::{
     domain::{
@@ -19,6 +21,17 @@ use crate::{
 pub(super) fn half(mac: &Secret<32>) -> [u8; 16] {
     let (first, _) = mac.expose().split_at(16);
     first.try_into().unwrap_or_default()
+}
+
+/// What else a MAC is good for: who does not know the whole of it, as the store does not, finds none of these.
+pub(super) fn derived(mac: &Secret<32>, label: &[u8], of: &[u8]) -> Secret<32> {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, mac.expose());
+    let mut context = hmac::Context::with_key(&key);
+    context.update(label);
+    context.update(of);
+    let mut out = [0; 32];
+    out.iter_mut().zip(context.sign().as_ref()).for_each(|(to, from)| *to = *from);
+    Secret::new(out)
 }
 
 fn message(label: &str, fields: &[&[u8]]) -> Result<(MacKey, SecretBytes), Error> {
@@ -59,11 +72,6 @@ pub(super) fn history(
     message("history", &[operator, card.bytes(), query.as_bytes(), &at, &until])
 }
 
-/// Message whose MAC stands in for the record of a card that does not exist.
-pub(super) fn decoy(number: &TeamNumber) -> Result<(MacKey, SecretBytes), Error> {
-    message("decoy", &[number.as_str().as_bytes()])
-}
-
 /// Message whose MAC is the store key of what a household was given.
 pub(super) fn household(name: &str) -> Result<(MacKey, SecretBytes), Error> {
     message("household", &[name.as_bytes()])
@@ -84,23 +92,28 @@ pub(super) fn dossier(request: &RequestId) -> Result<(MacKey, SecretBytes), Erro
     message("dossier", &[request.bytes()])
 }
 
-/// Message whose MAC tells whether a repeated request is the same one: the id in its path, if there is one, and its body. The rest of
-/// the path is the operation, which is in the key of the record.
-pub(super) fn body<A: Act>(call: &Call<A>) -> Result<(MacKey, SecretBytes), Error> {
-    match &call.path_id {
-        Some(id) => message("body", &[id.as_bytes(), call.body.expose()]),
-        None => message("body", &[call.body.expose()]),
-    }
+/// What tells whether a repeated request is the same one: a commitment to the id in its path, if there is one, and its body, under
+/// the MAC of its idempotency key. The rest of the path is the operation, which is in that MAC.
+pub(super) fn body<A: Act>(call: &Call<A>, key: &Secret<32>) -> Result<[u8; 16], Error> {
+    let body = call.body.expose();
+    let message = match &call.path_id {
+        Some(id) => encoding::domain("body", &[id.as_bytes(), body]),
+        None => encoding::domain("body", &[body]),
+    };
+    let message = message.map_err(|e| Error::Bug(format!("commitment to a body: {e}")))?;
+    Ok(half(&derived(key, b"", message.expose())))
 }
 
-/// What stands in for an unknown card: derived from its number, so that it is the same at every guess.
+/// What stands in for an unknown card: derived from the MAC of its number, so that it is the same at every guess, and that nobody
+/// finds it who has the store.
 pub(super) struct Decoy {
     mac: Secret<32>,
 }
 
 impl Decoy {
-    pub(super) const fn new(mac: Secret<32>) -> Self {
-        Self { mac }
+    /// By the MAC of [`team`]'s message.
+    pub(super) fn of(team: &Secret<32>) -> Self {
+        Self { mac: derived(team, b"sigillo decoy v1\n", b"") }
     }
 
     /// Takes the place of the card's id in MAC inputs and events.
@@ -149,9 +162,33 @@ mod tests {
     #[test]
     fn counters_of_cards_and_decoys_look_alike_and_never_meet() {
         let card = card_counter(&CardId::new([0; 16]));
-        let decoy = Decoy::new(Secret::new([0xff; 32]));
+        let decoy = Decoy { mac: Secret::new([0xff; 32]) };
         assert_eq!(card.len(), decoy.counter(4096).len());
         assert_eq!(decoy.counter(4096), decoy_counter(4095));
         assert_ne!(card.first(), decoy.counter(4096).first());
+    }
+
+    /// RFC 4231, test case 2: whoever has the index key can compute a decoy by other means.
+    #[test]
+    fn what_is_derived_is_an_hmac() {
+        let key = |text: &[u8]| {
+            let mut padded = [0; 32];
+            padded[..text.len()].copy_from_slice(text);
+            Secret::new(padded)
+        };
+        let mac = derived(&key(b"Jefe"), b"what do ya want ", b"for nothing?");
+        let expected = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
+        assert_eq!(hex::encode(mac.expose()), expected);
+    }
+
+    #[test]
+    fn a_decoy_tells_nothing_of_where_its_number_would_be_stored() {
+        let team = Secret::new([7; 32]);
+        let decoy = Decoy::of(&team);
+        assert_ne!(decoy.id().bytes(), &half(&team));
+        assert_eq!(decoy.salt(), Decoy::of(&team).salt());
+        let mut other = [7; 32];
+        other[31] = 8; // the half that the store does not have
+        assert_ne!(decoy.salt(), Decoy::of(&Secret::new(other)).salt());
     }
 }

@@ -83,7 +83,16 @@ impl Service {
             Perishable::Approval => forget(Space::Approval),
             Perishable::Dossier => forget(Space::Dossier),
             Perishable::Idempotency => forget(Space::Idem),
-            Perishable::Verification => forget(Space::Verification),
+            Perishable::Verified => {
+                let both = key.split_first_chunk::<16>();
+                let (answer, verification) =
+                    both.ok_or_else(|| Error::Bug("an expiry of another form".into()))?;
+                let mut forget = |space, key: &[u8]| {
+                    unit.ops.push(Op::Delete { space, key: key.to_vec(), expect: Expect::Any });
+                };
+                forget(Space::Idem, answer);
+                forget(Space::Verification, verification);
+            }
             Perishable::Contact => {
                 let (id, (mut record, version)) = self.noted_delivery(key)?;
                 if record.contact_until_ms.is_some_and(|at_ms| at_ms <= now_ms) {

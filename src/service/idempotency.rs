@@ -81,6 +81,19 @@ impl Idempotency {
         ])
     }
 
+    /// Puts the answer into an outcome that writes a verification too: both are forgotten together, by one note, once neither is
+    /// needed any more.
+    pub(super) fn answer_beside<T: Serialize>(
+        &self,
+        answer: T,
+        verification: &[u8],
+        until_ms: u64,
+    ) -> Result<[Op; 2], Error> {
+        let [remember, _] = self.answer(answer)?;
+        let both = [self.key.as_slice(), verification].concat();
+        Ok([remember, Perishable::Verified.expires(&both, self.until_ms.max(until_ms))])
+    }
+
     /// Claims the key with its answer, for an operation of one commit; must be its first operations.
     pub(super) fn answer_at_once<T: Serialize>(&self, answer: T) -> Result<[Op; 2], Error> {
         let value = self.record(Some(answer))?;
@@ -97,8 +110,8 @@ impl Idempotency {
 }
 
 impl Service {
-    /// Asks the index key for an operation's own messages, for its operator and for its idempotency key, in one go; refuses an
-    /// operator whose card is not the registered one.
+    /// Asks the index key for an operation's own messages, for its idempotency key and for its operator, if they were not met
+    /// before, in one go; refuses an operator whose card is not the registered one.
     pub(super) async fn commitments_and_key<A: Act, const N: usize>(
         &self,
         call: &mut Call<A>,
@@ -107,25 +120,31 @@ impl Service {
         let key = call.key.as_deref().ok_or(Error::KeyMissing)?;
         let operator = call.operator.as_ref().ok_or(Error::OperatorMissing)?;
         let mut all = Vec::from(messages);
-        all.extend([
-            operator.message()?,
-            commitments::idempotency(call, operator.tax_code().as_str(), key)?,
-            commitments::body(call)?,
-        ]);
+        all.push(commitments::idempotency(call, operator.tax_code().as_str(), key)?);
+        let met = self.met.get(operator);
+        if met.is_none() {
+            all.push(operator.message()?);
+        }
         let mut macs = self.hsm.macs(all).await?;
-        let wrong = || Error::Bug("HSM answered another number of MACs".into());
-        let (body, key) = (macs.pop().ok_or_else(wrong)?, macs.pop().ok_or_else(wrong)?);
-        call.operator_mut()?.known_by(&macs.pop().ok_or_else(wrong)?);
+        let mut last = || macs.pop().ok_or_else(|| Error::Bug("HSM answered another number of MACs".into()));
+        let operator = call.operator_mut()?;
+        match met {
+            Some(known) => operator.is_known(known),
+            None => self.met.remember(operator.known_by(&last()?)),
+        }
+        let key = last()?;
         self.needs_registration(call)?;
         let keep_ms = call.permit.policy().parameters().idempotency_keep_ms;
+        let body = hex::encode(commitments::body(call, &key)?);
         let key = commitments::half(&key);
         let key = Idempotency {
             key: key.into(),
-            body: hex::encode(commitments::half(&body)),
+            body,
             until_ms: self.clock.now_ms().saturating_add(keep_ms),
             runs: self.running.enter(&key),
         };
-        Ok((macs.try_into().map_err(|_| wrong())?, key))
+        let own = macs.try_into().map_err(|_| Error::Bug("HSM answered another number of MACs".into()))?;
+        Ok((own, key))
     }
 
     /// Commits the intent `unit` if the request is the first with its key; if another came first meanwhile, finds

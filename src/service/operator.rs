@@ -92,12 +92,27 @@ impl Operator {
 
     /// Takes that MAC. The store has its first half for every holder; name and commitment are digests of the whole, so that
     /// neither is found from the store, nor from a certificate.
-    pub(super) fn known_by(&mut self, mac: &Secret<32>) {
+    pub(super) fn known_by(&mut self, mac: &Secret<32>) -> &Self {
         let label: &[u8] = if self.is_citizen { b"sigillo citizen v1\n" } else { b"sigillo operator v1\n" };
         let name = keyed(mac, label, &[]);
         let key = self.certificate.as_ref();
         let key = key.map(|valid| keyed(mac, b"sigillo operator's card v1\n", &valid.spki_hash()));
         self.known = Some(Known { holder: commitments::half(mac), key, name });
+        self
+    }
+
+    /// Takes what the same MAC said of the same operator before.
+    pub(super) const fn is_known(&mut self, known: Known) {
+        self.known = Some(known);
+    }
+
+    /// A digest of all that an operator is known by; nothing for citizens, who come once, and for names alone.
+    pub(super) fn identity(&self) -> Option<[u8; 32]> {
+        let valid = self.certificate.as_ref().filter(|_| !self.is_citizen)?;
+        let mut hash = digest::Context::new(&digest::SHA256);
+        hash.update(&valid.spki_hash());
+        hash.update(self.tax_code.as_str().as_bytes());
+        hash.finish().as_ref().try_into().ok()
     }
 
     /// The name in events of whoever has this C.F., by the MAC of it.
@@ -113,7 +128,7 @@ impl Operator {
         known.map(|known| &known.name).ok_or_else(unknown)
     }
 
-    fn known(&self) -> Result<Known, Error> {
+    pub(super) fn known(&self) -> Result<Known, Error> {
         self.known.ok_or_else(unknown)
     }
 }
@@ -168,9 +183,13 @@ impl Service {
     /// Makes the operator of a call known, where nothing else is asked of the index key with it, and refuses one whose card
     /// is not the registered one.
     pub(super) async fn know_operator<A: Act>(&self, call: &mut Call<A>) -> Result<(), Error> {
-        let message = call.operator_mut()?.message()?;
-        let [mac] = self.commitments([message]).await?;
-        call.operator_mut()?.known_by(&mac);
+        let operator = call.operator_mut()?;
+        if let Some(known) = self.met.get(operator) {
+            operator.is_known(known);
+        } else {
+            let [mac] = self.commitments([operator.message()?]).await?;
+            self.met.remember(operator.known_by(&mac));
+        }
         self.needs_registration(call)
     }
 

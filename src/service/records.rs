@@ -171,8 +171,8 @@ pub(super) enum Perishable {
     Idempotency,
     /// `Space::Card`: the salt is destroyed.
     Salt,
-    /// `Space::Verification`: forgotten.
-    Verification,
+    /// `Space::Idem` and `Space::Verification`, 16 bytes of key each: forgotten.
+    Verified,
 }
 
 impl Perishable {
@@ -183,7 +183,7 @@ impl Perishable {
         Self::Dossier,
         Self::Idempotency,
         Self::Salt,
-        Self::Verification,
+        Self::Verified,
     ];
 
     const fn mark(self) -> u8 {
@@ -194,7 +194,7 @@ impl Perishable {
             Self::Dossier => b'y',
             Self::Idempotency => b'i',
             Self::Salt => b's',
-            Self::Verification => b'v',
+            Self::Verified => b'v',
         }
     }
 

@@ -16,7 +16,7 @@ use super::{
     effects::fresh,
     idempotency::First,
     look_up::index_entry,
-    records::{self, Perishable, Verified},
+    records::{self, Verified},
 };
 use crate::{
     domain::{
@@ -75,17 +75,12 @@ impl Service {
         mut call: Call<act::Verify>,
         request: VerificationRequest,
     ) -> Result<Verification, Error> {
-        let ([team, decoy], key) = self
-            .commitments_and_key(
-                &mut call,
-                [commitments::team(&request.team)?, commitments::decoy(&request.team)?],
-            )
-            .await?;
+        let ([team], key) = self.commitments_and_key(&mut call, [commitments::team(&request.team)?]).await?;
         if let Some(answer) = self.answered(&key)? {
             return self.replayed(&call, answer).await;
         }
         let rules = call.permit.policy().parameters().verification;
-        let subject = self.subject(&commitments::half(&team), &Decoy::new(decoy), rules.decoys)?;
+        let subject = self.subject(&commitments::half(&team), &Decoy::of(&team), rules.decoys)?;
 
         let spent = self.event(&call, Kind::VerificationSpent, Outcome::Intent);
         let spent = Event { card: Some(*subject.id().bytes()), with_ticket: true, ..spent };
@@ -121,12 +116,11 @@ impl Service {
             until_ms: self.clock.now_ms().saturating_add(rules.accepted_for_ms),
         };
         let id = records::verification_key(&answer.verification);
-        let [remember, forget] = key.answer(answer)?;
+        let [remember, forget] = key.answer_beside(answer, &id, record.until_ms)?;
         let ops = vec![
             refund,
             charges.settle(decision.verdict == Verdict::Accepted),
             records::put(Space::Verification, &id, &record, Expect::Absent)?,
-            Perishable::Verification.expires(&id, record.until_ms),
             remember,
             forget,
         ];

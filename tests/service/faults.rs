@@ -28,16 +28,14 @@ impl Job {
     pub(crate) const ALL: [Self; 6] =
         [Self::Activate, Self::RenewCip, Self::Reprint, Self::Revoke, Self::RevokeApproved, Self::Verify];
 
-    /// The calls of the token, in order.
+    /// The calls of the token, in order, for an operator who was there before.
     pub(crate) const fn calls(self) -> &'static [&'static str] {
         match self {
-            Self::Activate => {
-                &["index", "index", "index", "index", "index", "index", "print", "print", "print", "verify"]
-            }
-            Self::RenewCip => &["index", "index", "index", "index", "index", "index", "print", "verify"],
-            Self::Reprint => &["index", "index", "index", "index", "index", "index", "print", "print"],
-            Self::Revoke | Self::RevokeApproved => &["index", "index", "index", "index", "index", "index"],
-            Self::Verify => &["index", "index", "index", "index", "index", "verify", "verify"],
+            Self::Activate => &["index", "index", "index", "index", "print", "print", "print", "verify"],
+            Self::RenewCip => &["index", "index", "index", "index", "print", "verify"],
+            Self::Reprint => &["index", "index", "index", "index", "print", "print"],
+            Self::Revoke | Self::RevokeApproved => &["index", "index", "index", "index"],
+            Self::Verify => &["index", "index", "verify", "verify"],
         }
     }
 }

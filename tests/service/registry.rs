@@ -58,6 +58,7 @@ async fn without_the_registered_card_nothing_is_evaluated_whatever_is_asked_for(
     ] {
         let mut shapes = Vec::new();
         let (before, tries) = (w.events().len(), w.tries(&who.card));
+        assert!(desk.look_up(&unknown).await.is_err(), "from here on the index key is not asked about them");
         for card in [&who.card, &unknown] {
             w.ledger.clear();
             w.hands.clear();

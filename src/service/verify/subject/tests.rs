@@ -36,7 +36,7 @@ fn digits(text: &str) -> Digits {
 }
 
 fn decoy() -> Decoy {
-    Decoy::new(Secret::new([0x5a; 32]))
+    Decoy::of(&Secret::new([0x5a; 32]))
 }
 
 fn registered() -> Card {
@@ -178,7 +178,7 @@ fn what_stands_in_is_never_used() {
     let card = stand_in.read(None).unwrap();
     assert_eq!(card.encode().len(), Card::SIZE);
     let subject = Subject::new(&card, false, &decoy(), vec![1, 2, 3], 0);
-    assert_eq!((subject.id(), subject.salt), (&decoy().id(), [0x5a; 32]));
+    assert_eq!((subject.id(), subject.salt), (&decoy().id(), *decoy().salt()));
     assert_eq!(subject.counter(), [1, 2, 3]);
     assert!(!bool::from(subject.known | subject.active | subject.has_tag[0] | subject.has_tag[1]));
     // Tags that would be right if its own counted.
