@@ -202,6 +202,14 @@ pub enum Outcome {
     Rejected,
 }
 
+impl Outcome {
+    /// The outcome with this text.
+    pub fn from_text(text: &str) -> Option<Self> {
+        let from = serde::de::value::StrDeserializer::<serde::de::value::Error>::new(text);
+        Self::deserialize(from).ok()
+    }
+}
+
 /// An event before it has its place in the chain.
 #[derive(Clone, Debug)]
 pub struct Event {

@@ -115,6 +115,10 @@ fn query(body: &ReadReport) -> Result<Query, Problem> {
         tracing::debug!(length = unknown.len(), "a report on an unknown kind");
         return Err(read::invalid("kinds", read::NotOneOf("kinds of event")));
     }
+    if let Some(unknown) = body.outcomes.iter().find(|end| !StatisticsRequest::is_end(end)) {
+        tracing::debug!(length = unknown.len(), "a report on an unknown outcome");
+        return Err(read::invalid("outcomes", read::NotOneOf("outcomes of events or states of deliveries")));
+    }
     if body.all_offices && body.office.is_some() {
         return Err(read::invalid("office", read::NotOneOf("given without all_offices")));
     }

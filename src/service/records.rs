@@ -86,6 +86,10 @@ pub(super) enum DeliveryState {
 }
 
 impl DeliveryState {
+    /// Every text that a state has.
+    pub(super) const TEXTS: [&'static str; 7] =
+        ["cancelled", "delivered", "failed", "leased", "queued", "sent", "waiting"];
+
     /// Its text in answers and events.
     pub(super) const fn text(self) -> &'static str {
         match self {
@@ -230,6 +234,21 @@ pub(super) fn verification_key(id: &VerificationId) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_state_has_one_of_the_texts() {
+        let lease = LeaseId::new([7; 16]);
+        let states = [
+            DeliveryState::Cancelled,
+            DeliveryState::Delivered { lease: None },
+            DeliveryState::Failed { lease: None },
+            DeliveryState::Leased { lease, until_ms: 0, prepared: false },
+            DeliveryState::Queued { due_ms: 0 },
+            DeliveryState::Sent { lease },
+            DeliveryState::Waiting { until_ms: 0 },
+        ];
+        assert_eq!(states.map(DeliveryState::text), DeliveryState::TEXTS);
+    }
 
     #[test]
     fn ends_without_a_holder_are_read_as_they_were_written() {

@@ -2,7 +2,7 @@
 //!
 //! The counts are read from a snapshot, one stretch of time after the other, while others go on; nothing is read of the log.
 
-use super::{Call, Error, Service, audit};
+use super::{Call, Error, Service, audit, records::DeliveryState};
 use crate::{
     domain::{
         audit::{Head, Kind, Outcome},
@@ -43,6 +43,13 @@ struct Reading {
     grain: Grain,
     rows: Rows,
     over: bool,
+}
+
+impl StatisticsRequest {
+    /// Whether events end so: by their outcome or, as the courier reports them, in a state of the delivery.
+    pub fn is_end(text: &str) -> bool {
+        Outcome::from_text(text).is_some() || DeliveryState::TEXTS.contains(&text)
+    }
 }
 
 impl Service {

@@ -108,6 +108,7 @@ async fn reportistica() {
         (json!({ "by": ["minute"] }), 422, "invalid_value", "$.by"),
         (json!({ "by": ["day", "hour"] }), 422, "invalid_value", "$.by"),
         (json!({ "kinds": ["card.eaten"] }), 422, "invalid_value", "$.kinds"),
+        (json!({ "outcomes": ["delivered", "eaten"] }), 422, "invalid_value", "$.outcomes"),
         (json!({ "to": "2020-01-01" }), 422, "invalid_value", "$.to"),
         (json!({ "from": "1990-01-01" }), 422, "invalid_value", "$.to"),
         (json!({ "office": "demo-office", "all_offices": true }), 422, "invalid_value", "$.office"),
