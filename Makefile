@@ -3,6 +3,8 @@
 CARGO := cargo
 SIGILLO := target/release/sigillo
 DEMO := target/release/demo
+# A PKCS#11 module that makes every call slower (tests/shim). Only tests and `make bench` use it; it is a part of no build of Sigillo.
+SLOW_HSM := target/slow-hsm.so
 
 # Processes of two users, each with a token directory of its own: of SoftHSM's files, and run on them. The description is the
 # same on every token.
@@ -49,10 +51,16 @@ lint: deps
 	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny check bans licenses sources; \
 	else echo "cargo-deny is not installed: cargo install --locked cargo-deny"; fi
 
-bench: deps
+bench: deps $(SLOW_HSM)
 	$(CARGO) build --release --locked --workspace --bins
 	target/release/decisions
-	target/release/sigillo-bench report --sigillo $(SIGILLO) $(if $(PEERS),--peers target/peers)
+	target/release/sigillo-bench report --sigillo $(SIGILLO) $(if $(PEERS),--peers target/peers) \
+		--delaying-module $(SLOW_HSM) --delaying-environment SIGILLO_SHIM_DELAY_US=500 \
+		--delaying-environment 'SIGILLO_SHIM_MODULE={module}'
+
+$(SLOW_HSM): tests/shim/faults.c | deps
+	@mkdir -p $(@D)
+	cc -std=gnu11 -Wall -Wextra -Wno-unused-value -O2 -fPIC -shared -fvisibility=hidden -o $@ $< -ldl -lpthread
 
 # Every proof, one report: target/proofs/report.md. SHORT=1 has fewer rounds. An interrupted run goes on where it was.
 prove: deps

@@ -146,7 +146,8 @@ pub(crate) async fn run<W: Work>(what: &str, work: W, plan: Plan, server: &Serve
     let end = start.saturating_add(plan.time);
     loop {
         until(&shared, plan.windows.each.min(end.saturating_sub(shared.clock.uptime()))).await;
-        if shared.is_over() {
+        let is_over = shared.is_over();
+        if is_over {
             // What is under way when nothing is left to begin belongs to it.
             joined(&mut tasks).await?;
         }
@@ -155,7 +156,7 @@ pub(crate) async fn run<W: Work>(what: &str, work: W, plan: Plan, server: &Serve
         if let Some(tell) = plan.windows.tell {
             tell(at, &window);
         }
-        if shared.is_over() || shared.clock.uptime() >= end {
+        if is_over || shared.clock.uptime() >= end {
             break;
         }
     }

@@ -234,8 +234,9 @@ mod tests {
     fn the_examples_of_the_help_texts_are_understood() {
         let main = Arguments::command();
         let texts = main.get_subcommands().chain([&main]).filter_map(clap::Command::get_after_help);
+        let whole = |text: &clap::builder::StyledStr| text.to_string().replace("\\\n", "");
         let mut examples = 0;
-        for text in texts.map(ToString::to_string) {
+        for text in texts.map(whole) {
             for line in text.lines().filter_map(|line| line.strip_prefix("  sigillo-bench ")) {
                 let line = line.split(['#', '>']).next().unwrap_or_default();
                 // `"$(pgrep -f 'sigillo serve')"` is one word.

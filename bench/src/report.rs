@@ -16,7 +16,8 @@ Examples:
   sigillo-bench report
   sigillo-bench report --grow 10000000 --soak 1800
   sigillo-bench report --peers target/peers
-  sigillo-bench report --delaying-module /usr/lib/delay-pkcs11.so --delaying-environment DELAY_US=500
+  sigillo-bench report --delaying-module target/slow-hsm.so --delaying-environment SIGILLO_SHIM_DELAY_US=500 \\
+    --delaying-environment SIGILLO_SHIM_MODULE={module}        # as `make bench` does
 
 Exit code 0 whatever the figures: they are compared with their targets, and machines are noisy. 1 if nothing was measured.")]
 pub(crate) struct Arguments {
@@ -42,9 +43,11 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = 40)]
     pub(crate) soak: u64,
     /// A PKCS#11 module that passes calls on to the installation's and adds 500 us to each; without it that row is left out.
+    /// `make bench` builds tests/shim for it.
     #[arg(long, value_name = "FILE")]
     pub(crate) delaying_module: Option<PathBuf>,
-    /// A variable of that module, NAME=VALUE; more than one may be given.
+    /// A variable of that module, NAME=VALUE; more than one may be given. In a value {module} stands for the installation's own
+    /// module.
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) delaying_environment: Vec<String>,
     /// Measures privacyIDEA too, which is installed in this directory, from PyPI and with PostgreSQL; without it those rows are left

@@ -147,21 +147,55 @@ impl Own {
     pub(super) fn change_hsm(&self, module: Option<&Path>, environment: &[String]) -> Result<(), String> {
         let file = self.at("authority/hsm.toml");
         let text = fs::read_to_string(&file).map_err(|e| e.to_string())?;
-        let mut changed = String::new();
-        for line in text.lines() {
-            match (line.starts_with("module = "), module) {
-                (true, Some(module)) => changed += &format!("module = {:?}\n", module.display().to_string()),
-                _ => changed += &format!("{line}\n"),
+        fs::write(&file, behind(&text, module, environment)?).map_err(|e| e.to_string())
+    }
+}
+
+/// An `hsm.toml` with 16 workers, and with another module before the one that it has.
+fn behind(text: &str, module: Option<&Path>, environment: &[String]) -> Result<String, String> {
+    let (mut changed, mut own) = (String::new(), "");
+    for line in text.lines() {
+        match (line.strip_prefix("module = "), module) {
+            (Some(before), Some(module)) => {
+                own = before.trim_matches('"');
+                changed += &format!("module = {:?}\n", module.display().to_string());
             }
+            (None, _) | (_, None) => changed += &format!("{line}\n"),
         }
-        if !changed.contains("[pool]") {
-            changed = changed.replace("[pin]\n", "[pool]\nworkers = 16\n\n[pin]\n");
-        }
-        for variable in environment {
-            let (name, value) =
-                variable.split_once('=').ok_or_else(|| format!("{variable}: it must be NAME=VALUE"))?;
-            changed += &format!("{name} = {{ text = {value:?} }}\n");
-        }
-        fs::write(&file, changed).map_err(|e| e.to_string())
+    }
+    if !changed.contains("[pool]") {
+        changed = changed.replace("[pin]\n", "[pool]\nworkers = 16\n\n[pin]\n");
+    }
+    // `init` ends the file with its [environment].
+    for variable in environment {
+        let (name, value) =
+            variable.split_once('=').ok_or_else(|| format!("{variable}: it must be NAME=VALUE"))?;
+        let value = value.replace("{module}", own);
+        // Paths are opened to the authority, which sees no others.
+        changed += &if value.starts_with('/') {
+            format!("{name} = {value:?}\n")
+        } else {
+            format!("{name} = {{ text = {value:?} }}\n")
+        };
+    }
+    Ok(changed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_module_is_put_before_the_one_that_is_there() {
+        let made = "module = \"/lib/soft.so\"\n\n[pin]\nfile = \"pin\"\n\n[environment]\nCONF = \"conf\"\n";
+        let pool = "[pool]\nworkers = 16\n\n[pin]\n";
+        // What is slow is compared with the same number of workers.
+        let without = behind(made, None, &[]).unwrap();
+        assert_eq!(without, made.replace("[pin]\n", pool));
+        let environment = ["BEHIND={module}".to_owned(), "DELAY=500".to_owned()];
+        let with = behind(&without, Some(Path::new("/slow.so")), &environment).unwrap();
+        let wanted = without.replace("/lib/soft.so", "/slow.so");
+        assert_eq!(with, format!("{wanted}BEHIND = \"/lib/soft.so\"\nDELAY = {{ text = \"500\" }}\n"));
+        behind(made, None, &["DELAY".to_owned()]).unwrap_err();
     }
 }
