@@ -3,12 +3,14 @@
 CARGO := cargo
 SIGILLO := target/release/sigillo
 DEMO := target/release/demo
+# A PKCS#11 module that makes every call slower (tests/shim). Only tests and `make bench` use it; it is a part of no build of Sigillo.
+SLOW_HSM := target/slow-hsm.so
 
 # Processes of two users, each with a token directory of its own: of SoftHSM's files, and run on them. The description is the
 # same on every token.
 ON_FILES := --skip memory:: --skip snapshot:: --skip contract::
 
-.PHONY: help deps demo run test lint bench prove contract
+.PHONY: help deps demo run test lint bench bench-micro prove contract
 
 help:
 	@echo "make demo   a citizen's whole journey with real parts; ends by itself"
@@ -16,7 +18,9 @@ help:
 	@echo "make test   every test, with SoftHSM, p11-kit, kryoptic, mutual TLS and a mail relay"
 	@echo "make lint   format, clippy, documentation, and cargo-deny where it is installed"
 	@echo "make bench  the table of targets, each figure beside its ceiling of the same run (10 minutes), and the cost of decisions"
-	@echo "            (PEERS=1: privacyIDEA too, installed from PyPI)"
+	@echo "            (PEERS=1: privacyIDEA too, installed from PyPI; BEFORE=FILE: compared with an earlier runs.json)"
+	@echo "make bench-micro  times and instruction counts of the smallest parts, compared with bench/instructions.toml"
+	@echo "            (RECORD=1: writes that file)"
 	@echo "make prove  the proofs of SECURITY.md, with one report (SHORT=1: with fewer rounds)"
 	@echo "make contract  at least 20,000 requests against the served description, by schemathesis"
 	@echo "make deps   only what the other targets need from the system"
@@ -49,10 +53,23 @@ lint: deps
 	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny check bans licenses sources; \
 	else echo "cargo-deny is not installed: cargo install --locked cargo-deny"; fi
 
-bench: deps
+bench: deps $(SLOW_HSM)
 	$(CARGO) build --release --locked --workspace --bins
 	target/release/decisions
-	target/release/sigillo-bench report --sigillo $(SIGILLO) $(if $(PEERS),--peers target/peers)
+	target/release/sigillo-bench report --sigillo $(SIGILLO) $(if $(PEERS),--peers target/peers) $(if $(BEFORE),--before $(BEFORE)) \
+		--delaying-module $(SLOW_HSM) --delaying-environment SIGILLO_SHIM_DELAY_US=500 \
+		--delaying-environment 'SIGILLO_SHIM_MODULE={module}'
+
+$(SLOW_HSM): tests/shim/faults.c | deps
+	@mkdir -p $(@D)
+	cc -std=gnu11 -Wall -Wextra -Wno-unused-value -O2 -fPIC -shared -fvisibility=hidden -o $@ $< -ldl -lpthread
+
+# Times are for reading; counts are compared, and more than before is a failure.
+bench-micro:
+	@sh tests/support/deps.sh valgrind
+	$(CARGO) build --release --locked --bin sigillo
+	$(CARGO) bench --locked -p sigillo-bench --bench micro
+	$(CARGO) bench --locked -p sigillo-bench --bench micro -- instructions $(if $(RECORD),--record)
 
 # Every proof, one report: target/proofs/report.md. SHORT=1 has fewer rounds. An interrupted run goes on where it was.
 prove: deps

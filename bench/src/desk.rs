@@ -169,6 +169,16 @@ impl Desk {
         self.call(Method::POST, path, headers, body).await
     }
 
+    /// Posts lines of JSON, as a caller who forwards no operator.
+    ///
+    /// # Errors
+    /// [`Refused`]
+    pub async fn post_lines<R: DeserializeOwned>(&self, path: &str, lines: Vec<u8>) -> Result<R, Refused> {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
+        self.call(Method::POST, path, headers, lines).await
+    }
+
     /// Gets a value that takes no operator.
     ///
     /// # Errors

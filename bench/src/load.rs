@@ -13,12 +13,12 @@ use std::{
 };
 
 use sigillo::clock::{Clock, SystemClock};
-use tokio::task::JoinSet;
+use tokio::{sync::Notify, task::JoinSet};
 
 use self::record::Recorder;
 use crate::{
     meter::{self, Server},
-    run::Run,
+    run::{Run, Window},
 };
 
 /// What is asked for, again and again.
@@ -55,10 +55,24 @@ pub(crate) struct Plan {
     pub(crate) time: Duration,
     /// Whether system calls are counted too, in two seconds more.
     pub(crate) calls: bool,
+    /// The parts of that time.
+    pub(crate) windows: Windows,
 }
 
 /// Every so long CPU and latencies of the time since are kept, for intervals.
-const WINDOW: Duration = Duration::from_millis(500);
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Windows {
+    /// Length of each but the last.
+    pub(crate) each: Duration,
+    /// Who is told when one has ended, with the time since the begin.
+    pub(crate) tell: Option<fn(Duration, &Window)>,
+}
+
+impl Windows {
+    /// Many, told to nobody.
+    pub(crate) const SHORT: Self = Self { each: Duration::from_millis(500), tell: None };
+}
+
 /// An open loop that has so many requests waiting has lost its server.
 const MOST_WAITING: usize = 20_000;
 /// After so many errors a run is given up.
@@ -69,6 +83,8 @@ struct Shared<W> {
     clock: SystemClock,
     turns: AtomicU64,
     stop: AtomicBool,
+    /// Tells who waits that it has stopped.
+    stopped: Notify,
     recorder: Mutex<Recorder>,
 }
 
@@ -83,6 +99,7 @@ impl<W: Work> Shared<W> {
 
     fn end(&self) {
         self.stop.store(true, Ordering::Relaxed);
+        self.stopped.notify_one();
     }
 
     /// One turn, whose latency counts from `from`.
@@ -112,6 +129,7 @@ pub(crate) async fn run<W: Work>(what: &str, work: W, plan: Plan, server: &Serve
         clock: SystemClock::new(),
         turns: AtomicU64::new(0),
         stop: AtomicBool::new(false),
+        stopped: Notify::new(),
         recorder: Mutex::new(Recorder::new()?),
     });
     let mut tasks = JoinSet::new();
@@ -126,23 +144,33 @@ pub(crate) async fn run<W: Work>(what: &str, work: W, plan: Plan, server: &Serve
         begin(&shared, plan.pace, &mut tasks)?;
     }
     let end = start.saturating_add(plan.time);
-    while !shared.is_over() && shared.clock.uptime() < end {
-        until(&shared, WINDOW.min(end.saturating_sub(shared.clock.uptime()))).await;
+    loop {
+        until(&shared, plan.windows.each.min(end.saturating_sub(shared.clock.uptime()))).await;
+        let is_over = shared.is_over();
+        if is_over {
+            // What is under way when nothing is left to begin belongs to it.
+            joined(&mut tasks).await?;
+        }
         let (at, own) = (shared.clock.uptime().saturating_sub(start), meter::cpu("self"));
-        shared.recorder().window(at, server.cpu(), own, server.resident());
+        let window = shared.recorder().window(at, server.cpu(), own, server.resident());
+        if let Some(tell) = plan.windows.tell {
+            tell(at, &window);
+        }
+        if is_over || shared.clock.uptime() >= end {
+            break;
+        }
     }
     let (after, own) = (server.read(), meter::cpu("self"));
     let seconds = shared.clock.uptime().saturating_sub(start).as_secs_f64();
     let measured = shared.recorder().end();
     let calls = if plan.calls { count_calls(&shared, server).await? } else { None };
     shared.end();
-    while let Some(ended) = tasks.join_next().await {
-        ended.map_err(|e| e.to_string())?;
-    }
+    joined(&mut tasks).await?;
     let mut run = measured.run(what, plan.pace, seconds);
     let requests = run.requests;
     run.server_us = meter::micros_each(before.cpu, after.cpu, requests);
     run.client_us = meter::micros_each(own_before, own, requests);
+    run.courier_us = meter::micros_each(before.courier, after.courier, requests);
     run.hsm_calls = meter::each(before.hsm, after.hsm, requests);
     run.commits = meter::each(before.commits, after.commits, requests);
     run.written = meter::each(before.written, after.written, requests);
@@ -152,6 +180,14 @@ pub(crate) async fn run<W: Work>(what: &str, work: W, plan: Plan, server: &Serve
         run.syscalls = meter::each(Some(0.0), Some(calls.all), done);
     }
     Ok(run)
+}
+
+/// Waits for the senders to end.
+async fn joined(tasks: &mut JoinSet<()>) -> Result<(), String> {
+    while let Some(ended) = tasks.join_next().await {
+        ended.map_err(|e| e.to_string())?;
+    }
+    Ok(())
 }
 
 /// Starts the senders.
@@ -191,9 +227,13 @@ async fn count_calls<W: Work>(
     Ok(calls.filter(|_| !shared.is_over()).map(|calls| (calls, done)))
 }
 
+/// Waits so long, or until nothing is left to do.
 async fn until<W: Work>(shared: &Shared<W>, time: Duration) {
     if !shared.is_over() {
-        tokio::time::sleep(time).await;
+        tokio::select! {
+            () = tokio::time::sleep(time) => {}
+            () = shared.stopped.notified() => {}
+        }
     }
 }
 

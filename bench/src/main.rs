@@ -1,8 +1,12 @@
 //! `sigillo-bench`: load on an installation, and what it costs beside its ceilings of the same run.
 #![expect(clippy::print_stdout, reason = "the figures are what this program is for")]
 
+mod arrivals;
+mod audit;
 mod ceiling;
 mod compare;
+mod courier;
+mod import;
 mod load;
 mod measure;
 mod meter;
@@ -11,6 +15,7 @@ mod place;
 mod plot;
 mod report;
 mod run;
+mod soak;
 mod work;
 
 use std::{
@@ -21,6 +26,7 @@ use std::{
 };
 
 use clap::{Parser, Subcommand};
+use sigillo::api::cards::NewCard;
 
 use self::{place::Place, run::Run};
 
@@ -32,9 +38,13 @@ Examples (after `demo demo --keep-running --for-load` in another terminal; --pid
   sigillo-bench verify --rate 500 --http2
   sigillo-bench activate --cards demo/cards.ndjson --seconds 5
   sigillo-bench mixed --cards demo/cards.ndjson --rate 20 --seconds 20
+  sigillo-bench import --count 30000 --keep cards.ndjson
+  sigillo-bench courier --cards cards.ndjson --courier-pid 4712
+  sigillo-bench soak --cards cards.ndjson --pid 4711 --minutes 30
   sigillo-bench hello
   sigillo-bench compare before.json after.json
   sigillo-bench plot before.json > latency.svg
+  sigillo-bench plot before.json --over-time > time.svg
   sigillo-bench report --sigillo target/release/sigillo
 
 The policy's limits on requests of one operator must be lifted for load (--for-load does), and the operator's card be registered.
@@ -52,6 +62,12 @@ enum Command {
     Activate(Place),
     /// Look-ups, activations, presented C.I.P.s, histories, reprints and revocations, in the shares of a day.
     Mixed(Place),
+    /// Registrations of fictional cards: cards a second, CPU and bytes of each.
+    Import(import::Import),
+    /// Activations until the mail relay has the second parts: deliveries a second, CPU of authority and courier.
+    Courier(courier::Courier),
+    /// The mixture for a long time: whether memory stays flat, latencies as it goes.
+    Soak(soak::Soak),
     /// A new connection for each request, with client certificates: Sigillo's, and the bare server's beside it.
     Handshake {
         #[command(flatten)]
@@ -89,7 +105,12 @@ enum Command {
     /// Two files of results: quotients of each run that both have, with 95 % intervals.
     Compare { before: PathBuf, after: PathBuf },
     /// Latencies of a file of results, as SVG on standard output.
-    Plot { results: PathBuf },
+    Plot {
+        results: PathBuf,
+        /// Requests a second, latency and memory over the time of each run instead.
+        #[arg(long)]
+        over_time: bool,
+    },
     /// All of it on an installation of its own: the table of targets, and report.json.
     Report(report::Arguments),
     #[command(hide = true)]
@@ -112,7 +133,7 @@ fn main() -> ExitCode {
     match runtime.map_err(|e| e.to_string()).and_then(|runtime| runtime.block_on(carry_out(command))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
-            println!("no figures: {why}");
+            println!("sigillo-bench: {why}");
             ExitCode::FAILURE
         }
     }
@@ -126,12 +147,28 @@ async fn carry_out(command: Command) -> Result<(), String> {
             tell(&place, measure::verify(&place, &cards, place.plan()).await?)
         }
         Command::Activate(place) => {
-            let cards = registered(&place)?;
+            let cards = Arc::new(registered(&place)?);
             tell(&place, measure::activate(&place, &cards, place.plan()).await?)
         }
         Command::Mixed(place) => {
-            let cards = registered(&place)?;
-            tell(&place, measure::mixed(&place, &cards, 0, place.plan()).await?)
+            let cards = Arc::new(registered(&place)?);
+            tell(&place, measure::mixed(&place, &cards, place.plan()).await?)
+        }
+        Command::Import(arguments) => {
+            let done = import::import(&arguments).await?;
+            println!("{done}");
+            keep(arguments.out.as_deref(), done.run)
+        }
+        Command::Courier(arguments) => {
+            let cards = registered(&arguments.place)?;
+            let run = courier::measure(&arguments, cards, arguments.place.plan()).await?;
+            tell(&arguments.place, run)
+        }
+        Command::Soak(arguments) => {
+            let run = arguments.run().await?;
+            println!("{run}");
+            keep(arguments.out.as_deref(), run.clone())?;
+            arguments.judge(&run)
         }
         Command::Handshake { place, tls } => {
             tell(&place, measure::hello_handshake(&place, &tls, place.plan()).await?)?;
@@ -152,8 +189,9 @@ async fn carry_out(command: Command) -> Result<(), String> {
             print!("{}", compare::table(&run::read(&before)?, &run::read(&after)?)?);
             Ok(())
         }
-        Command::Plot { results } => {
-            print!("{}", plot::svg(&run::read(&results)?)?);
+        Command::Plot { results, over_time } => {
+            let draw = if over_time { plot::time::svg } else { plot::svg };
+            print!("{}", draw(&run::read(&results)?)?);
             Ok(())
         }
         Command::Report(arguments) => report::run(&arguments).await,
@@ -169,21 +207,55 @@ async fn carry_out(command: Command) -> Result<(), String> {
 }
 
 /// The cards of `--cards`, which this load needs.
-fn registered(place: &Place) -> Result<Arc<Vec<sigillo::api::cards::NewCard>>, String> {
+fn registered(place: &Place) -> Result<Vec<NewCard>, String> {
     if place.cards.is_none() {
         return Err("--cards FILE: this load needs cards that are registered and not yet active".into());
     }
-    place.cards().map(Arc::new)
+    place.cards()
 }
 
 /// Prints a run, and adds it to the file of results.
 fn tell(place: &Place, run: Run) -> Result<(), String> {
     println!("{run}");
-    place.out.as_deref().map_or(Ok(()), |file| add(file, run))
+    keep(place.out.as_deref(), run)
+}
+
+fn keep(out: Option<&Path>, run: Run) -> Result<(), String> {
+    out.map_or(Ok(()), |file| add(file, run))
 }
 
 fn add(file: &Path, run: Run) -> Result<(), String> {
     let mut all = if file.exists() { run::read(file)? } else { Vec::new() };
     all.push(run);
     run::write(file, &all)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    /// Every example of every help text, as a shell would cut it into words.
+    #[test]
+    fn the_examples_of_the_help_texts_are_understood() {
+        let main = Arguments::command();
+        let texts = main.get_subcommands().chain([&main]).filter_map(clap::Command::get_after_help);
+        let whole = |text: &clap::builder::StyledStr| text.to_string().replace("\\\n", "");
+        let mut examples = 0;
+        for text in texts.map(whole) {
+            for line in text.lines().filter_map(|line| line.strip_prefix("  sigillo-bench ")) {
+                let line = line.split(['#', '>']).next().unwrap_or_default();
+                // `"$(pgrep -f 'sigillo serve')"` is one word.
+                let words = line.split('"').enumerate().flat_map(|(n, text)| {
+                    let is_quoted = n % 2 == 1;
+                    if is_quoted { vec!["4711"] } else { text.split_whitespace().collect() }
+                });
+                let parsed = Arguments::try_parse_from(["sigillo-bench"].into_iter().chain(words));
+                assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
+                examples += 1;
+            }
+        }
+        assert!(examples >= 20, "{examples} examples");
+    }
 }

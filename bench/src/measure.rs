@@ -17,33 +17,30 @@ use crate::{
 pub(crate) async fn verify(place: &Place, cards: &Arc<Vec<NewCard>>, plan: Plan) -> Result<Run, String> {
     let work = |desks| Verify { desks, cards: Arc::clone(cards), name: fresh_name() };
     let what = format!("verify, {}", place.http());
-    let mut done = run(&what, work(place.desks(&place.url)?), plan, &place.server()).await?;
+    let mut done =
+        run(&what, work(place.desks(&place.authority.url)?), plan, &place.authority.server()).await?;
     done.bytes = bytes(place, work).await?;
     Ok(done)
 }
 
 /// Activations, each of these cards once.
 pub(crate) async fn activate(place: &Place, cards: &Arc<Vec<NewCard>>, plan: Plan) -> Result<Run, String> {
-    let work = Activate { desks: place.desks(&place.url)?, cards: Arc::clone(cards), name: fresh_name() };
-    run(&format!("activate, {}", place.http()), work, plan, &place.server()).await
+    let work =
+        Activate { desks: place.desks(&place.authority.url)?, cards: Arc::clone(cards), name: fresh_name() };
+    run(&format!("activate, {}", place.http()), work, plan, &place.authority.server()).await
 }
 
-/// The mixture, of cards of which the first `used` are activated.
-pub(crate) async fn mixed(
-    place: &Place,
-    cards: &Arc<Vec<NewCard>>,
-    used: usize,
-    plan: Plan,
-) -> Result<Run, String> {
-    let (desks, supervisor) = (place.desks(&place.url)?, place.desk("supervisor")?);
-    let work = Mixed::new(desks, supervisor, Arc::clone(cards), fresh_name(), used);
-    run(&format!("mixed, {}", place.http()), work, plan, &place.server()).await
+/// The mixture, of these cards.
+pub(crate) async fn mixed(place: &Place, cards: &Arc<Vec<NewCard>>, plan: Plan) -> Result<Run, String> {
+    let (desks, supervisor) = (place.desks(&place.authority.url)?, place.desk("supervisor")?);
+    let work = Mixed::new(desks, supervisor, Arc::clone(cards), fresh_name());
+    run(&format!("mixed, {}", place.http()), work, plan, &place.authority.server()).await
 }
 
 /// New connections.
 pub(crate) async fn handshake(place: &Place, plan: Plan) -> Result<Run, String> {
-    let work = Handshake { desks: place.strangers(&place.url)? };
-    run(&format!("handshake, {}", place.http()), work, plan, &place.server()).await
+    let work = Handshake { desks: place.strangers(&place.authority.url)? };
+    run(&format!("handshake, {}", place.http()), work, plan, &place.authority.server()).await
 }
 
 /// The request of a verification to the hello server, with the server's files in `tls`.
@@ -51,7 +48,7 @@ pub(crate) async fn hello(place: &Place, tls: &Path, plan: Plan) -> Result<Run, 
     let server = Hello::start(tls)?;
     let cards = Arc::new(place.cards()?);
     let verify = Verify { desks: place.desks(&server.url)?, cards, name: fresh_name() };
-    let measured = Server { pid: Some(server.pid()), internal: None };
+    let measured = Server { pid: Some(server.pid()), ..Server::default() };
     run(&format!("hello, {}", place.http()), work::Hello(verify), plan, &measured).await
 }
 
@@ -59,7 +56,7 @@ pub(crate) async fn hello(place: &Place, tls: &Path, plan: Plan) -> Result<Run, 
 pub(crate) async fn hello_handshake(place: &Place, tls: &Path, plan: Plan) -> Result<Run, String> {
     let server = Hello::start(tls)?;
     let work = Handshake { desks: place.strangers(&server.url)? };
-    let measured = Server { pid: Some(server.pid()), internal: None };
+    let measured = Server { pid: Some(server.pid()), ..Server::default() };
     run(&format!("hello handshake, {}", place.http()), work, plan, &measured).await
 }
 
@@ -67,7 +64,8 @@ pub(crate) async fn hello_handshake(place: &Place, tls: &Path, plan: Plan) -> Re
 /// this machine, whose certificate is good for the relay too.
 async fn bytes<W: Work>(place: &Place, work: impl Fn(Desks) -> W) -> Result<Option<f64>, String> {
     const MORE: u64 = 100;
-    let address = place.url.strip_prefix("https://").and_then(|address| address.parse::<SocketAddr>().ok());
+    let address =
+        place.authority.url.strip_prefix("https://").and_then(|address| address.parse::<SocketAddr>().ok());
     let Some(server) = address.filter(|address| address.ip().is_loopback()) else { return Ok(None) };
     let mut counted = [0, 0];
     for (turns, counted) in [1, MORE.saturating_add(1)].into_iter().zip(&mut counted) {

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    path::Path,
     process::{Command, Stdio},
     time::Duration,
 };
@@ -20,6 +21,8 @@ pub(crate) struct Server {
     pub(crate) pid: Option<u32>,
     /// Address of its internal listener, which has `/metrics`.
     pub(crate) internal: Option<String>,
+    /// Process of the courier, where it is measured too.
+    pub(crate) courier: Option<u32>,
 }
 
 /// What a server had used at one moment. Differences of two are what a run used.
@@ -27,6 +30,8 @@ pub(crate) struct Server {
 pub(crate) struct Reading {
     /// CPU of all threads, user and system.
     pub(crate) cpu: Option<Duration>,
+    /// The same, of the courier.
+    pub(crate) courier: Option<Duration>,
     /// Operations of the HSM.
     pub(crate) hsm: Option<f64>,
     /// Commits that are durable.
@@ -41,7 +46,8 @@ impl Server {
         let metrics = self.internal.as_ref().and_then(|address| get(address, "/metrics").ok());
         let sum = |name: &str| metrics.as_deref().and_then(|text| sum(text, name));
         Reading {
-            cpu: self.pid.and_then(|pid| cpu(&pid.to_string())),
+            cpu: self.cpu(),
+            courier: self.courier.and_then(|pid| cpu(&pid.to_string())),
             hsm: sum("sigillo_hsm_operations_total"),
             commits: sum("sigillo_store_commits_total{result=\"applied\"}"),
             written: self.pid.and_then(written),
@@ -74,6 +80,17 @@ fn cpu_of(stat: &str) -> Option<Duration> {
     let user: u32 = fields.next()?.parse().ok()?;
     let system: u32 = fields.next()?.parse().ok()?;
     Some(TICK.saturating_mul(user.saturating_add(system)))
+}
+
+/// Bytes that the files of a directory have, and of those within.
+pub(crate) fn size(directory: &Path) -> std::io::Result<u64> {
+    let mut sum = 0_u64;
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let more = if entry.file_type()?.is_dir() { size(&entry.path())? } else { entry.metadata()?.len() };
+        sum = sum.saturating_add(more);
+    }
+    Ok(sum)
 }
 
 fn written(pid: u32) -> Option<f64> {

@@ -1,19 +1,24 @@
 //! Where load goes to: an installation that runs, or one of our own.
 
-use std::{fs, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use sigillo::{api::cards::NewCard, client::ClientLimits, tls::Protocols};
 use sigillo_bench::{cards::cards, desk::Desk};
 
 use crate::{
-    load::{Pace, Plan},
+    load::{Pace, Plan, Windows},
     meter::Server,
 };
 
-/// An installation that runs, and how load is put on it.
+/// An authority that runs, and who talks to it.
 #[derive(Clone, Debug, clap::Args)]
-pub(crate) struct Place {
-    /// Directory with ca.pem, desk.pem, desk.key, operator.pem and operator.key.
+pub(crate) struct Authority {
+    /// Directory with ca.pem, and .pem and .key of callers (desk, bureau, auditor) and operators (operator, supervisor).
     #[arg(long, default_value = "demo/clients", value_name = "DIR")]
     pub(crate) clients: PathBuf,
     /// Address of the authority.
@@ -25,6 +30,13 @@ pub(crate) struct Place {
     /// Its process on this machine; without it, no CPU, system calls and memory are told.
     #[arg(long)]
     pub(crate) pid: Option<u32>,
+}
+
+/// An installation that runs, and how load is put on it.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Place {
+    #[command(flatten)]
+    pub(crate) authority: Authority,
     /// Cards as NDJSON, as `cards` writes them. Wrong guesses lock them.
     #[arg(long, value_name = "FILE")]
     pub(crate) cards: Option<PathBuf>,
@@ -69,10 +81,43 @@ const UNKNOWN: u64 = 7;
 /// Requests at one time on a connection of HTTP/2: half of what the server takes by default.
 const ON_A_CONNECTION: usize = 64;
 
+/// Time for one request of a registration: a slow token takes some ms for each line.
+const REGISTRATION_MS: u64 = 120_000;
+
+/// HTTP's version, for people.
+pub(crate) const fn http(http2: bool) -> &'static str {
+    if http2 { "HTTP/2" } else { "HTTP/1.1" }
+}
+
+impl Authority {
+    /// What is measured of it.
+    pub(crate) fn server(&self) -> Server {
+        Server { pid: self.pid, internal: self.internal.clone(), courier: None }
+    }
+
+    /// The caller who registers cards, and forwards no operator.
+    pub(crate) fn bureau(&self, http2: bool) -> Result<Desk, String> {
+        let limits = ClientLimits { request_ms: REGISTRATION_MS, ..ClientLimits::default() };
+        self.caller(("bureau", "operator"), &self.url, http2, limits)
+    }
+
+    fn caller(
+        &self,
+        who: (&str, &str),
+        url: &str,
+        http2: bool,
+        limits: ClientLimits,
+    ) -> Result<Desk, String> {
+        let protocols = if http2 { Protocols::Http2 } else { Protocols::Http1 };
+        let limits = ClientLimits { protocols, concurrent: 1024, ..limits };
+        Desk::with_limits(&self.clients, who, url, limits)
+    }
+}
+
 impl Place {
     /// HTTP's version, for people.
     pub(crate) const fn http(&self) -> &'static str {
-        if self.http2 { "HTTP/2" } else { "HTTP/1.1" }
+        http(self.http2)
     }
 
     pub(crate) fn plan(&self) -> Plan {
@@ -80,23 +125,18 @@ impl Place {
             pace: self.rate.map_or(Pace::Closed(self.in_flight), Pace::Open),
             warm_up: Duration::from_secs(self.warm_up),
             time: Duration::from_secs(self.seconds.max(1)),
-            calls: self.pid.is_some(),
+            calls: self.authority.pid.is_some(),
+            windows: Windows::SHORT,
         }
-    }
-
-    pub(crate) fn server(&self) -> Server {
-        Server { pid: self.pid, internal: self.internal.clone() }
     }
 
     /// The caller's desk with the operator of these files.
     pub(crate) fn desk(&self, operator: &str) -> Result<Desk, String> {
-        self.desk_at(&self.url, operator, ClientLimits::default())
+        self.desk_at(&self.authority.url, operator, ClientLimits::default())
     }
 
     fn desk_at(&self, url: &str, operator: &str, limits: ClientLimits) -> Result<Desk, String> {
-        let protocols = if self.http2 { Protocols::Http2 } else { Protocols::Http1 };
-        let limits = ClientLimits { protocols, concurrent: 1024, ..limits };
-        Desk::with_limits(&self.clients, ("desk", operator), url, limits)
+        self.authority.caller(("desk", operator), url, self.http2, limits)
     }
 
     /// Desks for the requests in flight, at this address.
@@ -116,13 +156,17 @@ impl Place {
 
     /// The cards of the file; without one, cards of nobody that are in no store.
     pub(crate) fn cards(&self) -> Result<Vec<NewCard>, String> {
-        let Some(file) = &self.cards else { return Ok(cards(UNKNOWN, 0, 4096).collect()) };
-        let text = fs::read_to_string(file).map_err(|e| format!("{}: {e}", file.display()))?;
-        let mut cards = Vec::new();
-        for (line, text) in (1..).zip(text.lines()) {
-            let card = serde_json::from_str(text);
-            cards.push(card.map_err(|e| format!("{}:{line}: {e}", file.display()))?);
-        }
-        if cards.is_empty() { Err(format!("{}: no card", file.display())) } else { Ok(cards) }
+        self.cards.as_deref().map_or_else(|| Ok(cards(UNKNOWN, 0, 4096).collect()), of_file)
     }
+}
+
+/// The cards of a file.
+pub(crate) fn of_file(file: &Path) -> Result<Vec<NewCard>, String> {
+    let text = fs::read_to_string(file).map_err(|e| format!("{}: {e}", file.display()))?;
+    let mut cards = Vec::new();
+    for (line, text) in (1..).zip(text.lines()) {
+        let card = serde_json::from_str(text);
+        cards.push(card.map_err(|e| format!("{}:{line}: {e}", file.display()))?);
+    }
+    if cards.is_empty() { Err(format!("{}: no card", file.display())) } else { Ok(cards) }
 }

@@ -4,6 +4,8 @@ use std::{fmt, fs, path::Path};
 
 use serde::{Deserialize, Serialize};
 
+use crate::number::per;
+
 /// A part of a run, for intervals.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Window {
@@ -50,6 +52,8 @@ pub(crate) struct Run {
     pub(crate) server_us: Option<f64>,
     /// CPU of this program for each request, microseconds.
     pub(crate) client_us: Option<f64>,
+    /// CPU of the courier for each request, microseconds.
+    pub(crate) courier_us: Option<f64>,
     /// Operations of the HSM for each request.
     pub(crate) hsm_calls: Option<f64>,
     /// Durable commits for each request.
@@ -71,6 +75,12 @@ pub(crate) struct Run {
 }
 
 impl Run {
+    /// Memory of the server at the end by that at a quarter of the time, which is behind every warm-up.
+    pub(crate) fn memory_growth(&self) -> Option<f64> {
+        let at = |window: usize| self.windows.get(window).and_then(|window| window.resident_mib);
+        per(at(self.windows.len().checked_sub(1)?)?, at(self.windows.len() / 4)?)
+    }
+
     /// Refuses figures of a run with errors.
     pub(crate) fn without_errors(self) -> Result<Self, String> {
         match (self.errors, &self.first_error) {
@@ -115,6 +125,9 @@ impl fmt::Display for Run {
             or_dash(self.bytes),
             or_dash(self.resident_mib),
         )?;
+        if let Some(courier) = self.courier_us {
+            write!(f, "; courier {courier:.2} us of CPU each")?;
+        }
         match &self.first_error {
             Some(why) => write!(f, "\n  first error: {why}"),
             None => Ok(()),

@@ -1,6 +1,8 @@
 //! What load consists of.
 
+mod deliver;
 mod mixed;
+mod register;
 
 use std::sync::{
     Arc,
@@ -14,7 +16,11 @@ use sigillo::{
 };
 use sigillo_bench::desk::{Desk, Refused};
 
-pub(crate) use self::mixed::Mixed;
+pub(crate) use self::{
+    deliver::Deliver,
+    mixed::{Mixed, cards_for},
+    register::Register,
+};
 use crate::{
     load::{Turn, Work},
     place::Desks,
@@ -58,8 +64,8 @@ fn holder() -> Value {
     } })
 }
 
-fn activation(card: &NewCard, n: u64) -> Value {
-    let contact = json!({ "channel": "email", "address": format!("citizen-{n}@example.it") });
+fn activation(card: &NewCard, name: &str, n: u64) -> Value {
+    let contact = json!({ "channel": "email", "address": format!("{name}-{n}@example.it") });
     with(data(card), json!({ "applicant": holder(), "contact": contact, "data_processing": true }))
 }
 
@@ -104,7 +110,7 @@ impl Work for Activate {
             return Ok(Turn::Over);
         };
         let key = format!("{}-{n}", self.name);
-        post(self.desks.get(n)?, "/v1/activations", &key, &activation(card, n)).await?;
+        post(self.desks.get(n)?, "/v1/activations", &key, &activation(card, "citizen", n)).await?;
         Ok(Turn::Done)
     }
 }
@@ -144,7 +150,9 @@ mod tests {
             (0..4096).map(|n| of(&cards, n).unwrap().tax_code.clone()).collect();
         assert_eq!(seen.len(), 4096, "each card once before one comes again");
         assert!(of(&[], 1).is_err());
-        let body = activation(&cards[3], 9);
+        let body = activation(&cards[3], "citizen", 9);
         assert_eq!((body["tax_code"].as_str(), body["data_processing"].as_bool()), (Some("3"), Some(true)));
+        // How the mail of a turn is found again.
+        assert_eq!(body["contact"]["address"], "citizen-9@example.it");
     }
 }

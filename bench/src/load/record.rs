@@ -69,16 +69,16 @@ impl Recorder {
         self.errors
     }
 
-    /// Ends a window at this time since the begin.
+    /// Ends a window at this time since the begin, and gives it.
     pub(super) fn window(
         &mut self,
         at: Duration,
         server: Option<Duration>,
         client: Option<Duration>,
         resident_mib: Option<f64>,
-    ) {
+    ) -> Window {
         let requests = self.now.len();
-        self.windows.push(Window {
+        let window = Window {
             seconds: at.saturating_sub(self.window_from).as_secs_f64(),
             requests,
             server_us: micros_each(self.server, server, requests),
@@ -86,10 +86,12 @@ impl Recorder {
             p50_us: self.now.value_at_quantile(0.5),
             p99_us: self.now.value_at_quantile(0.99),
             resident_mib,
-        });
+        };
+        self.windows.push(window);
         self.window_from = at;
         (self.server, self.client) = (server, client);
         self.gather();
+        window
     }
 
     fn gather(&mut self) {

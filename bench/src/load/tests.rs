@@ -20,7 +20,13 @@ impl Work for Waits {
 }
 
 fn plan(pace: Pace) -> Plan {
-    Plan { pace, warm_up: Duration::ZERO, time: Duration::from_secs(600), calls: false }
+    Plan {
+        pace,
+        warm_up: Duration::ZERO,
+        time: Duration::from_secs(600),
+        calls: false,
+        windows: Windows::SHORT,
+    }
 }
 
 fn runs(work: Waits, plan: Plan) -> Result<Run, String> {
@@ -69,4 +75,25 @@ fn a_run_of_errors_is_given_up_and_tells_the_first() {
     assert_eq!(run.first_error.as_deref(), Some("turn 0 failed"));
     let refused = runs(Waits { time: Duration::ZERO, enough: 1, fails: false }, plan(Pace::Open(0.0)));
     assert!(refused.unwrap_err().contains("cannot be kept"));
+}
+
+/// Where nothing is left to begin, what was begun is waited for: it is a part of the run.
+#[test]
+fn a_turn_under_way_at_the_end_counts() {
+    struct Last(Notify);
+    impl Work for Last {
+        async fn turn(&self, n: u64) -> Result<Turn, String> {
+            if n > 0 {
+                self.0.notify_one();
+                return Ok(Turn::Over);
+            }
+            self.0.notified().await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            Ok(Turn::Done)
+        }
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let work = Last(Notify::new());
+    let run = runtime.block_on(run("last", work, plan(Pace::Closed(2)), &Server::default())).unwrap();
+    assert_eq!((run.requests, run.windows.len()), (1, 1));
 }

@@ -1,24 +1,25 @@
 //! The installation that is measured: limits lifted, authority and courier as processes of their own.
 
 use std::{
-    fs::{self, File},
-    io::BufWriter,
+    fs,
     path::{Path, PathBuf},
-    process::Command,
     time::Duration,
 };
 
 use sigillo::clock::{Clock, SystemClock};
 use sigillo_bench::{
-    cards::{cards, write},
-    installation::{API, INTERNAL, Installation, get, run},
+    cards::cards,
+    installation::{API, INTERNAL, Installation, get},
 };
 
 use super::Arguments;
-use crate::place::Place;
+use crate::{
+    audit::Audit,
+    courier::Courier,
+    import::{Import, Imported, SEED, import},
+    place::{Authority, Place},
+};
 
-/// Seed of the cards.
-const SEED: u64 = 41;
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 pub(super) struct Own {
@@ -81,13 +82,19 @@ impl Own {
         self.here.directory().join(path)
     }
 
-    /// Where load goes to.
-    pub(super) fn place(&self, in_flight: usize, http2: bool) -> Place {
-        Place {
+    fn authority(&self) -> Authority {
+        Authority {
             clients: self.at("clients"),
             url: format!("https://{API}"),
             internal: Some(INTERNAL.into()),
             pid: self.here.pid("authority"),
+        }
+    }
+
+    /// Where load goes to.
+    pub(super) fn place(&self, in_flight: usize, http2: bool) -> Place {
+        Place {
+            authority: self.authority(),
             cards: None,
             http2,
             in_flight,
@@ -98,24 +105,31 @@ impl Own {
         }
     }
 
-    /// Registers the cards from number `from` to number `to`; answers how many a second.
-    pub(super) fn import(&self, from: u64, to: u64) -> Result<f64, String> {
-        let file = self.at("batch.ndjson");
-        let fault = |e: std::io::Error| format!("{}: {e}", file.display());
-        write(cards(SEED, from, to), BufWriter::new(File::create(&file).map_err(fault)?)).map_err(fault)?;
-        let clients = self.at("clients");
-        let mut import = Command::new(&self.sigillo);
-        import
-            .args(["cards", "import", "--url", &format!("https://{API}"), "--ca"])
-            .arg(clients.join("ca.pem"));
-        import.arg("--cert").arg(clients.join("bureau.pem")).arg("--key").arg(clients.join("bureau.key"));
-        let clock = SystemClock::new();
-        let start = clock.uptime();
-        run(import.arg(&file))?;
-        let took = clock.uptime().saturating_sub(start).as_secs_f64();
-        fs::remove_file(&file).map_err(fault)?;
-        crate::number::per(crate::number::float(to.saturating_sub(from)), took)
-            .ok_or_else(|| "no time passed".into())
+    /// Where load goes to that ends at the mail relay.
+    pub(super) fn courier(&self, in_flight: usize) -> Courier {
+        Courier {
+            place: self.place(in_flight, true),
+            mail: self.at("smtp/mail/new"),
+            courier_pid: self.here.pid("courier"),
+            patience: 60,
+        }
+    }
+
+    /// Registers the cards from number `from` to number `to`.
+    pub(super) async fn import(&self, from: u64, to: u64) -> Result<Imported, String> {
+        let all = Import {
+            authority: self.authority(),
+            count: to.saturating_sub(from),
+            from,
+            seed: SEED,
+            step: 1000,
+            in_flight: 1,
+            http2: false,
+            store: Some(self.at("authority/store")),
+            keep: None,
+            out: None,
+        };
+        import(&all).await
     }
 
     /// Those cards.
@@ -123,56 +137,65 @@ impl Own {
         cards(SEED, from, to).collect()
     }
 
-    /// Bytes that the store has on the disk.
-    pub(super) fn stored(&self) -> Result<u64, String> {
-        size(&self.at("authority/store")).map_err(|e| e.to_string())
-    }
-
     /// Exports the audit log and verifies it offline.
     pub(super) fn audit(&self) -> Result<String, String> {
-        let (clients, export) = (self.at("clients"), self.at("audit.ndjson"));
-        let mut command = Command::new(&self.sigillo);
-        command
-            .args(["audit", "export", "--url", &format!("https://{API}"), "--ca"])
-            .arg(clients.join("ca.pem"));
-        command.arg("--cert").arg(clients.join("auditor.pem")).arg("--key").arg(clients.join("auditor.key"));
-        run(command.arg("--out").arg(&export))?;
-        let key = self.at("authority/public/audit.pub.pem");
-        let said =
-            run(Command::new(&self.sigillo).args(["audit", "verify", "--public-key"]).arg(key).arg(&export));
-        fs::remove_file(&export).map_err(|e| e.to_string())?;
-        said
+        let (key, export) = (self.at("authority/public/audit.pub.pem"), self.at("audit.ndjson"));
+        Audit { authority: &self.authority(), sigillo: &self.sigillo, key: &key, export }.verify()
     }
 
     /// Puts another module before the authority's token, and so many workers that its delay is no queue.
     pub(super) fn change_hsm(&self, module: Option<&Path>, environment: &[String]) -> Result<(), String> {
         let file = self.at("authority/hsm.toml");
         let text = fs::read_to_string(&file).map_err(|e| e.to_string())?;
-        let mut changed = String::new();
-        for line in text.lines() {
-            match (line.starts_with("module = "), module) {
-                (true, Some(module)) => changed += &format!("module = {:?}\n", module.display().to_string()),
-                _ => changed += &format!("{line}\n"),
-            }
-        }
-        if !changed.contains("[pool]") {
-            changed = changed.replace("[pin]\n", "[pool]\nworkers = 16\n\n[pin]\n");
-        }
-        for variable in environment {
-            let (name, value) =
-                variable.split_once('=').ok_or_else(|| format!("{variable}: it must be NAME=VALUE"))?;
-            changed += &format!("{name} = {{ text = {value:?} }}\n");
-        }
-        fs::write(&file, changed).map_err(|e| e.to_string())
+        fs::write(&file, behind(&text, module, environment)?).map_err(|e| e.to_string())
     }
 }
 
-fn size(directory: &Path) -> std::io::Result<u64> {
-    let mut sum = 0_u64;
-    for entry in fs::read_dir(directory)? {
-        let entry = entry?;
-        let more = if entry.file_type()?.is_dir() { size(&entry.path())? } else { entry.metadata()?.len() };
-        sum = sum.saturating_add(more);
+/// An `hsm.toml` with 16 workers, and with another module before the one that it has.
+fn behind(text: &str, module: Option<&Path>, environment: &[String]) -> Result<String, String> {
+    let (mut changed, mut own) = (String::new(), "");
+    for line in text.lines() {
+        match (line.strip_prefix("module = "), module) {
+            (Some(before), Some(module)) => {
+                own = before.trim_matches('"');
+                changed += &format!("module = {:?}\n", module.display().to_string());
+            }
+            (None, _) | (_, None) => changed += &format!("{line}\n"),
+        }
     }
-    Ok(sum)
+    if !changed.contains("[pool]") {
+        changed = changed.replace("[pin]\n", "[pool]\nworkers = 16\n\n[pin]\n");
+    }
+    // `init` ends the file with its [environment].
+    for variable in environment {
+        let (name, value) =
+            variable.split_once('=').ok_or_else(|| format!("{variable}: it must be NAME=VALUE"))?;
+        let value = value.replace("{module}", own);
+        // Paths are opened to the authority, which sees no others.
+        changed += &if value.starts_with('/') {
+            format!("{name} = {value:?}\n")
+        } else {
+            format!("{name} = {{ text = {value:?} }}\n")
+        };
+    }
+    Ok(changed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_module_is_put_before_the_one_that_is_there() {
+        let made = "module = \"/lib/soft.so\"\n\n[pin]\nfile = \"pin\"\n\n[environment]\nCONF = \"conf\"\n";
+        let pool = "[pool]\nworkers = 16\n\n[pin]\n";
+        // What is slow is compared with the same number of workers.
+        let without = behind(made, None, &[]).unwrap();
+        assert_eq!(without, made.replace("[pin]\n", pool));
+        let environment = ["BEHIND={module}".to_owned(), "DELAY=500".to_owned()];
+        let with = behind(&without, Some(Path::new("/slow.so")), &environment).unwrap();
+        let wanted = without.replace("/lib/soft.so", "/slow.so");
+        assert_eq!(with, format!("{wanted}BEHIND = \"/lib/soft.so\"\nDELAY = {{ text = \"500\" }}\n"));
+        behind(made, None, &["DELAY".to_owned()]).unwrap_err();
+    }
 }

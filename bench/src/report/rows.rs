@@ -67,6 +67,10 @@ pub(crate) struct Found {
     /// Activations a second, with HSM calls each.
     pub(crate) activations: Option<f64>,
     pub(crate) activation_calls: Option<f64>,
+    /// From activation to the mail relay: how many a second, and CPU of authority and courier for each.
+    pub(crate) deliveries: Option<f64>,
+    pub(crate) delivery_us: Option<f64>,
+    pub(crate) courier_us: Option<f64>,
     /// Cards that the store grew from and to; cost of a verification after by before, each by `hello` beside it.
     pub(crate) grown: Option<(u64, u64)>,
     pub(crate) growth: Option<f64>,
@@ -156,6 +160,10 @@ pub(crate) fn rows(found: &Found) -> Vec<Row> {
     let calls = found.activations.zip(found.activation_calls).map(|(rate, each)| rate * each);
     let what = "authority's HSM calls in activations, by a raw loop in one thread";
     rows.push(shared(what, "/s", calls, found.mac_rate, Untold));
+    let what = "deliveries, from activation until the mail relay has them";
+    rows.push(row(what, "/s", found.deliveries, None, Untold));
+    let what = "courier's CPU per delivery, by the authority's for its activation";
+    rows.push(shared(what, "us", found.courier_us, found.delivery_us, Untold));
     let grown = found.grown.map_or_else(String::new, |(from, to)| format!(", {from} to {to}"));
     let what = format!("cost of a verification as cards grow{grown}");
     rows.push(row(&what, "x", found.growth, None, AtMost(1.3)));

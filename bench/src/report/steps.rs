@@ -12,23 +12,33 @@ use super::{
 };
 use crate::{
     ceiling::{disk, hsm},
-    load::{Pace, Plan},
+    courier,
+    load::{Pace, Plan, Windows},
     measure,
     number::{float, per},
     place::Place,
     run::Run,
+    soak,
+    work::cards_for,
 };
 
 /// Rounds of what is measured in turns.
 const ROUNDS: u32 = 2;
-/// Rate of the mixture, turns a second.
-const SOAK_RATE: f64 = 60.0;
+/// More activations than any machine makes in a second, and more deliveries.
+const MOST_ACTIVATIONS: u64 = 5000;
+const MOST_DELIVERIES: u64 = 2000;
+/// Deliveries under way: some of the courier's leases.
+const DELIVERIES_IN_FLIGHT: usize = 128;
 
 struct Bench<'a> {
     arguments: &'a Arguments,
     own: Own,
     runs: &'a mut Vec<Run>,
     cards: Arc<Vec<NewCard>>,
+    /// Cards in the store.
+    registered: u64,
+    /// Number of the first card that was never activated.
+    unused: u64,
 }
 
 /// Measures everything, into `found` and `runs` as far as it gets.
@@ -39,9 +49,9 @@ pub(super) async fn all(arguments: &Arguments, found: &mut Found, runs: &mut Vec
     println!("An installation is made, with {} cards", arguments.cards);
     let own = Own::start(arguments)?;
     let cards = Arc::new(own.cards(0, arguments.cards));
-    let mut bench = Bench { arguments, own, runs, cards };
+    let mut bench = Bench { arguments, own, runs, cards, registered: arguments.cards, unused: 0 };
     bench.register().await?;
-    bench.own.import(0, arguments.cards)?;
+    bench.own.import(0, arguments.cards).await?;
     let macs = hsm::measure(&bench.own.at("authority/hsm.toml"), Duration::from_secs(2))?;
     println!("raw MACs: {:.0} /s in one thread, {:.2} us of CPU each", macs.per_second, macs.micros);
     (found.mac_us, found.mac_rate) = (Some(macs.micros), Some(macs.per_second));
@@ -52,6 +62,7 @@ pub(super) async fn all(arguments: &Arguments, found: &mut Found, runs: &mut Vec
     bench.open(found).await?;
     bench.delayed(found).await?;
     bench.grow(found).await?;
+    bench.deliver(found).await?;
     bench.activate(found).await?;
     bench.soak(found).await?;
     println!("the audit log is exported and verified");
@@ -68,11 +79,11 @@ impl Bench<'_> {
 
     fn plan(&self, pace: Pace) -> Plan {
         let time = Duration::from_secs(self.arguments.seconds.max(1));
-        Plan { pace, warm_up: Duration::from_secs(1), time, calls: false }
+        Plan { pace, warm_up: Duration::from_secs(1), time, calls: false, windows: Windows::SHORT }
     }
 
-    fn closed(&self) -> Plan {
-        self.plan(Pace::Closed(self.arguments.in_flight))
+    fn closed(&self, in_flight: usize) -> Plan {
+        self.plan(Pace::Closed(in_flight))
     }
 
     fn keep(&mut self, run: Run) -> Result<Run, String> {
@@ -94,13 +105,18 @@ impl Bench<'_> {
         let (place, tls) = (self.place(http2), self.own.at("authority/tls"));
         let (mut hello, mut verify) = (Vec::new(), Vec::new());
         for round in 1..=ROUNDS {
-            hello.push(measure::hello(&place, &tls, self.closed()).await?);
+            hello.push(measure::hello(&place, &tls, self.closed(self.arguments.in_flight)).await?);
             let calls = round == ROUNDS;
-            verify.push(measure::verify(&place, &self.cards, Plan { calls, ..self.closed() }).await?);
+            verify.push(
+                measure::verify(&place, &self.cards, Plan { calls, ..self.closed(self.arguments.in_flight) })
+                    .await?,
+            );
         }
         let mut kept = [Vec::new(), Vec::new()];
         for (runs, kept) in [hello, verify].into_iter().zip(&mut kept) {
-            for run in runs {
+            for mut run in runs {
+                // What is measured again on the grown store is not the same.
+                run.what += &format!(", {} cards", self.registered);
                 kept.push(self.keep(run)?);
             }
         }
@@ -163,12 +179,15 @@ impl Bench<'_> {
         let before = std::fs::read_to_string(&file).map_err(|e| e.to_string())?;
         self.own.change_hsm(None, &[])?;
         self.own.restart()?;
-        let run = measure::verify(&self.place(true), &self.cards, self.closed()).await?;
+        let mut run =
+            measure::verify(&self.place(true), &self.cards, self.closed(self.arguments.in_flight)).await?;
+        run.what.push_str(", 16 workers");
         found.undelayed = Some(self.keep(run)?.per_second);
         self.own.change_hsm(Some(&module), &self.arguments.delaying_environment)?;
         self.own.restart()?;
-        println!("with {}:", module.display());
-        let mut run = measure::verify(&self.place(true), &self.cards, self.closed()).await?;
+        println!("with {} before the token:", module.display());
+        let mut run =
+            measure::verify(&self.place(true), &self.cards, self.closed(self.arguments.in_flight)).await?;
         run.what.push_str(", slow HSM");
         found.delayed = Some(self.keep(run)?.per_second);
         std::fs::write(&file, before).map_err(|e| e.to_string())?;
@@ -182,10 +201,11 @@ impl Bench<'_> {
         let before = cost(found.http2);
         if to > from {
             println!("{} cards more are registered", to.saturating_sub(from));
-            let stored = self.own.stored()?;
-            found.imported = Some(self.own.import(from, to)?);
-            let more = float(self.own.stored()?.saturating_sub(stored));
-            found.bytes_per_card = per(more, float(to.saturating_sub(from)));
+            let done = self.own.import(from, to).await?;
+            println!("{done}");
+            self.registered = to;
+            (found.imported, found.bytes_per_card) = (done.per_second(), done.stored_each());
+            self.runs.push(done.run);
         }
         found.start = Some(self.own.restart()?);
         if to > from {
@@ -198,10 +218,28 @@ impl Bench<'_> {
         Ok(())
     }
 
+    /// Cards that were never activated: so many, or half of those that are left.
+    fn fresh(&mut self, wanted: u64) -> Vec<NewCard> {
+        let left = self.arguments.grow.saturating_sub(self.unused);
+        let from = self.unused;
+        self.unused = from.saturating_add(wanted.min(left / 2));
+        self.own.cards(from, self.unused)
+    }
+
+    /// Before the activations, whose deliveries the courier has to do for a while.
+    async fn deliver(&mut self, found: &mut Found) -> Result<(), String> {
+        let cards = self.fresh(self.arguments.seconds.saturating_mul(MOST_DELIVERIES));
+        let (courier, plan) = (self.own.courier(DELIVERIES_IN_FLIGHT), self.closed(DELIVERIES_IN_FLIGHT));
+        let run = courier::measure(&courier, cards, plan).await?;
+        let run = self.keep(run)?;
+        (found.deliveries, found.delivery_us, found.courier_us) =
+            (Some(run.per_second), run.server_us, run.courier_us);
+        Ok(())
+    }
+
     async fn activate(&mut self, found: &mut Found) -> Result<(), String> {
-        // The first half is for activations, the second for the mixture.
-        let half = Arc::new(self.own.cards(0, self.arguments.cards / 2));
-        let run = measure::activate(&self.place(true), &half, self.closed()).await?;
+        let cards = Arc::new(self.fresh(self.arguments.seconds.saturating_mul(MOST_ACTIVATIONS)));
+        let run = measure::activate(&self.place(true), &cards, self.closed(self.arguments.in_flight)).await?;
         let run = self.keep(run)?;
         (found.activations, found.activation_calls) = (Some(run.per_second), run.hsm_calls);
         Ok(())
@@ -209,15 +247,16 @@ impl Bench<'_> {
 
     async fn soak(&mut self, found: &mut Found) -> Result<(), String> {
         let time = Duration::from_secs(self.arguments.soak.max(4));
-        let place = Place { rate: Some(SOAK_RATE), ..self.place(true) };
-        let plan = Plan { time, ..self.plan(Pace::Open(SOAK_RATE)) };
-        let run = measure::mixed(&place, &self.cards, self.cards.len().div_ceil(2), plan).await?;
+        let place = Place { rate: Some(soak::RATE), ..self.place(true) };
+        let plan = Plan { time, ..self.plan(Pace::Open(soak::RATE)) };
+        let turns = soak::RATE * time.saturating_add(plan.warm_up).as_secs_f64();
+        let wanted = Duration::try_from_secs_f64(cards_for(turns)).map_err(|e| e.to_string())?.as_secs();
+        let cards = Arc::new(self.fresh(wanted));
+        let run = measure::mixed(&place, &cards, plan).await?;
         println!("{run}");
         (found.soak, found.soak_rate) = (Some(run.seconds), Some(run.per_second));
         found.soak_errors = Some(float(run.errors));
-        let memory = |window: usize| run.windows.get(window).and_then(|window| window.resident_mib);
-        let (quarter, end) = (memory(run.windows.len() / 4), memory(run.windows.len().saturating_sub(1)));
-        found.soak_memory = end.zip(quarter).and_then(|(end, quarter)| per(end, quarter));
+        found.soak_memory = run.memory_growth();
         self.runs.push(run);
         Ok(())
     }

@@ -52,6 +52,11 @@ const fn what(n: u64) -> What {
     }
 }
 
+/// Cards that so many turns take, each of them activated once. Shares are drawn: 5 % more, and some, is enough.
+pub(crate) fn cards_for(turns: f64) -> f64 {
+    (turns * 0.22).mul_add(1.05, 50.0).ceil()
+}
+
 /// The mixture.
 pub(crate) struct Mixed {
     desks: Desks,
@@ -75,16 +80,10 @@ fn pop(queue: &Mutex<VecDeque<usize>>) -> Option<usize> {
 }
 
 impl Mixed {
-    /// Of cards that are registered, the first `used` of them activated already.
-    pub(crate) fn new(
-        desks: Desks,
-        supervisor: Desk,
-        cards: Arc<Vec<NewCard>>,
-        name: String,
-        used: usize,
-    ) -> Self {
+    /// Of cards that are registered, and none of them activated.
+    pub(crate) fn new(desks: Desks, supervisor: Desk, cards: Arc<Vec<NewCard>>, name: String) -> Self {
         let (active, reprinted) = (Mutex::default(), Mutex::default());
-        let (next, one_revocation) = (AtomicUsize::new(used), tokio::sync::Mutex::default());
+        let (next, one_revocation) = (AtomicUsize::new(0), tokio::sync::Mutex::default());
         Self { desks, supervisor, cards, name, next, active, reprinted, one_revocation }
     }
 
@@ -116,7 +115,7 @@ impl Work for Mixed {
             What::Activate => {
                 let index = self.next.fetch_add(1, Ordering::Relaxed);
                 let Some(card) = card(index) else { return Ok(Turn::Over) };
-                post(desk, "/v1/activations", &key, &activation(card, n)).await?;
+                post(desk, "/v1/activations", &key, &activation(card, "citizen", n)).await?;
                 push(&self.active, index);
             }
             What::Reprint => match pop(&self.active).and_then(|index| Some((index, card(index)?))) {
@@ -168,5 +167,7 @@ mod tests {
         ] {
             assert!((seen[&kind] - share * 1000).abs() < 500, "{kind:?}: {}", seen[&kind]);
         }
+        assert!(cards_for(100_000.0) > f64::from(u32::try_from(seen[&What::Activate]).unwrap()));
+        assert!(cards_for(20.0) > 20.0, "whatever is drawn");
     }
 }
