@@ -2,6 +2,7 @@
 #![expect(clippy::print_stdout, reason = "the figures are what this program is for")]
 
 mod child;
+mod code;
 mod damage;
 mod ground;
 mod guess_limit;
