@@ -92,8 +92,10 @@ impl Bench {
     }
 }
 
+type Leak = (&'static str, fn(&Bench));
+
 /// The faults that must be seen: what a careless hand would write.
-const LEAKS: [(&str, fn(&Bench)); 5] = [
+const LEAKS: [Leak; 5] = [
     ("a comparison that ends at the first difference", |bench| {
         let pairs = bench.subject.tags[0].iter().zip(bench.class.presented[0].expose());
         black_box(pairs.take_while(|(a, b)| black_box(**a) == black_box(**b)).count());
