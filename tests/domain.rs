@@ -18,7 +18,7 @@ use sigillo::{
         id::CardId,
         tax_code::{BadTaxCode, TaxCode},
         team::{IdCarta, Region, TeamNumber},
-        template::{CodeName, RawTemplate, Template, TemplateId},
+        template::{CodeName, Part, RawTemplate, Template, TemplateId},
         tries::Tries,
     },
     secret::{Digits, Secret},
@@ -140,11 +140,16 @@ proptest! {
     }
 
     #[test]
-    fn split_loses_nothing(text in "[0-9]{0,64}", first: u8) {
-        let code = Digits::parse(text.clone()).unwrap();
-        let (head, tail) = derive::split(&code, first);
-        prop_assert_eq!(head.expose().len(), text.len().min(usize::from(first)));
-        let joined = derive::join(&head, &tail).unwrap();
+    fn a_guess_is_its_two_parts(text in "[0-9]{0,64}", first: u8) {
+        let digits = |text: &str| Digits::parse(text.to_owned()).unwrap();
+        let (head, tail) = text.split_at(text.len().min(usize::from(first)));
+        let (card, salt) = (CardId::new([1; 16]), [2; 32]);
+        let [one, two] = derive::guess_messages(&digits(&text), first, &card, 3, &salt);
+        for (message, part, half) in [(one, Part::First, head), (two, Part::Second, tail)] {
+            let of_part = derive::tag_message(part, &card, 3, &salt, &digits(half));
+            prop_assert_eq!(message.expose(), of_part.expose());
+        }
+        let joined = derive::join(&digits(head), &digits(tail)).unwrap();
         prop_assert_eq!(joined.expose(), text);
     }
 

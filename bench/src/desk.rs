@@ -146,7 +146,11 @@ impl Desk {
         self.client.call(Method::POST, path, headers, body).await.map_err(|e| e.to_string())
     }
 
-    fn headers(&self, key: &str) -> Result<HeaderMap, String> {
+    /// The headers of a request with this idempotency key, in the operator's name.
+    ///
+    /// # Errors
+    /// A sentence, if the key is no value of a header.
+    pub fn headers(&self, key: &str) -> Result<HeaderMap, String> {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert("client-cert", self.operator.clone());

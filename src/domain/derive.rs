@@ -57,10 +57,31 @@ pub fn tag_message(
     salt: &[u8; 32],
     digits: &Digits,
 ) -> SecretBytes {
-    let text = digits.expose().as_bytes();
+    tag_message_of(part, card, generation, salt, digits.expose().as_bytes())
+}
+
+/// The messages of the tags of both parts of a presented code: of its first `first` digits, or of all there are, and of the
+/// rest. Any length is cut without complaint, since a wrong length is a wrong guess like any other.
+///
+/// The code is cut in place, as bytes: no branch and no address depends on a digit (`prove --only time-in-code`). To cut
+/// text is to look at the character behind the cut.
+pub fn guess_messages(
+    code: &Digits,
+    first: u8,
+    card: &CardId,
+    generation: u32,
+    salt: &[u8; 32],
+) -> [SecretBytes; 2] {
+    let digits = code.expose().as_bytes();
+    let (head, tail) = digits.split_at_checked(usize::from(first)).unwrap_or((digits, &[]));
+    [(Part::First, head), (Part::Second, tail)]
+        .map(|(part, digits)| tag_message_of(part, card, generation, salt, digits))
+}
+
+fn tag_message_of(part: Part, card: &CardId, generation: u32, salt: &[u8; 32], digits: &[u8]) -> SecretBytes {
     let mut padded = Zeroizing::new([0_u8; 1 + Digits::MAX]);
-    let length = u8::try_from(text.len()).unwrap_or(u8::MAX); // at most 64
-    for (to, from) in padded.iter_mut().zip(iter::once(&length).chain(text)) {
+    let length = u8::try_from(digits.len()).unwrap_or(u8::MAX); // at most 64
+    for (to, from) in padded.iter_mut().zip(iter::once(&length).chain(digits)) {
         *to = *from;
     }
     message(
@@ -149,27 +170,16 @@ impl<'f> Search<'f> {
     }
 }
 
-/// Cuts a presented code: the first `first` digits, or all there are, and the rest. Any length is cut without complaint,
-/// since a wrong length is a wrong guess like any other.
-pub fn split(code: &Digits, first: u8) -> (Digits, Digits) {
-    let text = code.expose();
-    let (head, tail) = text.split_at_checked(usize::from(first)).unwrap_or((text, ""));
-    (copy(head, ""), copy(tail, ""))
-}
-
 /// A whole code out of its parts; nothing if it has more than [`Digits::MAX`] digits. Only for the chip.
 pub fn join(first: &Digits, second: &Digits) -> Option<Digits> {
     let size = first.expose().len().saturating_add(second.expose().len());
-    (size <= Digits::MAX).then(|| copy(first.expose(), second.expose()))
-}
-
-/// Digits out of digits, in memory of their final size.
-fn copy(head: &str, tail: &str) -> Digits {
-    let mut text = String::with_capacity(head.len().saturating_add(tail.len()));
-    text.push_str(head);
-    text.push_str(tail);
-    #[expect(clippy::expect_used, reason = "both are cut out of digits, and callers keep them to 64")]
-    Digits::parse(text).expect("digits")
+    if size > Digits::MAX {
+        return None;
+    }
+    let mut text = String::with_capacity(size); // its final size: growth leaves copies behind
+    text.push_str(first.expose());
+    text.push_str(second.expose());
+    Digits::parse(text)
 }
 
 #[cfg(test)]
@@ -240,13 +250,18 @@ mod tests {
     }
 
     #[test]
-    fn split_and_join() {
+    fn a_guess_is_cut_wherever_it_ends() {
+        let (card, salt) = (CardId::new([1; 16]), [2; 32]);
         for (code, first, head, tail) in
             [("12345678", 4, "1234", "5678"), ("123", 4, "123", ""), ("", 4, "", ""), ("12", 0, "", "12")]
         {
-            let (a, b) = split(&some(code), first);
-            assert_eq!((a.expose(), b.expose()), (head, tail));
-            assert_eq!(text(join(&a, &b)), code);
+            let messages = guess_messages(&some(code), first, &card, 3, &salt);
+            let of_parts = [(Part::First, head), (Part::Second, tail)]
+                .map(|(part, digits)| tag_message(part, &card, 3, &salt, &some(digits)));
+            for (message, of_part) in messages.iter().zip(&of_parts) {
+                assert_eq!(message.expose(), of_part.expose(), "{code} {first}");
+            }
+            assert_eq!(text(join(&some(head), &some(tail))), code);
         }
         assert!(join(&some(&"1".repeat(64)), &some("1")).is_none());
     }

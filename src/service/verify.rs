@@ -96,7 +96,7 @@ impl Service {
         let presented = self.ask(&intended, subject.tags_of(&request.code)).await?;
         // Once more, whoever it is: a C.I.P. that was renewed meanwhile is dead, and gives nothing back to the new one.
         let present = self.present(subject.id())?;
-        let decision = subject.decide(&presented, &present, intended.ticket())?;
+        let decision = subject.weigh(&presented, &present, intended.ticket())?.declare();
 
         let answer = Verification { outcome: decision.verdict, verification: VerificationId::new(fresh()?) };
         let refund = match intended.ticket() {

@@ -21,6 +21,7 @@ command -v softhsm2-util >/dev/null 2>&1 || case "$missing" in *softhsm2*) ;; *)
 [ -x /usr/lib/postfix/sbin/master ] || missing="$missing postfix"
 perl -MNet::SMPP -e 1 >/dev/null 2>&1 || missing="$missing libnet-smpp-perl"
 command -v systemd-analyze >/dev/null 2>&1 || missing="$missing systemd"
+command -v valgrind >/dev/null 2>&1 && command -v vgdb >/dev/null 2>&1 || missing="$missing valgrind"
 command -v setpriv >/dev/null 2>&1 || missing="$missing util-linux"
 command -v mkfs.ext4 >/dev/null 2>&1 || missing="$missing e2fsprogs"
 command -v losetup >/dev/null 2>&1 || missing="$missing mount"

@@ -10,7 +10,7 @@ use crate::{
         derive,
         id::CardId,
         team::Region,
-        template::{CodeName, Part},
+        template::CodeName,
         tries::Ticket,
     },
     hsm::MacKey,
@@ -65,12 +65,36 @@ pub(super) struct Subject {
     has_tag: [Choice; 2],
 }
 
+/// What was decided, before anybody looks at it.
+pub(super) struct Weighed {
+    accepted: Choice,
+    checks: [u8; 6],
+}
+
 /// What was decided, and why, for the auditor.
 pub(super) struct Decision {
     pub(super) verdict: Verdict,
     /// Fixed width: K known, A active, F first tag there, S second tag there, T try granted, M a try was granted and the
     /// codes match, of a generation that is still the card's; a dash for what does not hold.
     pub(super) checks: String,
+}
+
+impl Weighed {
+    /// The first branch on a decision: on the verdict, which the answer tells. The letters are for the log alone; what becomes
+    /// of them takes the same steps whichever they are.
+    pub(super) fn declare(self) -> Decision {
+        Decision {
+            verdict: if bool::from(self.accepted) { Verdict::Accepted } else { Verdict::Rejected },
+            checks: self.checks.map(char::from).iter().collect(),
+        }
+    }
+}
+
+/// The letter of a check that holds, a dash of one that does not. By arithmetic of its own: `subtle` negates a signed byte, and
+/// with overflow checks, which the release has, that is a branch.
+fn letter_of(check: Choice, letter: u8) -> u8 {
+    let mask = check.unwrap_u8().wrapping_neg();
+    b'-' ^ (mask & (b'-' ^ letter))
 }
 
 impl Subject {
@@ -110,21 +134,19 @@ impl Subject {
 
     /// What the verify key is asked about a presented code: the tags of its two parts, wherever it is cut.
     pub(super) fn tags_of(&self, code: &Digits) -> Vec<(MacKey, SecretBytes)> {
-        let (first, second) = derive::split(code, self.first_digits);
-        let message = |part, digits: &Digits| {
-            (MacKey::Verify, derive::tag_message(part, &self.id, self.generation, &self.salt, digits))
-        };
-        vec![message(Part::First, &first), message(Part::Second, &second)]
+        derive::guess_messages(code, self.first_digits, &self.id, self.generation, &self.salt)
+            .map(|message| (MacKey::Verify, message))
+            .into()
     }
 
-    /// Compares both tags in full and joins all that must hold, without a branch until the end. `present` is the card, read
-    /// after the tags were made.
-    pub(super) fn decide(
+    /// Compares both tags in full and joins all that must hold. No branch and no address depends on any of it
+    /// (`prove --only time-in-code`). `present` is the card, read after the tags were made.
+    pub(super) fn weigh(
         &self,
         presented: &[Secret<32>],
         present: &Card,
         ticket: Option<Ticket>,
-    ) -> Result<Decision, Error> {
+    ) -> Result<Weighed, Error> {
         let generation = present.generation(CodeName::Cip);
         let [first, second] = presented else {
             return Err(Error::Bug("HSM answered another number of tags".into()));
@@ -139,11 +161,11 @@ impl Subject {
             & second.ct_eq(stored_second);
         let all = [self.known, self.active, has_first, has_second, granted, matches];
         let accepted = all.iter().fold(Choice::from(1), |sum, check| sum & *check);
-        let letter = |(check, letter): (&Choice, char)| if bool::from(*check) { letter } else { '-' };
-        Ok(Decision {
-            verdict: if bool::from(accepted) { Verdict::Accepted } else { Verdict::Rejected },
-            checks: all.iter().zip("KAFSTM".chars()).map(letter).collect(),
-        })
+        let mut checks = *b"KAFSTM";
+        for (letter, check) in checks.iter_mut().zip(all) {
+            *letter = letter_of(check, *letter);
+        }
+        Ok(Weighed { accepted, checks })
     }
 }
 

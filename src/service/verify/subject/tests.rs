@@ -1,4 +1,7 @@
-//! What is decided, by class of guess; and how long the decision takes, for `prove --only time-in-process`.
+//! What is decided, by class of guess; how long the decision takes, for `prove --only time-in-process`; and what it branches on,
+//! for `prove --only time-in-code`.
+
+mod marked;
 
 use std::{fmt::Write as _, hint::black_box};
 
@@ -9,6 +12,7 @@ use crate::{
     clock::{Clock as _, SystemClock},
     domain::{
         card::Reason,
+        template::Part,
         tries::{Limits, Tries},
     },
 };
@@ -55,10 +59,10 @@ fn registered() -> Card {
 
 /// The tag of one part of [`CIP`] on this card.
 fn tag(card: &Card, part: Part) -> [u8; 32] {
-    let (first, second) = derive::split(&digits(CIP), FIRST_DIGITS);
-    let digits = if part == Part::First { first } else { second };
+    let (first, second) = CIP.split_at(usize::from(FIRST_DIGITS));
+    let of_part = digits(if part == Part::First { first } else { second });
     let salt = card.salt().unwrap();
-    *mac(&derive::tag_message(part, &card.registration().id, 1, salt, &digits)).expose()
+    *mac(&derive::tag_message(part, &card.registration().id, 1, salt, &of_part)).expose()
 }
 
 fn undelivered() -> Card {
@@ -107,7 +111,7 @@ impl Class {
         let subject = self.subject(stand_in);
         let messages = subject.tags_of(&self.code);
         let present = stand_in.read(self.record.as_ref()).unwrap();
-        (messages.len(), subject.decide(&self.presented, &present, self.ticket).unwrap())
+        (messages.len(), subject.weigh(&self.presented, &present, self.ticket).unwrap().declare())
     }
 }
 
@@ -168,7 +172,8 @@ fn a_code_of_another_generation_is_not_right() {
     let (card, stand_in) = (active(), StandIn::new().unwrap());
     let class = Class::new("renewed meanwhile", Some(&card), CIP, true, "KAFST-");
     let renewed = card.renew_cip("2027-01-15".parse().unwrap()).unwrap();
-    let decision = class.subject(&stand_in).decide(&class.presented, &renewed, class.ticket).unwrap();
+    let decision =
+        class.subject(&stand_in).weigh(&class.presented, &renewed, class.ticket).unwrap().declare();
     assert_eq!((decision.checks.as_str(), decision.verdict), (class.checks, Verdict::Rejected));
 }
 
@@ -183,6 +188,6 @@ fn what_stands_in_is_never_used() {
     assert!(!bool::from(subject.known | subject.active | subject.has_tag[0] | subject.has_tag[1]));
     // Tags that would be right if its own counted.
     let zeroes = [Secret::new([0; 32]), Secret::new([0; 32])];
-    let decision = subject.decide(&zeroes, &card, ticket()).unwrap();
+    let decision = subject.weigh(&zeroes, &card, ticket()).unwrap().declare();
     assert_eq!((decision.checks.as_str(), decision.verdict), ("----TM", Verdict::Rejected));
 }

@@ -2,7 +2,7 @@
 
 use sigillo_proofs::claim::Claim;
 
-use crate::{Run, damage, guess_limit, power, process, suites, tampering, trouble, wire};
+use crate::{Run, code, damage, guess_limit, pairs, power, process, suites, tampering, trouble, wire};
 
 /// One proof.
 pub(crate) struct Proof {
@@ -37,9 +37,17 @@ pub(crate) const PROOFS: &[Proof] = &[
         name: "time-on-wire",
         what: "Ten classes of guesses in tuples of random order over mutual TLS: form, calls of the token, and time: \
                Friedman, sign and Wilcoxon tests, bootstrap intervals; an A/A pair, and a leak planted in the measured times.",
-        not_covered: "a store of millions of cards with cold caches; pairs in one HTTP/2 packet; a machine that does other work: \
+        not_covered: "a store of millions of cards with cold caches; pairs in one packet (time-of-pairs); a machine that does other work: \
                       run it alone.",
         run: wire::prove,
+    },
+    Proof {
+        name: "time-of-pairs",
+        what: "Two guesses of two classes as two streams of one HTTP/2 connection, in one TLS record, every class with every other: the \
+               order of the answers' HEADERS frames on the connection; and a request that is 100 microseconds later.",
+        not_covered: "which of two answers leaves first where requests come on two connections: time-on-wire; an end of a packet that \
+                      a network cuts elsewhere than at 1,500 bytes.",
+        run: pairs::prove,
     },
     Proof {
         name: "time-in-process",
@@ -48,6 +56,14 @@ pub(crate) const PROOFS: &[Proof] = &[
         not_covered: "look-ups and commits of the store, the token, the runtime: what they do is counted (tests/service/shape.rs), and \
                       the tick hides how long they take.",
         run: process::prove,
+    },
+    Proof {
+        name: "time-in-code",
+        what: "The decision of a verification under valgrind, with every secret of it marked as memory that was never written: no branch \
+               and no address depends on one, in ten classes; five planted faults are seen.",
+        not_covered: "how long the code is and where it is cut, which are no secrets; look-ups of the store, the reading of the \
+                      record, the token (time-on-wire); a processor that takes longer for some values.",
+        run: code::prove,
     },
     Proof {
         name: "crashes",

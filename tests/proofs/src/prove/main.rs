@@ -2,12 +2,15 @@
 #![expect(clippy::print_stdout, reason = "the figures are what this program is for")]
 
 mod child;
+mod code;
 mod damage;
+mod field;
 mod ground;
 mod guess_limit;
 #[path = "../../../support/limits.rs"]
 mod limits;
 mod list;
+mod pairs;
 mod power;
 mod process;
 mod rig;
@@ -16,6 +19,7 @@ mod state;
 mod storm;
 mod suites;
 mod tampering;
+mod tap;
 mod trouble;
 mod wire;
 
@@ -60,6 +64,9 @@ pub(crate) struct Arguments {
     /// time-on-wire: so many tuples instead of 10,000, or 1,000 in short.
     #[arg(long, value_name = "NUMBER")]
     tuples: Option<usize>,
+    /// time-of-pairs: so many pairs, in rounds of 45, instead of 40,000, or 450 in short.
+    #[arg(long, value_name = "NUMBER")]
+    pairs: Option<usize>,
     /// Root of the source.
     #[arg(long, default_value = ".")]
     root: PathBuf,

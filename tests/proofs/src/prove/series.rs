@@ -2,13 +2,10 @@
 
 use sigillo_proofs::{
     claim::Claim,
-    statistics::{friedman, median, pairs},
+    statistics::{TOLD_APART, friedman, median, pairs},
 };
 
 use crate::Run;
-
-/// Below this probability two series are told apart.
-const TOLD_APART: f64 = 1e-5;
 
 /// One claim for all classes, and one for each beside the first. `times` are rows, one time a class; `bound` is in the unit
 /// that they are in.
