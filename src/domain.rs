@@ -23,6 +23,7 @@ pub mod logged;
 mod luhn;
 pub mod mask;
 pub mod message;
+pub mod note;
 pub mod officers;
 pub mod operations;
 pub mod readers;

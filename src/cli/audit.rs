@@ -1,5 +1,7 @@
 //! `sigillo audit`: export of the log, and its verification with nothing but a copy and a public key.
 
+pub mod note;
+
 use std::{
     fs::{self, File},
     io::{BufRead as _, BufReader, BufWriter, Write},
@@ -19,6 +21,7 @@ use crate::{
     client::ClientLimits,
     courier::judge::KEPT_OF_AUTHORITY,
     domain::{
+        self,
         checkpoint::{self, Checkpoint, Verified},
         operations::{Account, Bounds},
     },
@@ -63,6 +66,19 @@ an intent. Verify the export first: this command looks at counts, not at signatu
 
 Exit codes: 0 done; 1 the file cannot be read, or an outcome does not fit its intent; 64 bad options.")]
     Operations(Counting),
+    /// Write a checkpoint as a signed note (c2sp.org/signed-note), and say its key as verifiers of notes take it.
+    #[command(after_help = "\
+Example:
+  curl ... https://127.0.0.1:8443/v1/audit/checkpoint > checkpoint.json
+  sigillo audit note --public-key audit.pub.pem --out checkpoint.note checkpoint.json
+  sigillo audit verify --public-key audit.pub.pem --witness checkpoint.note audit.ndjson
+
+The text is the checkpoint's own, and so is the signature (ECDSA P-256, signature type 2). A witness may add its own
+signatures; `audit verify` and `recover` take the note as any checkpoint kept elsewhere. It is no tlog-checkpoint: the log
+is a chain and has no tree.
+
+Exit codes: 0 done; 1 the checkpoint does not hold under this key, or a file cannot be read or written; 64 bad options.")]
+    Note(note::Note),
     /// Verify an export offline: every link, every checkpoint, no event missing.
     #[command(after_help = "\
 Example:
@@ -150,6 +166,7 @@ pub fn run(command: &Command, out: &mut impl Write) -> Result<(), Failure> {
     match command {
         Command::Export(args) => export(args, out),
         Command::ExportStore(args) => export_store(args, out),
+        Command::Note(args) => note::run(args, out),
         Command::Operations(args) => operations(args, out),
         Command::Verify(args) => verify(args, out),
         Command::Witness(args) => witness(args, out),
@@ -209,8 +226,11 @@ fn verify(args: &Verify, out: &mut impl Write) -> Result<(), Failure> {
     let read = |path: &PathBuf| {
         fs::read_to_string(path).map_err(|e| Failure::failed(format!("{}: {e}", path.display())))
     };
-    let witnesses: Vec<String> =
-        args.witness.iter().map(|path| read(path).map(checkpoint_text)).collect::<Result<_, _>>()?;
+    let witnesses: Vec<String> = args
+        .witness
+        .iter()
+        .map(|path| read(path).map(|text| checkpoint_text(text, &key)))
+        .collect::<Result<_, _>>()?;
     for (path, text) in args.witness.iter().zip(&witnesses) {
         Checkpoint::open(text, &key).map_err(|e| Failure::failed(format!("{}: {e}", path.display())))?;
     }
@@ -296,9 +316,10 @@ fn range(least: u64, most: u64) -> String {
     if least == most { least.to_string() } else { format!("{least} to {most}") }
 }
 
-/// The text of a checkpoint, or of the API's answer that holds one.
-pub(super) fn checkpoint_text(text: String) -> String {
-    serde_json::from_str::<api::codes::Checkpoint>(&text).map_or(text, |answer| answer.checkpoint)
+/// The text of a checkpoint: as it is, in the API's answer, or in a signed note.
+pub(super) fn checkpoint_text(text: String, key: &[u8]) -> String {
+    let text = serde_json::from_str::<api::codes::Checkpoint>(&text).map_or(text, |answer| answer.checkpoint);
+    domain::note::checkpoint(&text, key).unwrap_or(text)
 }
 
 pub(super) fn public_key(path: &Path) -> Result<Vec<u8>, Failure> {

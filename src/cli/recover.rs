@@ -145,8 +145,12 @@ fn order(path: &Path) -> Result<(Order, String), Failure> {
 
 impl Over {
     fn witnesses(&self) -> Result<Vec<String>, Failure> {
-        self.witness.iter().map(|path| read(path).map(super::audit::checkpoint_text)).collect()
+        self.witness.iter().map(|path| read(path)).collect()
     }
+}
+
+fn checkpoints(witnesses: Vec<String>, key: &[u8]) -> Vec<String> {
+    witnesses.into_iter().map(|text| super::audit::checkpoint_text(text, key)).collect()
 }
 
 fn plan(args: &Plan, out: &mut impl Write) -> Result<(), Failure> {
@@ -155,6 +159,7 @@ fn plan(args: &Plan, out: &mut impl Write) -> Result<(), Failure> {
     let (log, policy) = (installation.config.log.clone(), installation.policy.digest().to_string());
     let (standing, evidence, effect) = installation.run(async |parts| {
         let key = parts.audit_key.clone();
+        let witnesses = checkpoints(witnesses, &key);
         let (service, standing) = Service::for_recovery(parts, &witnesses).await.map_err(Failure::failed)?;
         standing.needs_recovery(args.over.evidence.is_some()).map_err(Failure::failed)?;
         let known = standing.known.as_ref();
@@ -207,6 +212,7 @@ fn apply(args: &Apply, out: &mut impl Write) -> Result<(), Failure> {
     let officers = officers.agree(Purpose::Recovery, &text, &signatures).map_err(Failure::failed)?;
     let report = installation.run(async |parts| {
         let (key, log) = (parts.audit_key.clone(), parts.log.clone());
+        let witnesses = checkpoints(witnesses, &key);
         let (service, standing) = Service::for_recovery(parts, &witnesses).await.map_err(Failure::failed)?;
         let evidence = evidence(&args.over, &log, order.store, Some(order.known), &key)?;
         if evidence.as_ref().map(|(digest, _)| *digest) != order.evidence {

@@ -36,9 +36,59 @@ pub fn for_signature(kind: &str, content: &[u8]) -> Vec<u8> {
     [" ".repeat(64).as_bytes(), kind.as_bytes(), &[0], content].concat()
 }
 
+/// A signature `r || s` as `openssl dgst -verify` reads it: a sequence of two integers (RFC 3279, 2.2.3).
+pub fn ecdsa_der(signature: &[u8; 64]) -> Vec<u8> {
+    let (r, s) = signature.split_at(32);
+    yasna::construct_der(|w| {
+        w.write_sequence(|w| {
+            w.next().write_bigint_bytes(r, true);
+            w.next().write_bigint_bytes(s, true);
+        });
+    })
+}
+
+/// `r || s` out of what [`ecdsa_der`] writes; nothing of anything else.
+pub fn ecdsa_fixed(der: &[u8]) -> Option<[u8; 64]> {
+    let integers = yasna::parse_der(der, |reader| {
+        reader.read_sequence(|reader| {
+            Ok([reader.next().read_bigint_bytes()?, reader.next().read_bigint_bytes()?])
+        })
+    });
+    let mut out = [0; 64];
+    for (half, (bytes, is_positive)) in out.chunks_exact_mut(32).zip(integers.ok()?) {
+        let begin = bytes.iter().position(|byte| *byte != 0).unwrap_or(bytes.len());
+        let (_, number) = bytes.split_at(begin);
+        let (_, end) = half.split_at_mut_checked(32_usize.checked_sub(number.len())?)?;
+        end.copy_from_slice(number);
+        is_positive.then_some(())?;
+    }
+    Some(out)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn integers_of_a_signature_are_positive_and_short() {
+        let mut signature = [0; 64];
+        signature[0] = 0x80;
+        signature[63] = 1;
+        let der = ecdsa_der(&signature);
+        assert_eq!(&der[..5], &[0x30, 38, 0x02, 33, 0]);
+        assert_eq!(&der[der.len() - 3..], &[0x02, 1, 1]);
+        assert_eq!(ecdsa_fixed(&der), Some(signature));
+        assert_eq!(ecdsa_fixed(&ecdsa_der(&[0xff; 64])), Some([0xff; 64]));
+        for (other, why) in [
+            (&[0x30, 6, 2, 1, 0x80, 2, 1, 1][..], "a negative number"),
+            (&[0x30, 3, 2, 1, 1], "one number"),
+            (&[], "nothing"),
+        ] {
+            assert_eq!(ecdsa_fixed(other), None, "{why}");
+        }
+        let long = [&[0x30, 38, 2, 33, 1][..], &[0; 32], &[2, 1, 1]].concat();
+        assert_eq!(ecdsa_fixed(&long), None, "33 bytes");
+    }
 
     #[test]
     fn bytes_are_as_documented() {

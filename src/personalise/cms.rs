@@ -102,29 +102,3 @@ fn hash(w: DERWriter<'_>) {
 fn oid(w: DERWriter<'_>, numbers: &[u64]) {
     w.write_oid(&ObjectIdentifier::from_slice(numbers));
 }
-
-/// A signature `r || s` as `openssl dgst -verify` reads it: a sequence of two integers (RFC 3279, 2.2.3).
-pub fn ecdsa_der(signature: &[u8; 64]) -> Vec<u8> {
-    let (r, s) = signature.split_at(32);
-    yasna::construct_der(|w| {
-        w.write_sequence(|w| {
-            w.next().write_bigint_bytes(r, true);
-            w.next().write_bigint_bytes(s, true);
-        });
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn integers_of_a_signature_are_positive_and_short() {
-        let mut signature = [0; 64];
-        signature[0] = 0x80;
-        signature[63] = 1;
-        let der = ecdsa_der(&signature);
-        assert_eq!(&der[..5], &[0x30, 38, 0x02, 33, 0]);
-        assert_eq!(&der[der.len() - 3..], &[0x02, 1, 1]);
-    }
-}

@@ -24,6 +24,7 @@ use crate::{
     card_export::{Reader, Start},
     domain::{
         audit::{Event, Kind, Outcome, time_text},
+        encoding,
         id::RequestId,
         operations::Operations,
         template::TemplateId,
@@ -158,7 +159,7 @@ pub fn make(order: &Order, mut progress: impl FnMut(u64, u64)) -> Result<Made, E
     let text = manifest.to_string();
     sink.add(check::MANIFEST, text.as_bytes())?;
     for (role, name) in [(Role::Authority, check::SIGNATURE), (Role::Courier, check::COURIERS_SIGNATURE)] {
-        sink.add(name, &cms::ecdsa_der(&halves.sign(role, &text)?))?;
+        sink.add(name, &encoding::ecdsa_der(&halves.sign(role, &text)?))?;
     }
     sink.finish()?;
     let event = Event { outcome: Outcome::Done, detail: Vec::new(), ..event };

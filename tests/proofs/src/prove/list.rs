@@ -45,8 +45,7 @@ pub(crate) const PROOFS: &[Proof] = &[
         name: "time-of-pairs",
         what: "Two guesses of two classes as two streams of one HTTP/2 connection, in one TLS record, every class with every other: the \
                order of the answers' HEADERS frames on the connection; and a request that is 100 microseconds later.",
-        not_covered: "which of two answers leaves first where requests come on two connections: time-on-wire; an end of a packet that \
-                      a network cuts elsewhere than at 1,500 bytes.",
+        not_covered: "guesses on two connections (time-on-wire); work that differs by less than the interval sees, some microseconds.",
         run: pairs::prove,
     },
     Proof {
