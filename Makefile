@@ -10,7 +10,7 @@ SLOW_HSM := target/slow-hsm.so
 # same on every token.
 ON_FILES := --skip memory:: --skip snapshot:: --skip contract::
 
-.PHONY: help deps demo run test lint bench prove contract
+.PHONY: help deps demo run test lint bench bench-micro prove contract
 
 help:
 	@echo "make demo   a citizen's whole journey with real parts; ends by itself"
@@ -19,6 +19,8 @@ help:
 	@echo "make lint   format, clippy, documentation, and cargo-deny where it is installed"
 	@echo "make bench  the table of targets, each figure beside its ceiling of the same run (10 minutes), and the cost of decisions"
 	@echo "            (PEERS=1: privacyIDEA too, installed from PyPI)"
+	@echo "make bench-micro  times and instruction counts of the smallest parts, compared with bench/instructions.toml"
+	@echo "            (RECORD=1: writes that file)"
 	@echo "make prove  the proofs of SECURITY.md, with one report (SHORT=1: with fewer rounds)"
 	@echo "make contract  at least 20,000 requests against the served description, by schemathesis"
 	@echo "make deps   only what the other targets need from the system"
@@ -61,6 +63,13 @@ bench: deps $(SLOW_HSM)
 $(SLOW_HSM): tests/shim/faults.c | deps
 	@mkdir -p $(@D)
 	cc -std=gnu11 -Wall -Wextra -Wno-unused-value -O2 -fPIC -shared -fvisibility=hidden -o $@ $< -ldl -lpthread
+
+# Times are for reading; counts are compared, and more than before is a failure.
+bench-micro:
+	@sh tests/support/deps.sh valgrind
+	$(CARGO) build --release --locked --bin sigillo
+	$(CARGO) bench --locked -p sigillo-bench --bench micro
+	$(CARGO) bench --locked -p sigillo-bench --bench micro -- instructions $(if $(RECORD),--record)
 
 # Every proof, one report: target/proofs/report.md. SHORT=1 has fewer rounds. An interrupted run goes on where it was.
 prove: deps

@@ -1,8 +1,12 @@
 #!/bin/sh
-# Makes sure that the system has what demo and tests need beside Rust. Debian and Ubuntu: installs it.
+# Makes sure that the system has what demo and tests need beside Rust, and the programs that are arguments. Debian and Ubuntu:
+# installs it.
 set -eu
 
 missing=""
+for program in "$@"; do
+    command -v "$program" >/dev/null 2>&1 || missing="$missing $program"
+done
 have_module() {
     for module in /usr/lib/softhsm/libsofthsm2.so /usr/lib/*/softhsm/libsofthsm2.so /usr/lib64/pkcs11/libsofthsm2.so; do
         [ -e "$module" ] && return 0
