@@ -70,30 +70,47 @@ fn quotient(before: &[(f64, f64)], after: &[(f64, f64)]) -> Option<Quotient> {
     Some(Quotient { of, low: at(25)?, high: at(975)? })
 }
 
-/// A table for people, of the runs that both files have.
+/// Runs of one name and pace, as one: those of a report are made in turns.
+fn together(runs: &[Run]) -> Vec<(String, Vec<Window>)> {
+    let mut all: Vec<(String, Vec<Window>)> = Vec::new();
+    for run in runs {
+        let name = format!("{}, {}", run.what, run.pace);
+        match all.iter_mut().find(|(other, _)| *other == name) {
+            Some((_, windows)) => windows.extend_from_slice(&run.windows),
+            None => all.push((name, run.windows.clone())),
+        }
+    }
+    all
+}
+
+/// A table for people, of the runs that both files have, and the names of the others.
 pub(crate) fn table(before: &[Run], after: &[Run]) -> Result<String, String> {
-    let mut text = String::new();
-    for first in before {
-        let Some(second) = after.iter().find(|run| (&run.what, &run.pace) == (&first.what, &first.pace))
-        else {
+    let (before, mut after) = (together(before), together(after));
+    let (mut text, mut alone) = (String::new(), Vec::new());
+    for (name, first) in before {
+        let Some(second) = after.iter().position(|(other, _)| *other == name) else {
+            alone.push(name);
             continue;
         };
-        writeln!(text, "{}, {}", first.what, first.pace).map_err(|e| e.to_string())?;
-        for (name, figure) in FIGURES {
-            let windows = |run: &Run| run.windows.iter().filter_map(figure).collect::<Vec<_>>();
-            let Some(Quotient { of, low, high }) = quotient(&windows(first), &windows(second)) else {
+        let (_, second) = after.remove(second);
+        writeln!(text, "{name}").map_err(|e| e.to_string())?;
+        for (figure_name, figure) in FIGURES {
+            let windows = |windows: &[Window]| windows.iter().filter_map(figure).collect::<Vec<_>>();
+            let Some(Quotient { of, low, high }) = quotient(&windows(&first), &windows(&second)) else {
                 continue;
             };
             let said = if low <= 1.0 && 1.0 <= high { "no difference told" } else { "differs" };
-            writeln!(text, "  {name:<18} x {of:.3}  [{low:.3}, {high:.3}]  {said}")
+            writeln!(text, "  {figure_name:<18} x {of:.3}  [{low:.3}, {high:.3}]  {said}")
                 .map_err(|e| e.to_string())?;
         }
     }
     if text.is_empty() {
-        Err("the two files have no run in common (same name and same pace)".into())
-    } else {
-        Ok(text)
+        return Err("the two files have no run in common (same name and same pace)".into());
     }
+    for name in alone.into_iter().chain(after.into_iter().map(|(name, _)| name)) {
+        writeln!(text, "in one file only: {name}").map_err(|e| e.to_string())?;
+    }
+    Ok(text)
 }
 
 #[cfg(test)]
@@ -125,6 +142,17 @@ mod tests {
         assert!(first.low < 1.0 && 1.0 < first.high && (first.of - 1.0).abs() < 1e-9);
         assert_eq!(quotient(&windows, &windows), Some(first));
         assert_eq!(quotient(&[], &windows), None);
+    }
+
+    #[test]
+    fn runs_of_one_name_are_one_and_the_others_are_named() {
+        let other = Run { what: "activate".into(), ..run(&[50]) };
+        let (first, second) = (run(&[100, 104, 96, 101]), run(&[300, 296, 304, 299]));
+        let text = table(&[first, second], &[run(&[200, 210, 190, 201]), other]).unwrap();
+        let rate = text.lines().nth(1).unwrap();
+        assert!(rate.contains("x 1.00") && rate.ends_with("no difference told"), "{text}");
+        assert_eq!(text.lines().filter(|line| line.starts_with("verify")).count(), 1);
+        assert!(text.ends_with("in one file only: activate, \n"), "{text}");
     }
 
     #[test]

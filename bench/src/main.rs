@@ -44,6 +44,7 @@ Examples (after `demo demo --keep-running --for-load` in another terminal; --pid
   sigillo-bench hello
   sigillo-bench compare before.json after.json
   sigillo-bench plot before.json > latency.svg
+  sigillo-bench plot before.json --over-time > time.svg
   sigillo-bench report --sigillo target/release/sigillo
 
 The policy's limits on requests of one operator must be lifted for load (--for-load does), and the operator's card be registered.
@@ -104,7 +105,12 @@ enum Command {
     /// Two files of results: quotients of each run that both have, with 95 % intervals.
     Compare { before: PathBuf, after: PathBuf },
     /// Latencies of a file of results, as SVG on standard output.
-    Plot { results: PathBuf },
+    Plot {
+        results: PathBuf,
+        /// Requests a second, latency and memory over the time of each run instead.
+        #[arg(long)]
+        over_time: bool,
+    },
     /// All of it on an installation of its own: the table of targets, and report.json.
     Report(report::Arguments),
     #[command(hide = true)]
@@ -183,8 +189,9 @@ async fn carry_out(command: Command) -> Result<(), String> {
             print!("{}", compare::table(&run::read(&before)?, &run::read(&after)?)?);
             Ok(())
         }
-        Command::Plot { results } => {
-            print!("{}", plot::svg(&run::read(&results)?)?);
+        Command::Plot { results, over_time } => {
+            let draw = if over_time { plot::time::svg } else { plot::svg };
+            print!("{}", draw(&run::read(&results)?)?);
             Ok(())
         }
         Command::Report(arguments) => report::run(&arguments).await,

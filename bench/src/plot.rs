@@ -1,6 +1,8 @@
 //! Latencies of runs as a drawing: one line a run, percentile against time, both by powers of ten.
 
-use std::fmt::Write;
+pub(crate) mod time;
+
+use std::fmt::{Error, Write};
 
 use crate::{
     number::{float, per},
@@ -48,16 +50,36 @@ pub(crate) fn svg(runs: &[Run]) -> Result<String, String> {
     draw(runs, &lines, low, high).map_err(|e| e.to_string())
 }
 
-fn draw(runs: &[Run], lines: &[Vec<(f64, f64)>], low: f64, high: f64) -> Result<String, std::fmt::Error> {
-    let x = |decade: f64| LEFT + WIDTH * decade / DECADES;
-    let y = |log: f64| TOP + HEIGHT * (high - log) / (high - low);
-    let bottom = TOP + HEIGHT + 45.0 + 18.0 * float(crate::number::count(runs.len()));
+/// The begin of a document of this height.
+fn begin(height: f64) -> Result<String, Error> {
     let (width, mut svg) = (LEFT + WIDTH + 30.0, String::new());
     writeln!(
         svg,
-        r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {bottom}" font-family="sans-serif" font-size="12">
+        r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="12">
 <rect width="100%" height="100%" fill="#fff"/>"##
     )?;
+    Ok(svg)
+}
+
+/// A colour for each run, in their order.
+fn colours() -> impl Iterator<Item = &'static str> {
+    COLOURS.into_iter().cycle()
+}
+
+/// A line for each run, from here down.
+fn legend(svg: &mut String, runs: &[Run], top: f64) -> Result<(), Error> {
+    for ((run, n), colour) in runs.iter().zip(0_u32..).zip(colours()) {
+        let at = top + 18.0 * f64::from(n);
+        let name = escaped(&format!("{}, {}: {:.0} a second", run.what, run.pace, run.per_second));
+        writeln!(svg, r#"<text x="{LEFT}" y="{at:.1}" fill="{colour}">{name}</text>"#)?;
+    }
+    Ok(())
+}
+
+fn draw(runs: &[Run], lines: &[Vec<(f64, f64)>], low: f64, high: f64) -> Result<String, Error> {
+    let x = |decade: f64| LEFT + WIDTH * decade / DECADES;
+    let y = |log: f64| TOP + HEIGHT * (high - log) / (high - low);
+    let mut svg = begin(TOP + HEIGHT + 45.0 + 18.0 * float(crate::number::count(runs.len())))?;
     for (decade, name) in [(0.0, "0 %"), (1.0, "90 %"), (2.0, "99 %"), (3.0, "99.9 %"), (4.0, "99.99 %")] {
         let (x, end) = (x(decade), TOP + HEIGHT);
         writeln!(svg, r##"<path d="M{x:.1} {TOP}V{end}" stroke="#ddd"/>"##)?;
@@ -70,17 +92,19 @@ fn draw(runs: &[Run], lines: &[Vec<(f64, f64)>], low: f64, high: f64) -> Result<
         writeln!(svg, r#"<text x="{:.1}" y="{:.1}" text-anchor="end">{ms} ms</text>"#, LEFT - 6.0, y + 4.0)?;
         log += 1.0;
     }
-    for ((run, line), (n, colour)) in runs.iter().zip(lines).zip((0_u32..).zip(COLOURS.iter().cycle())) {
-        let mut path = String::new();
-        for (index, (decade, micros)) in line.iter().enumerate() {
-            let to = if index == 0 { 'M' } else { 'L' };
-            write!(path, "{to}{:.1} {:.1}", x(*decade), y(micros.log10()))?;
+    for (line, colour) in lines.iter().zip(colours()) {
+        let (mut path, mut last) = (String::new(), None);
+        for (decade, micros) in line {
+            // One point for each tenth of the drawing's unit, which nobody sees: a file has thousands.
+            let point = format!("{:.1} {:.1}", x(*decade), y(micros.log10()));
+            if last.as_ref() != Some(&point) {
+                write!(path, "{}{point}", if last.is_none() { 'M' } else { 'L' })?;
+                last = Some(point);
+            }
         }
         writeln!(svg, r#"<path d="{path}" fill="none" stroke="{colour}" stroke-width="1.5"/>"#)?;
-        let at = TOP + HEIGHT + 40.0 + 18.0 * f64::from(n);
-        let name = escaped(&format!("{}, {}: {:.0} a second", run.what, run.pace, run.per_second));
-        writeln!(svg, r#"<text x="{LEFT}" y="{at:.1}" fill="{colour}">{name}</text>"#)?;
     }
+    legend(&mut svg, runs, TOP + HEIGHT + 40.0)?;
     svg.push_str("</svg>\n");
     Ok(svg)
 }
@@ -97,7 +121,10 @@ mod tests {
         assert!(at(0, 0.0) && at(1, 1.0) && at(2, 2.0), "{points:?}");
         let svg = svg(&[Run { what: "a <b> & c".into(), ..run }]).unwrap();
         assert!(svg.starts_with("<svg") && svg.ends_with("</svg>\n"));
-        assert!(svg.contains("a &lt;b&gt; &amp; c") && svg.matches("stroke-width=\"1.5\"").count() == 1);
+        assert!(svg.contains("a &lt;b&gt; &amp; c"));
+        let lines: Vec<_> = svg.lines().filter(|line| line.contains("stroke-width=\"1.5\"")).collect();
+        assert_eq!(lines.len(), 1);
+        assert_eq!((lines[0].matches('M').count(), lines[0].matches('L').count()), (1, 2), "{}", lines[0]);
     }
 
     #[test]

@@ -16,6 +16,7 @@ Examples:
   sigillo-bench report
   sigillo-bench report --grow 10000000 --soak 1800
   sigillo-bench report --peers target/peers
+  sigillo-bench report --before before.json                  # a copy of the runs.json of an earlier one
   sigillo-bench report --delaying-module target/slow-hsm.so --delaying-environment SIGILLO_SHIM_DELAY_US=500 \\
     --delaying-environment SIGILLO_SHIM_MODULE={module}        # as `make bench` does
 
@@ -27,7 +28,7 @@ pub(crate) struct Arguments {
     /// The mail relay.
     #[arg(long, default_value = "tests/support/smtpd.py", value_name = "FILE")]
     pub(crate) relay: PathBuf,
-    /// Where report.json, runs.json and latency.svg are written, and the installation is made.
+    /// Where report.json, runs.json, latency.svg and time.svg are written, and the installation is made.
     #[arg(long, default_value = "target/bench", value_name = "DIR")]
     pub(crate) directory: PathBuf,
     /// Cards of the first measurements.
@@ -57,6 +58,9 @@ pub(crate) struct Arguments {
     /// The script that installs and measures it.
     #[arg(long, default_value = "bench/peers/privacyidea.sh", value_name = "FILE")]
     pub(crate) peer_script: PathBuf,
+    /// The runs.json of an earlier report: each run is compared with it, with 95 % intervals, in comparison.txt too.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) before: Option<PathBuf>,
     /// Requests in flight of closed loops.
     #[arg(long, default_value_t = 256)]
     pub(crate) in_flight: usize,
@@ -64,6 +68,8 @@ pub(crate) struct Arguments {
 
 /// Measures, prints, writes.
 pub(crate) async fn run(arguments: &Arguments) -> Result<(), String> {
+    // Read now: it may be the file that is written at the end, and a fault in it is not told after ten minutes.
+    let before = arguments.before.as_deref().map(crate::run::read).transpose()?;
     let mut found = rows::Found::default();
     let mut runs = Vec::new();
     let ended = steps::all(arguments, &mut found, &mut runs).await;
@@ -71,12 +77,25 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<(), String> {
     let at = |name: &str| arguments.directory.join(name);
     crate::run::write(&at("report.json"), &table)?;
     crate::run::write(&at("runs.json"), &runs)?;
-    if let Ok(svg) = crate::plot::svg(&runs) {
-        std::fs::write(at("latency.svg"), svg).map_err(|e| e.to_string())?;
-    }
     println!();
     print(&table);
-    println!("\nWritten to {}: report.json, runs.json, latency.svg", arguments.directory.display());
+    println!();
+    let mut written = vec!["report.json", "runs.json"];
+    let drawn = [("latency.svg", crate::plot::svg(&runs)), ("time.svg", crate::plot::time::svg(&runs))];
+    let compared = before.map(|before| ("comparison.txt", crate::compare::table(&before, &runs)));
+    for (name, text) in drawn.into_iter().chain(compared) {
+        match text {
+            Ok(text) => {
+                std::fs::write(at(name), &text).map_err(|e| format!("{}: {e}", at(name).display()))?;
+                written.push(name);
+                if name == "comparison.txt" {
+                    println!("{text}");
+                }
+            }
+            Err(why) => println!("no {name}: {why}"),
+        }
+    }
+    println!("Written to {}: {}", arguments.directory.display(), written.join(", "));
     match ended {
         Err(why) if runs.is_empty() => Err(why),
         Err(why) => {

@@ -35,6 +35,8 @@ struct Bench<'a> {
     own: Own,
     runs: &'a mut Vec<Run>,
     cards: Arc<Vec<NewCard>>,
+    /// Cards in the store.
+    registered: u64,
     /// Number of the first card that was never activated.
     unused: u64,
 }
@@ -47,7 +49,7 @@ pub(super) async fn all(arguments: &Arguments, found: &mut Found, runs: &mut Vec
     println!("An installation is made, with {} cards", arguments.cards);
     let own = Own::start(arguments)?;
     let cards = Arc::new(own.cards(0, arguments.cards));
-    let mut bench = Bench { arguments, own, runs, cards, unused: 0 };
+    let mut bench = Bench { arguments, own, runs, cards, registered: arguments.cards, unused: 0 };
     bench.register().await?;
     bench.own.import(0, arguments.cards).await?;
     let macs = hsm::measure(&bench.own.at("authority/hsm.toml"), Duration::from_secs(2))?;
@@ -112,7 +114,9 @@ impl Bench<'_> {
         }
         let mut kept = [Vec::new(), Vec::new()];
         for (runs, kept) in [hello, verify].into_iter().zip(&mut kept) {
-            for run in runs {
+            for mut run in runs {
+                // What is measured again on the grown store is not the same.
+                run.what += &format!(", {} cards", self.registered);
                 kept.push(self.keep(run)?);
             }
         }
@@ -175,12 +179,13 @@ impl Bench<'_> {
         let before = std::fs::read_to_string(&file).map_err(|e| e.to_string())?;
         self.own.change_hsm(None, &[])?;
         self.own.restart()?;
-        let run =
+        let mut run =
             measure::verify(&self.place(true), &self.cards, self.closed(self.arguments.in_flight)).await?;
+        run.what.push_str(", 16 workers");
         found.undelayed = Some(self.keep(run)?.per_second);
         self.own.change_hsm(Some(&module), &self.arguments.delaying_environment)?;
         self.own.restart()?;
-        println!("with {}:", module.display());
+        println!("with {} before the token:", module.display());
         let mut run =
             measure::verify(&self.place(true), &self.cards, self.closed(self.arguments.in_flight)).await?;
         run.what.push_str(", slow HSM");
@@ -198,6 +203,7 @@ impl Bench<'_> {
             println!("{} cards more are registered", to.saturating_sub(from));
             let done = self.own.import(from, to).await?;
             println!("{done}");
+            self.registered = to;
             (found.imported, found.bytes_per_card) = (done.per_second(), done.stored_each());
             self.runs.push(done.run);
         }
