@@ -121,7 +121,10 @@ mod tests {
         assert!(at(0, 0.0) && at(1, 1.0) && at(2, 2.0), "{points:?}");
         let svg = svg(&[Run { what: "a <b> & c".into(), ..run }]).unwrap();
         assert!(svg.starts_with("<svg") && svg.ends_with("</svg>\n"));
-        assert!(svg.contains("a &lt;b&gt; &amp; c") && svg.matches("stroke-width=\"1.5\"").count() == 1);
+        assert!(svg.contains("a &lt;b&gt; &amp; c"));
+        let lines: Vec<_> = svg.lines().filter(|line| line.contains("stroke-width=\"1.5\"")).collect();
+        assert_eq!(lines.len(), 1);
+        assert_eq!((lines[0].matches('M').count(), lines[0].matches('L').count()), (1, 2), "{}", lines[0]);
     }
 
     #[test]

@@ -44,7 +44,7 @@ fn main() -> ExitCode {
             divan::main();
             Ok(())
         }
-        Some(_) | None => place::make().and_then(|place| place.again(&arguments)),
+        Some(_) | None => place::make().and_then(|place| place.again()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

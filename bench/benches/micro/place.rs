@@ -68,9 +68,10 @@ impl Place {
     }
 
     /// This program with the same arguments, to its end.
-    pub(crate) fn again(&self, arguments: &[String]) -> Result<(), String> {
+    pub(crate) fn again(&self) -> Result<(), String> {
         let own = std::env::current_exe().map_err(|e| e.to_string())?;
-        let status = self.command(own).args(arguments.iter().skip(1)).status().map_err(|e| e.to_string())?;
+        let arguments = std::env::args_os().skip(1);
+        let status = self.command(own).args(arguments).status().map_err(|e| e.to_string())?;
         if status.success() { Ok(()) } else { Err(format!("the measurements ended with {status}")) }
     }
 }
