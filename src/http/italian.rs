@@ -383,6 +383,10 @@ pub const DETAILS: &[(&str, &str)] = &[
         "must be one stretch of time at most, and each thing once",
         "al più un intervallo di tempo, e ogni voce una volta sola",
     ),
+    (
+        "must be outcomes of events or states of deliveries",
+        "devono essere esiti di eventi o stati di consegne",
+    ),
     ("must be within 3660 days from the first one", "deve essere entro 3660 giorni dal primo"),
     (
         "not given to this operator for this card and this query",

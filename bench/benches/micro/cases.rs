@@ -40,7 +40,7 @@ const fn sled(name: &'static str, make: fn() -> Result<Turn, String>) -> Case {
 pub(crate) static CASES: [Case; 12] = [
     pure("domain: message of a part", domain::part_message),
     pure("domain: part out of a MAC", domain::part),
-    pure("domain: code cut in two", domain::split),
+    pure("domain: messages of a presented code", domain::guess_messages),
     pure("domain: message of a tag", domain::tag_message),
     pure("domain: event of a verification encoded", domain::event),
     pure("domain: event put into the chain", domain::chain),
