@@ -18,7 +18,9 @@ use nix::{
     sys::ptrace,
     unistd,
 };
-use rustix::process::{DumpableBehavior, Pid, set_dumpable_behavior, test_kill_process};
+use rustix::process::{
+    DumpableBehavior, Pid, Signal, kill_process, set_dumpable_behavior, test_kill_process,
+};
 use serde::{Deserialize, Serialize};
 use sigillo::{cli, sandbox, store::durable};
 
@@ -168,6 +170,8 @@ impl Attempt {
                 if attached.is_ok() {
                     nix::sys::wait::waitpid(traced, None).unwrap();
                     ptrace::detach(traced, None).unwrap();
+                    // Where it was met on its way into its program, the stop of the attachment comes only now.
+                    kill_process(pid, Signal::CONT).unwrap();
                 }
                 said(attached)
             }),
