@@ -63,15 +63,6 @@ impl Idempotency {
         Ok(Op::Put { space: Space::Idem, key: self.key.clone(), value, expect: Expect::Absent })
     }
 
-    /// Claims the key and answers it, for what is done in one commit; must be its first operations.
-    fn once<T: Serialize>(&self, answer: T) -> Result<[Op; 2], Error> {
-        let value = self.record(Some(answer))?;
-        Ok([
-            Op::Put { space: Space::Idem, key: self.key.clone(), value, expect: Expect::Absent },
-            Perishable::Idempotency.expires(&self.key, self.until_ms),
-        ])
-    }
-
     /// Puts the answer into an outcome.
     pub(super) fn answer<T: Serialize>(&self, answer: T) -> Result<[Op; 2], Error> {
         let value = self.record(Some(answer))?;
@@ -176,7 +167,7 @@ impl Service {
         answer: T,
         mut unit: Unit,
     ) -> Result<Result<T, Guard>, Error> {
-        let claim = key.once(&answer)?;
+        let claim = key.answer_at_once(&answer)?;
         let before = claim.len();
         drop(unit.ops.splice(0..0, claim));
         match self.commit(unit).await? {
