@@ -19,6 +19,22 @@ pub fn events(export: &str) -> Result<Vec<Value>, String> {
     Ok(events)
 }
 
+/// What was evaluated over a restore: the events of the branch that it lost, then those of the log from the recovery on that
+/// ended this branch. Without a lost branch, the log.
+///
+/// # Errors
+/// The log does not tell of the recovery.
+pub fn with_branch(lost: &[Value], log: &[Value]) -> Result<Vec<Value>, String> {
+    if lost.is_empty() {
+        return Ok(log.to_vec());
+    }
+    let recovered = |event: &&Value| text(event, "kind") == RECOVERED;
+    let before = lost.iter().filter(recovered).count();
+    let mut places = (0..).zip(log).filter(|(_, event)| recovered(event)).map(|(place, _)| place);
+    let from: usize = places.nth(before).ok_or("no recovery after the branch that was lost")?;
+    Ok(lost.iter().chain(log.iter().skip(from)).cloned().collect())
+}
+
 fn text<'a>(event: &'a Value, name: &str) -> &'a str {
     event.get(name).and_then(Value::as_str).unwrap_or_default()
 }
@@ -38,6 +54,7 @@ pub fn card_of<'a>(events: &'a [Value], verification: &str) -> Result<&'a str, S
 
 const SPENT: &str = "verification.spent";
 const DECIDED: &str = "verification.decided";
+const RECOVERED: &str = "store.recovered";
 
 /// What the log says about one card.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -161,6 +178,20 @@ mod tests {
             assert!(!Counted::of(&log, "c").unwrap().is_within(5, 100), "{log:?}");
         }
         assert!(Counted::of(&[json!({ "kind": SPENT, "card": "c" })], "c").is_err());
+    }
+
+    #[test]
+    fn guesses_of_a_lost_branch_count_with_those_after_its_recovery() {
+        let recovered = json!({ "kind": RECOVERED });
+        // The second recovery ends the branch in which the tries 2 and 3 were; a third one comes later.
+        let first = [vec![recovered.clone()], wrong(1, 1).to_vec()].concat();
+        let lost = [first.clone(), wrong(2, 2).to_vec(), wrong(3, 3).to_vec()].concat();
+        let log = [first.clone(), vec![recovered.clone()], wrong(4, 0).to_vec(), vec![recovered]].concat();
+        let counted = |events: &[Value]| Counted::of(events, "c").unwrap();
+        let whole = counted(&with_branch(&lost, &log).unwrap());
+        assert_eq!((whole.asked, whole.granted, whole.longest_row), (4, 3, 3));
+        assert_eq!(counted(&with_branch(&[], &log).unwrap()).granted, 1);
+        assert!(with_branch(&lost, &first).is_err(), "no second recovery");
     }
 
     #[test]

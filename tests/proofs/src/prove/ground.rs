@@ -18,7 +18,7 @@ use sigillo_bench::{
     mailbox,
 };
 
-use crate::{Run, limits};
+use crate::{Run, front_ends, limits};
 
 /// Regions whose cards have another template than the default one.
 const OTHERS: [&str; 3] = ["8038000010", "8038000030", "8038000042"];
@@ -84,6 +84,7 @@ impl Ground {
         let file = here.directory().join("authority/policies/authority.toml");
         let text = fs::read_to_string(&file).map_err(|e| told(&file, e))?;
         fs::write(&file, limits::generous(&text)).map_err(|e| told(&file, e))?;
+        front_ends::make(here.directory())?;
         here.start_relay(&relay)?;
         here.start_authority(&sigillo)?;
         here.start_courier(&sigillo)?;
@@ -101,8 +102,13 @@ impl Ground {
 
     /// A client of the front end, with connections of its own.
     pub(crate) fn desk(&self, protocols: Protocols) -> Result<Desk, String> {
+        self.front_end("desk", protocols)
+    }
+
+    /// The same with another front end's certificate.
+    pub(crate) fn front_end(&self, name: &str, protocols: Protocols) -> Result<Desk, String> {
         let clients = self.here.directory().join("clients");
-        Desk::new(&clients, ("desk", "operator"), &format!("https://{API}"), protocols)
+        Desk::new(&clients, (name, "operator"), &format!("https://{API}"), protocols)
     }
 
     /// A registered card that nothing was done to yet.
@@ -158,7 +164,7 @@ impl Ground {
 }
 
 /// `sigillo` as the caller with this certificate.
-fn with_certificate(sigillo: &Path, home: &Path, name: &str, words: &[&str]) -> Command {
+pub(crate) fn with_certificate(sigillo: &Path, home: &Path, name: &str, words: &[&str]) -> Command {
     let clients = home.join("clients");
     let mut command = Command::new(sigillo);
     command.args(words).args(["--url", &format!("https://{API}"), "--ca"]).arg(clients.join("ca.pem"));

@@ -3,81 +3,28 @@
 use std::{fs, sync::Arc};
 
 use serde_json::Value;
-use sigillo::tls::Protocols::{Any, Http1, Http2};
+use sigillo::tls::Protocols::Any;
 use sigillo_bench::desk::Desk;
 use sigillo_proofs::{
     claim::Claim,
-    guesses::{Counted, card_of, events},
+    guesses::{Counted, card_of, events, with_branch},
 };
 
 use crate::{
     Run,
+    blows::{Blow, Scene},
+    front_ends,
     ground::{self, Active, Ground},
-    storm::{Blow, Storm, ask, codes, loose},
+    power,
+    storm::{Told, ask, codes, loose},
+    storms::{ON_A_DISK, STORMS, Storm},
 };
 
 /// Of the shipped templates.
 const IN_A_ROW: u32 = 5;
 const LIFETIME: usize = 100;
-
-const STORMS: [Storm; 7] = [
-    Storm {
-        name: "one pool of HTTP/1.1 connections",
-        clients: &[Http1],
-        guesses: 64,
-        keys: 64,
-        right: false,
-        blow: Blow::Nothing,
-    },
-    Storm {
-        name: "streams of one HTTP/2 connection",
-        clients: &[Http2],
-        guesses: 64,
-        keys: 64,
-        right: false,
-        blow: Blow::Nothing,
-    },
-    Storm {
-        name: "six clients of both versions",
-        clients: &[Http1, Http2, Http1, Http2, Any, Any],
-        guesses: 192,
-        keys: 192,
-        right: false,
-        blow: Blow::Nothing,
-    },
-    Storm {
-        name: "the right code hidden among them",
-        clients: &[Http1, Http2],
-        guesses: 64,
-        keys: 64,
-        right: true,
-        blow: Blow::Nothing,
-    },
-    Storm {
-        name: "keys repeated four times",
-        clients: &[Http1, Http2],
-        guesses: 64,
-        keys: 16,
-        right: true,
-        blow: Blow::Nothing,
-    },
-    Storm {
-        name: "kill -9 in the middle, everything sent again",
-        clients: &[Http1, Http2],
-        guesses: 64,
-        keys: 64,
-        right: true,
-        blow: Blow::Kill,
-    },
-    Storm {
-        name: "SIGSTOP for a second in the middle",
-        clients: &[Http1, Http2],
-        guesses: 64,
-        keys: 64,
-        right: true,
-        blow: Blow::Stop,
-    },
-];
+/// What a guess is answered that meets trouble.
+const NOT_NOW: [&str; 3] = ["no answer", "unavailable", "outcome_unknown"];
 
 /// Numbers without any meaning, the same in every run.
 struct Random(u64);
@@ -98,6 +45,8 @@ struct Judged {
     contradiction: Option<String>,
     /// A try of this card was taken out of the log: is it missed?
     forged: Counted,
+    /// Guesses that met the blow, if the storm has one that they can meet.
+    met: Option<usize>,
 }
 
 /// The storms, on an installation of its own or on the one that is named.
@@ -107,73 +56,89 @@ pub(crate) fn prove(run: &Run<'_>) -> Result<Vec<Claim>, String> {
     let judged = if run.arguments.url.is_some() {
         runtime.block_on(elsewhere(run))?
     } else {
-        runtime.block_on(here(run))?
+        runtime.block_on(here(run, &STORMS, false))?
     };
     Ok(judged.into_iter().map(|one| claim(run, one)).collect())
 }
 
+/// The storms on a store whose disk fails.
+pub(crate) fn on_a_disk(run: &Run<'_>) -> Result<Vec<Claim>, String> {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| e.to_string())?;
+    let judged = runtime.block_on(here(run, &ON_A_DISK, true))?;
+    Ok(judged.into_iter().map(|one| claim(run, one)).collect())
+}
+
 fn claim(run: &Run<'_>, judged: Judged) -> Claim {
-    let Judged { name, counted, figure, contradiction, forged } = judged;
+    let Judged { name, counted, figure, contradiction, forged, met } = judged;
     // Two judges that must say no: one whose limit is lower than what was evaluated, one whose log lacks a granted try.
     let stricter = !counted.is_within(counted.longest_row.saturating_sub(1), LIFETIME);
     let control = counted.longest_row > 0 && stricter && !forged.is_within(IN_A_ROW, LIFETIME);
-    let holds = counted.is_within(IN_A_ROW, LIFETIME) && contradiction.is_none();
-    let figure = match contradiction {
-        Some(why) => format!("{figure}; {why}"),
-        None => figure,
-    };
+    let holds = counted.is_within(IN_A_ROW, LIFETIME) && contradiction.is_none() && met != Some(0);
+    let met = met.map(|met| format!("; {met} guesses met what happened, in all rounds")).unwrap_or_default();
+    let why = contradiction.map(|why| format!("; {why}")).unwrap_or_default();
+    let figure = format!("{figure}{met}{why}");
     let bound = format!(
         "{IN_A_ROW} wrong guesses in a row, {LIFETIME} in a life; none evaluated without a spent try; no ticket twice"
     );
     run.claim(format!("wrong guesses evaluated: {name}"), (figure, bound), holds, Some(control))
 }
 
-async fn here(run: &Run<'_>) -> Result<Vec<Judged>, String> {
+/// Storms on an installation of its own, its store on a disk of its own if `on_a_disk`.
+async fn here(run: &Run<'_>, storms: &[Storm], on_a_disk: bool) -> Result<Vec<Judged>, String> {
     let rounds = if run.arguments.short { 1 } else { 25 };
-    let all = STORMS.len().saturating_mul(rounds);
+    let all = storms.len().saturating_mul(rounds);
     run.bar.set_length(u64::try_from(all).unwrap_or(1));
-    let mut ground =
-        Ground::new(run, "installation", u64::try_from(all.saturating_mul(2)).unwrap_or(0)).await?;
-    let desk = ground.desk(Any)?;
+    let cards = u64::try_from(all.saturating_mul(2)).unwrap_or(0);
+    let mut ground = Ground::new(run, "installation", cards).await?;
+    let mut rig = if on_a_disk { Some(power::on_a_disk_of_its_own(run, &mut ground)?) } else { None };
     let mut random = Random(2026);
     let mut done = Vec::new();
     for round in 0..rounds {
-        for storm in &STORMS {
+        for storm in storms {
             run.bar.set_message(storm.name);
+            let desk = ground.desk(Any)?;
             let card = ground.active(&desk).await?;
             // Early, so that it may be in time; late, so that it finds the card locked.
             let place = random.below(if round % 2 == 0 { 4 } else { storm.keys });
             let after = random.below(storm.keys / 2).saturating_add(1);
-            let desks: Result<Vec<_>, _> =
-                storm.clients.iter().map(|p| ground.desk(*p).map(Arc::new)).collect();
+            let desks = front_ends::desks(&ground, storm)?;
             let codes = codes(&card, storm, place);
             let prefix = format!("storm-{round}-{}", done.len());
-            let told = loose(storm, (&desks?, Some(&mut ground)), (&card, &codes), &prefix, after).await?;
+            let scene = Scene { ground: &mut ground, rig: rig.as_mut(), directory: &run.directory };
+            let told = loose(storm, (&desks, Some(scene)), (&card, &codes), &prefix, after).await?;
             let desk = ground.desk(Any)?;
             let last = to_the_end(&desk, &card, &prefix).await?;
             let at = if storm.right { format!(", right code at {place}") } else { String::new() };
-            done.push((format!("{}{at}, round {round}", storm.name), told, last));
+            done.push((format!("{}{at}, round {round}", storm.name), storm.blow, told, last));
             run.bar.inc(1);
         }
     }
     let log = events(&ground.export(&run.directory.join("log.ndjson"))?)?;
-    ground.here.stop()?;
-    let judged = done.into_iter().map(|(name, told, last)| judge(&log, name, &told, &last));
-    worst_of(judged.collect::<Result<_, _>>()?)
+    match rig {
+        Some(rig) => power::put_away(&mut ground, rig)?,
+        None => ground.here.stop()?,
+    }
+    let judged = done.into_iter().map(|(name, blow, told, last)| judge(&log, (name, blow), &told, &last));
+    worst_of(judged.collect::<Result<_, _>>()?, storms.len())
 }
 
-/// Of each storm the round that says most: one that does not hold, or else the longest row.
-fn worst_of(all: Vec<Judged>) -> Result<Vec<Judged>, String> {
+/// Of each storm the round that says most: one that does not hold, or else the longest row; with all that met the blow.
+fn worst_of(all: Vec<Judged>, storms: usize) -> Result<Vec<Judged>, String> {
     let mut worst: Vec<Judged> = Vec::new();
     for (n, one) in all.into_iter().enumerate() {
         let weight = |j: &Judged| {
             (j.contradiction.is_some() || !j.counted.is_within(IN_A_ROW, LIFETIME), j.counted.longest_row)
         };
-        match worst.get_mut(n.checked_rem(STORMS.len()).unwrap_or(0)) {
-            Some(before) if weight(&one) > weight(before) => *before = one,
-            Some(_) => {}
-            None => worst.push(one),
+        let Some(before) = worst.get_mut(n.checked_rem(storms).unwrap_or(0)) else {
+            worst.push(one);
+            continue;
+        };
+        let met = before.met.zip(one.met).map(|(before, now)| before.saturating_add(now));
+        if weight(&one) > weight(before) {
+            *before = one;
         }
+        before.met = met;
     }
     Ok(worst)
 }
@@ -193,10 +158,25 @@ async fn to_the_end(desk: &Desk, card: &Active, prefix: &str) -> Result<Vec<Stri
     Ok(outcomes)
 }
 
-fn judge(log: &[Value], name: String, told: &crate::storm::Told, last: &[String]) -> Result<Judged, String> {
+fn judge(
+    log: &[Value],
+    (name, blow): (String, Blow),
+    told: &Told,
+    last: &[String],
+) -> Result<Judged, String> {
+    let kept = log;
+    let log = &with_branch(&told.branch, kept)?;
     let verification = told.verifications.first().ok_or_else(|| format!("{name}: nothing was answered"))?;
     let card = card_of(log, verification)?;
     let counted = Counted::of(log, card)?;
+    let met = match blow {
+        Blow::Nothing | Blow::Stop => None,
+        Blow::Kill | Blow::Token | Blow::Disk => {
+            Some(told.others.iter().filter(|answer| NOT_NOW.contains(&answer.as_str())).count())
+        }
+        // Tries that only the branch which was lost tells of.
+        Blow::Restore => Some(counted.granted.saturating_sub(Counted::of(kept, card)?.granted)),
+    };
     let lost = told.verifications.iter().filter(|id| card_of(log, id) != Ok(card)).count();
     let contradiction = if lost > 0 {
         Some(format!("{lost} answers are not in the log"))
@@ -240,7 +220,7 @@ fn judge(log: &[Value], name: String, told: &crate::storm::Told, last: &[String]
         counted.accepted,
         counted.longest_row,
     );
-    Ok(Judged { name, counted, figure, contradiction, forged })
+    Ok(Judged { name, counted, figure, contradiction, forged, met })
 }
 
 /// Against an authority that runs already: nothing is killed.
@@ -254,8 +234,10 @@ async fn elsewhere(run: &Run<'_>) -> Result<Vec<Judged>, String> {
     let start = std::process::id();
     let clients = home.join("clients");
     let mut done = Vec::new();
-    for (n, storm) in
-        STORMS.iter().filter(|s| s.blow == Blow::Nothing && (code.is_some() || !s.right)).enumerate()
+    for (n, storm) in STORMS
+        .iter()
+        .filter(|s| s.blow == Blow::Nothing && s.front_ends == 1 && (code.is_some() || !s.right))
+        .enumerate()
     {
         let desk = |p| Desk::new(&clients, ("desk", "operator"), url, p).map(Arc::new);
         let desks: Result<Vec<_>, _> = storm.clients.iter().map(|p| desk(*p)).collect();
@@ -271,5 +253,5 @@ async fn elsewhere(run: &Run<'_>) -> Result<Vec<Judged>, String> {
     let file = run.directory.join("log.ndjson");
     ground::export(&sigillo, home, url, &file)?;
     let log = events(&fs::read_to_string(&file).map_err(|e| e.to_string())?)?;
-    done.into_iter().map(|(name, told, last)| judge(&log, name, &told, &last)).collect()
+    done.into_iter().map(|(name, told, last)| judge(&log, (name, Blow::Nothing), &told, &last)).collect()
 }

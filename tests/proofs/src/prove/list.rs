@@ -16,9 +16,16 @@ pub(crate) struct Proof {
 pub(crate) const PROOFS: &[Proof] = &[
     Proof {
         name: "guess-limit",
-        what: "Storms of guesses over the public API, with SIGKILL and SIGSTOP in the middle; the log says what was evaluated.",
-        not_covered: "guesses by somebody who has the verify key; front ends with different certificates.",
+        what: "Storms of guesses over the public API, from one front end and from several; with SIGKILL, SIGSTOP, loss of the token, and \
+               a restore of a backup in the middle; the log says what was evaluated.",
+        not_covered: "guesses by somebody who has the verify key.",
         run: guess_limit::prove,
+    },
+    Proof {
+        name: "guess-limit-disk",
+        what: "The same storms on a store whose disk takes no writes in the middle, and then loses its power (FUSE, ext4).",
+        not_covered: "the same as there; other troubles of the disk: disk-trouble.",
+        run: guess_limit::on_a_disk,
     },
     Proof {
         name: "guess-model",

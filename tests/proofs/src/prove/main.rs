@@ -1,10 +1,12 @@
 //! `prove`: runs the proofs one after another and writes one report.
 #![expect(clippy::print_stdout, reason = "the figures are what this program is for")]
 
+mod blows;
 mod child;
 mod code;
 mod damage;
 mod field;
+mod front_ends;
 mod ground;
 mod guess_limit;
 #[path = "../../../support/limits.rs"]
@@ -17,6 +19,7 @@ mod rig;
 mod series;
 mod state;
 mod storm;
+mod storms;
 mod suites;
 mod tampering;
 mod tap;

@@ -1,43 +1,22 @@
 //! Many guesses at one card at one time, with what happens in the middle of it.
 
 use std::{
+    ops::Range,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
 };
 
-use rustix::process::Signal;
 use serde_json::Value;
-use sigillo::tls::Protocols;
 use sigillo_bench::desk::Desk;
 use tokio::{sync::Notify, task::JoinSet};
 
-use crate::ground::{Active, Ground, guess};
-
-/// What happens once some answers are there.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Blow {
-    Nothing,
-    /// SIGKILL, a new start, and every guess once more with its key.
-    Kill,
-    /// SIGSTOP for a second, then SIGCONT.
-    Stop,
-}
-
-/// One storm.
-pub(crate) struct Storm {
-    pub(crate) name: &'static str,
-    /// Clients, each with connections of its own.
-    pub(crate) clients: &'static [Protocols],
-    pub(crate) guesses: usize,
-    /// Idempotency keys, and with each its guess: fewer than guesses are repetitions.
-    pub(crate) keys: usize,
-    /// Whether one of the keys has the right code.
-    pub(crate) right: bool,
-    pub(crate) blow: Blow,
-}
+use crate::{
+    blows::{Blow, Scene},
+    ground::{Active, guess},
+    storms::Storm,
+};
 
 /// What came back.
 #[derive(Default)]
@@ -47,6 +26,8 @@ pub(crate) struct Told {
     pub(crate) accepted: usize,
     /// Refusals by code, and calls without an answer.
     pub(crate) others: Vec<String>,
+    /// Events of a branch of the log that a restore has lost.
+    pub(crate) branch: Vec<Value>,
 }
 
 impl Told {
@@ -82,17 +63,19 @@ pub(crate) fn codes(card: &Active, storm: &Storm, place: usize) -> Vec<String> {
     (0..storm.keys).map(|key| if right(key) { card.cip.clone() } else { wrong(key) }).collect()
 }
 
-/// Lets it loose. `prefix` makes its keys new; `order` is the order in which the keys are sent.
+/// Lets it loose. `prefix` makes its keys new; after so many answers its blow falls.
 pub(crate) async fn loose(
     storm: &Storm,
-    (desks, ground): (&[Arc<Desk>], Option<&mut Ground>),
+    (desks, scene): (&[Arc<Desk>], Option<Scene<'_>>),
     (card, codes): (&Active, &[String]),
     prefix: &str,
     after: usize,
 ) -> Result<Told, String> {
+    let before = storm.blow.before(storm.guesses);
+    let after = after.min(before);
     let (answers, enough) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
-    let send = |running: &mut JoinSet<_>| {
-        for n in 0..storm.guesses {
+    let send = |running: &mut JoinSet<_>, which: Range<usize>| {
+        for n in which {
             let which = n.checked_rem(storm.keys).unwrap_or(0);
             let desk = desks.get(n.checked_rem(desks.len()).unwrap_or(0)).map(Arc::clone);
             let code = codes.get(which).cloned().unwrap_or_default();
@@ -112,23 +95,19 @@ pub(crate) async fn loose(
     };
     let mut told = Told::default();
     let mut running = JoinSet::new();
-    send(&mut running);
-    match (storm.blow, ground) {
-        (Blow::Nothing, _) | (_, None) => {}
-        (Blow::Kill, Some(ground)) => {
-            enough.notified().await;
-            ground.here.kill("authority")?;
-            running.join_all().await.into_iter().for_each(|answer| told.take(answer));
-            running = JoinSet::new();
-            let sigillo = ground.sigillo.clone();
-            ground.here.start_authority(&sigillo)?;
-            send(&mut running);
-        }
-        (Blow::Stop, Some(ground)) => {
-            enough.notified().await;
-            ground.here.signal("authority", Signal::STOP)?;
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            ground.here.signal("authority", Signal::CONT)?;
+    send(&mut running, 0..before);
+    if let Some(mut scene) = scene
+        && storm.blow != Blow::Nothing
+    {
+        enough.notified().await;
+        scene.strike(storm.blow).await?;
+        send(&mut running, before..storm.guesses);
+        scene.take_effect(storm.blow).await?;
+        running.join_all().await.into_iter().for_each(|answer| told.take(answer));
+        running = JoinSet::new();
+        told.branch = scene.mend(storm.blow, u64::try_from(after).unwrap_or(0)).await?;
+        if storm.blow != Blow::Stop {
+            send(&mut running, 0..storm.guesses);
         }
     }
     running.join_all().await.into_iter().for_each(|answer| told.take(answer));
