@@ -4,6 +4,7 @@
 mod blows;
 mod child;
 mod code;
+mod cold;
 mod damage;
 mod field;
 mod front_ends;
@@ -17,6 +18,7 @@ mod power;
 mod process;
 mod rig;
 mod series;
+mod spread;
 mod state;
 mod storm;
 mod storms;
@@ -70,6 +72,9 @@ pub(crate) struct Arguments {
     /// time-of-pairs: so many pairs, in rounds of 45, instead of 40,000, or 450 in short.
     #[arg(long, value_name = "NUMBER")]
     pairs: Option<usize>,
+    /// time-of-cold-caches: so many cards instead of 1,000,000, or 10,000 in short.
+    #[arg(long, value_name = "NUMBER")]
+    cards: Option<u64>,
     /// Root of the source.
     #[arg(long, default_value = ".")]
     root: PathBuf,
