@@ -119,7 +119,9 @@ async fn here(run: &Run<'_>, storms: &[Storm], on_a_disk: bool) -> Result<Vec<Ju
         Some(rig) => power::put_away(&mut ground, rig)?,
         None => ground.here.stop()?,
     }
-    let judged = done.into_iter().map(|(name, blow, told, last)| judge(&log, (name, blow), &told, &last));
+    let judged = done.into_iter().map(|(name, blow, told, last)| {
+        judge(&log, (name, blow), (&told, told.verifications.first()), &last)
+    });
     worst_of(judged.collect::<Result<_, _>>()?, storms.len())
 }
 
@@ -158,16 +160,17 @@ async fn to_the_end(desk: &Desk, card: &Active, prefix: &str) -> Result<Vec<Stri
     Ok(outcomes)
 }
 
+/// `of_card` is an answer about the storm's card.
 fn judge(
     log: &[Value],
     (name, blow): (String, Blow),
-    told: &Told,
+    (told, of_card): (&Told, Option<&String>),
     last: &[String],
 ) -> Result<Judged, String> {
     let kept = log;
     let log = &with_branch(&told.branch, kept)?;
-    let verification = told.verifications.first().ok_or_else(|| format!("{name}: nothing was answered"))?;
-    let card = card_of(log, verification)?;
+    let nothing = || format!("{name}: nothing was answered but {}", told.refusals());
+    let card = card_of(log, of_card.ok_or_else(nothing)?)?;
     let counted = Counted::of(log, card)?;
     let met = match blow {
         Blow::Nothing | Blow::Stop => None,
@@ -204,17 +207,11 @@ fn judge(
         *ticket = "0".into();
     }
     let forged = Counted::of(&forged, card)?;
-    let mut others = std::collections::BTreeMap::<&str, u32>::new();
-    for other in &told.others {
-        let count = others.entry(other).or_default();
-        *count = count.saturating_add(1);
-    }
-    let others: Vec<_> = others.into_iter().map(|(what, count)| format!("{count} {what}")).collect();
     let figure = format!(
         "{} answers{}{}; {} asked for a try, {} granted, {} right, longest row of wrong ones {} of {IN_A_ROW}",
         told.verifications.len(),
-        if others.is_empty() { "" } else { " and " },
-        others.join(", "),
+        if told.others.is_empty() { "" } else { " and " },
+        told.refusals(),
         counted.asked,
         counted.granted,
         counted.accepted,
@@ -253,5 +250,10 @@ async fn elsewhere(run: &Run<'_>) -> Result<Vec<Judged>, String> {
     let file = run.directory.join("log.ndjson");
     ground::export(&sigillo, home, url, &file)?;
     let log = events(&fs::read_to_string(&file).map_err(|e| e.to_string())?)?;
-    done.into_iter().map(|(name, told, last)| judge(&log, (name, Blow::Nothing), &told, &last)).collect()
+    // One card for all of them: limits of the operator may leave later storms without an answer.
+    let of_card = done.iter().find_map(|(_, told, _)| told.verifications.first().cloned());
+    let judged = done.into_iter();
+    judged
+        .map(|(name, told, last)| judge(&log, (name, Blow::Nothing), (&told, of_card.as_ref()), &last))
+        .collect()
 }

@@ -84,7 +84,8 @@ pub(crate) struct Arguments {
     /// The program to prove.
     #[arg(long, default_value = "target/release/sigillo")]
     sigillo: PathBuf,
-    /// guess-limit: an authority that runs already, instead of one of its own. A card is locked by this.
+    /// guess-limit: an authority that runs already, instead of one of its own. A card is locked by this. Limits of the operator in
+    /// `authority.toml` may refuse most guesses before its tries do.
     #[arg(long, requires_all = ["home", "team"], value_name = "URL")]
     url: Option<String>,
     /// guess-limit: directory with `clients`: ca.pem, and .pem and .key of desk, operator and auditor.

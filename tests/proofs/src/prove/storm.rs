@@ -1,6 +1,7 @@
 //! Many guesses at one card at one time, with what happens in the middle of it.
 
 use std::{
+    collections::BTreeMap,
     ops::Range,
     sync::{
         Arc,
@@ -31,6 +32,17 @@ pub(crate) struct Told {
 }
 
 impl Told {
+    /// How often which refusal came.
+    pub(crate) fn refusals(&self) -> String {
+        let mut counted = BTreeMap::<&str, u32>::new();
+        for other in &self.others {
+            let count = counted.entry(other).or_default();
+            *count = count.saturating_add(1);
+        }
+        let counted: Vec<_> = counted.into_iter().map(|(what, count)| format!("{count} {what}")).collect();
+        counted.join(", ")
+    }
+
     fn take(&mut self, answer: Result<(u16, Value), String>) {
         let member = |value: &Value, name: &str| {
             value.get(name).and_then(Value::as_str).unwrap_or("unreadable").to_owned()
