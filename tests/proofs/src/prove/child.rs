@@ -52,14 +52,17 @@ pub(crate) fn read(lines: Vec<String>, succeeded: bool) -> Result<Said, String> 
     Ok(said)
 }
 
-/// `cargo test --release` of this source with these arguments and variables.
+/// `cargo test` of this source, optimised, with these arguments and variables.
 pub(crate) fn cargo_test(
     run: &Run<'_>,
     arguments: &[&str],
     variables: &[(&str, &str)],
 ) -> Result<Said, String> {
     let mut command = Command::new("cargo");
-    command.args(["test", "--release", "--locked"]).args(arguments).envs(variables.iter().copied());
+    command
+        .args(["test", "--profile", "proving", "--locked"])
+        .args(arguments)
+        .envs(variables.iter().copied());
     run_child(run, command, arguments.iter().find(|word| !word.starts_with('-')).copied().unwrap_or("all"))
 }
 

@@ -133,7 +133,7 @@ pub(crate) const PROOFS: &[Proof] = &[
     },
     Proof {
         name: "all-tests",
-        what: "Every test of the project in release; in short those of service and domain.",
+        what: "Every test of the project in an optimised build; in short those of service and domain.",
         not_covered: "what no test looks at.",
         run: suites::all,
     },

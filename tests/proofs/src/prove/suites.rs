@@ -1,4 +1,4 @@
-//! Existing tests as proofs: with more rounds, in release.
+//! Existing tests as proofs: with more rounds, optimised.
 
 use std::process::Command;
 
@@ -149,8 +149,14 @@ pub(crate) fn contract(run: &Run<'_>) -> Result<Vec<Claim>, String> {
 pub(crate) fn all(run: &Run<'_>) -> Result<Vec<Claim>, String> {
     if run.arguments.short {
         let said = cargo_test(run, &["-p", "sigillo", "--test", "service", "--test", "domain"], &[])?;
-        return Ok(vec![by_tests(run, "the tests of service and domain pass in release", "", &said, 200)]);
+        return Ok(vec![by_tests(
+            run,
+            "the tests of service and domain pass in an optimised build",
+            "",
+            &said,
+            200,
+        )]);
     }
     let said = cargo_test(run, &["--workspace"], &[])?;
-    Ok(vec![by_tests(run, "every test of the project passes in release", "", &said, 500)])
+    Ok(vec![by_tests(run, "every test of the project passes in an optimised build", "", &said, 500)])
 }
