@@ -80,7 +80,8 @@ pub(crate) const PROOFS: &[Proof] = &[
     },
     Proof {
         name: "crashes",
-        what: "SIGKILL under load, again and again: acknowledged activations, verifications and store units are there after it.",
+        what: "Every step of every operation fails or is the last; and SIGKILL under load, again and again: acknowledged activations, \
+               verifications and store units are there after it.",
         not_covered: "power cuts: a killed process leaves the page cache (power-cuts).",
         run: suites::crashes,
     },

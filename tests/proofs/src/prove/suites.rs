@@ -41,30 +41,40 @@ pub(crate) fn model(run: &Run<'_>) -> Result<Vec<Claim>, String> {
     Ok(if all { said.claims } else { vec![Claim { holds: false, ..whole }] })
 }
 
-/// The service and the store, killed under load.
+/// The service and the store, killed under load, and stopped at every step.
 pub(crate) fn crashes(run: &Run<'_>) -> Result<Vec<Claim>, String> {
-    run.bar.set_length(2);
-    let rounds = rounds(run, "100", "6");
-    let variables = [("SIGILLO_ROUNDS", rounds)];
-    let service =
-        cargo_test(run, &["-p", "sigillo", "--test", "api", "crash::", "--", "--nocapture"], &variables)?;
+    run.bar.set_length(3);
+    let steps = cargo_test(run, &["-p", "sigillo", "--test", "service", "faults"], &[])?;
     run.bar.inc(1);
-    let store =
-        cargo_test(run, &["-p", "sigillo", "--test", "store", "kill::", "--", "--nocapture"], &variables)?;
+    // Two tests kill the service.
+    let kills = rounds(run, "500", "6");
+    let arguments = ["-p", "sigillo", "--test", "api", "crash::", "--", "--nocapture"];
+    let service = cargo_test(run, &arguments, &[("SIGILLO_ROUNDS", kills)])?;
     run.bar.inc(1);
-    let figure = service.with(&["kills, "]);
+    let kills = rounds(run, "1000", "6");
+    let arguments = ["-p", "sigillo", "--test", "store", "kill::", "--", "--nocapture"];
+    let store = cargo_test(run, &arguments, &[("SIGILLO_ROUNDS", kills)])?;
+    run.bar.inc(1);
     Ok(vec![
         by_tests(
             run,
+            "failed, or stopped before or after it, at every commit and every call of the token of every operation, an operation is done \
+             once or not at all, and gives no try back",
+            "",
+            &steps,
+            12,
+        ),
+        by_tests(
+            run,
             "killed (SIGKILL) under load, the service keeps what it acknowledged, gives no try back, and its log is whole",
-            &figure,
+            &service.with(&["kills, "]),
             &service,
             2,
         ),
         by_tests(
             run,
             "killed (SIGKILL) at any moment, the store keeps every acknowledged unit",
-            &format!("{rounds} kills"),
+            &format!("{kills} kills"),
             &store,
             1,
         ),
