@@ -21,6 +21,9 @@ mod kill;
 #[path = "store/on_disk.rs"]
 mod on_disk;
 #[cfg(test)]
+#[path = "store/packs.rs"]
+mod packs;
+#[cfg(test)]
 #[path = "store/patrol.rs"]
 mod patrol;
 #[cfg(test)]

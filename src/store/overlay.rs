@@ -70,6 +70,10 @@ pub(super) fn evaluate(units: &[Unit], reader: &dyn Reader, position: Position) 
             Err(op) => batch.outcomes.push(Outcome::Refused { op }),
         }
     }
+    if batch.position != position {
+        let head = record::stored_value(batch.position.unit, &record::head(&batch.position.head));
+        batch.writes.insert(record::stored_key(Space::Meta, record::HEAD_KEY), Some(head));
+    }
     batch.seen = before.seen.into_inner();
     Ok(batch)
 }
@@ -116,7 +120,6 @@ impl<'a> Staged<'a> {
         if self.writes.is_empty() {
             return Ok(Ok(Done { writes: self.writes, position: self.before.position, ticket }));
         }
-        self.put(Space::Meta, record::HEAD_KEY, &record::head(&head));
         let position = Position { head, unit: self.number };
         Ok(Ok(Done { writes: self.writes, position, ticket }))
     }

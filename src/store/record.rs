@@ -15,14 +15,16 @@ pub const EVENT_TEXT_MAX: usize = 8 << 10;
 /// Most operations, and most events, of one unit.
 pub const UNIT_MAX: usize = 1024;
 
-/// Format of the whole store; another one is refused at open. A program of a former one would commit without changing the sum.
-pub(super) const FORMAT: u32 = 2;
-/// The format without a sum over all records: it is brought to the one of today at open.
+/// Format of the whole store; another one is refused at open. A program of a former one would not find events that lie in packs.
+pub(super) const FORMAT: u32 = 3;
+/// The format in which each event lies by itself: it is brought to the one of today at open.
+pub(super) const FORMAT_WITHOUT_PACKS: u32 = 2;
+/// The one before it, without a sum over all records: so is this one.
 pub(super) const FORMAT_WITHOUT_SUM: u32 = 1;
 /// Key of the format's number (4 bytes) in [`Space::Meta`].
 pub(super) const FORMAT_KEY: &[u8] = b"format";
-/// Key of the chain's head in [`Space::Meta`]: sequence number (8 bytes), hash (32 bytes). Every unit that writes
-/// anything writes it too, so that its version is the number of the last unit.
+/// Key of the chain's head in [`Space::Meta`]: sequence number (8 bytes), hash (32 bytes). Every batch that
+/// writes anything writes it too; its version is the number of the last unit.
 pub(super) const HEAD_KEY: &[u8] = b"head";
 /// Key of the sum over all other records (16 bytes) in [`Space::Meta`]. Every batch that writes anything writes it too.
 pub(super) const SUM_KEY: &[u8] = b"sum";

@@ -7,6 +7,7 @@
 
 mod damage;
 mod open;
+mod packs;
 mod restore;
 mod sums;
 
@@ -16,7 +17,7 @@ use std::{
     sync::Arc,
 };
 
-use ::sled::{Batch, Db};
+use ::sled::Db;
 
 pub use self::{
     damage::found as found_damaged,
@@ -50,7 +51,7 @@ fn read<T>(act: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
     panics::caught(act).unwrap_or_else(|said| Err(Error::Fatal(format!("sled cannot read: {said}"))))
 }
 
-fn found((key, value): (::sled::IVec, ::sled::IVec)) -> Result<Found, Error> {
+fn found((key, value): packs::Entry) -> Result<Found, Error> {
     let (_space, key) = key.split_first().ok_or_else(|| Error::Fatal("an empty key".into()))?;
     Ok(Found { key: key.to_vec(), record: record::versioned(&value)? })
 }
@@ -58,7 +59,11 @@ fn found((key, value): (::sled::IVec, ::sled::IVec)) -> Result<Found, Error> {
 impl Reader for SledReader {
     fn get(&self, space: Space, key: &[u8]) -> Result<Option<Versioned>, Error> {
         read(|| {
-            let stored = self.db.get(record::stored_key(space, key)).map_err(unreadable)?;
+            let key = record::stored_key(space, key);
+            let stored = match space {
+                Space::Event => packs::event(&self.db, &key)?,
+                _ => self.db.get(key).map_err(unreadable)?,
+            };
             stored.as_deref().map(record::versioned).transpose()
         })
     }
@@ -67,11 +72,10 @@ impl Reader for SledReader {
         let prefix_key = record::stored_key(space, prefix);
         let start = prefix_key.clone().max(record::stored_key(space, from));
         read(|| {
-            self.db
-                .range(start..)
+            packs::records(&self.db, start)
                 .take_while(|entry| !entry.as_ref().is_ok_and(|(key, _)| !key.starts_with(&prefix_key)))
                 .take(limit)
-                .map(|entry| found(entry.map_err(unreadable)?))
+                .map(|entry| found(entry?))
                 .collect()
         })
     }
@@ -85,21 +89,16 @@ impl Reader for SledReader {
     ) -> Result<Vec<Found>, Error> {
         let prefix_key = record::stored_key(space, prefix);
         read(|| {
-            self.db
-                .range(..record::stored_key(space, below))
-                .rev()
+            packs::records_back(&self.db, record::stored_key(space, below))
                 .take_while(|entry| !entry.as_ref().is_ok_and(|(key, _)| !key.starts_with(&prefix_key)))
                 .take(limit)
-                .map(|entry| found(entry.map_err(unreadable)?))
+                .map(|entry| found(entry?))
                 .collect()
         })
     }
 
     fn last(&self, space: Space) -> Result<Option<Found>, Error> {
-        read(|| {
-            let last = self.db.scan_prefix(record::stored_key(space, &[])).next_back();
-            last.map(|entry| found(entry.map_err(unreadable)?)).transpose()
-        })
+        read(|| packs::last(&self.db, space)?.map(found).transpose())
     }
 }
 
@@ -131,27 +130,10 @@ fn check_space(dir: &Path, reserve: u64) -> Result<(), Error> {
     Ok(())
 }
 
-/// The writes as one change of sled's: all or nothing.
-fn batch(writes: Writes) -> Batch {
-    let mut batch = Batch::default();
-    for (key, value) in writes {
-        match value {
-            Some(value) => batch.insert(key, value),
-            None => batch.remove(key),
-        }
-    }
-    batch
-}
-
-/// The stored records from a stored key on.
-fn records(db: &Db, from: Vec<u8>) -> impl Iterator<Item = Result<(::sled::IVec, ::sled::IVec), Error>> {
-    db.range(from..).map(|entry| entry.map_err(unreadable))
-}
-
 impl SledEngine {
     fn write(&self, writes: Writes) -> Result<(), String> {
         let db = &self.reader.db;
-        panics::caught(|| db.apply_batch(batch(writes)))
+        panics::caught(|| db.apply_batch(packs::batch(writes)))
             .and_then(|done| done.map_err(|e| e.to_string()))
             .map_err(|e| format!("sled cannot write: {e}"))?;
         panics::caught(|| db.flush())
@@ -193,7 +175,7 @@ impl Engine for SledEngine {
 
     fn patrol(&mut self) -> Result<Step, Error> {
         let (patrol, db) = (&mut self.patrol, &self.reader.db);
-        match read(|| patrol.look(records(db, patrol.place())))? {
+        match read(|| patrol.look(packs::records(db, patrol.place())))? {
             Looked::Sound(step) => Ok(step),
             Looked::Damage(found) => {
                 damage::keep(&self.dir, &found);

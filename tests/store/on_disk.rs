@@ -82,7 +82,7 @@ async fn a_tampered_end_of_the_log_is_found() {
 #[tokio::test]
 async fn an_unknown_format_is_refused() {
     let cases: [(&[u8], &str); 3] = [
-        (&[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3], "3"),
+        (&[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4], "4"),
         (&[0; 8], "of another program"),
         (&[0; 9], "of another program"),
     ];

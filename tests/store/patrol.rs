@@ -180,7 +180,7 @@ async fn a_store_without_a_sum_gets_one() {
     assert_eq!(position.1, 2);
     // From now on it is like any other: an older program does not take it, and a loss is found.
     tamper(&disk, |db| {
-        assert_eq!(db.get(b"mformat").unwrap().unwrap()[8..], [0, 0, 0, 2]);
+        assert_eq!(db.get(b"mformat").unwrap().unwrap()[8..], [0, 0, 0, 3]);
         db.remove(card(7)).unwrap().unwrap();
     });
     assert!(stopped(&disk).await.contains("do not add up"));

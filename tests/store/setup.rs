@@ -119,7 +119,7 @@ pub(crate) fn version(store: &Store, space: Space, key: &[u8]) -> u64 {
 }
 
 /// What one record adds to the sum of a store.
-fn share(key: &[u8], value: &[u8]) -> u128 {
+pub(crate) fn share(key: &[u8], value: &[u8]) -> u128 {
     let length = u64::try_from(key.len()).unwrap().to_be_bytes();
     let digest = digest::digest(&digest::SHA256, &[length.as_slice(), key, value].concat());
     u128::from_be_bytes(digest.as_ref()[..16].try_into().unwrap())

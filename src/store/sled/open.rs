@@ -149,9 +149,9 @@ pub fn open(config: &Config) -> Result<Opened, OpenError> {
     let format = check_format(&dir, &*reader)?;
     let position =
         record::position(&*reader).map_err(|source| OpenError::Damaged { dir: dir.clone(), source })?;
-    if format == record::FORMAT_WITHOUT_SUM {
-        tracing::info!(dir = %dir.display(), "a store without a sum over its records gets one");
-        sums::give(&reader.db, &log, &position).map_err(sums_error(&dir))?;
+    if format != record::FORMAT {
+        tracing::info!(dir = %dir.display(), from = format, to = record::FORMAT, "a store is brought to today's format");
+        sums::bring(&reader.db, &log, &position, format).map_err(sums_error(&dir))?;
     }
     let patrol = sums::open(&reader.db).map_err(sums_error(&dir))?;
     let engine = SledEngine {
@@ -316,7 +316,9 @@ pub(super) fn check_format(dir: &Path, reader: &dyn Reader) -> Result<u32, OpenE
     let found = match format {
         None => "none".to_owned(),
         Some(format) => match format.value.as_slice().try_into().map(u32::from_be_bytes) {
-            Ok(known @ (record::FORMAT | record::FORMAT_WITHOUT_SUM)) => return Ok(known),
+            Ok(known @ (record::FORMAT | record::FORMAT_WITHOUT_PACKS | record::FORMAT_WITHOUT_SUM)) => {
+                return Ok(known);
+            }
             Ok(other) => other.to_string(),
             Err(_) => "of another program".to_owned(),
         },

@@ -10,15 +10,13 @@ use std::{
     sync::Arc,
 };
 
-use ::sled::Batch;
-
 use super::{
     SledReader,
     open::{
         Config, LOCK, OpenError, check_format, create_dir, io_error, lock, log_file, open_sled, parent,
         sums_error, sync, sync_files,
     },
-    sums,
+    packs, sums,
 };
 use crate::{
     domain::audit::Head,
@@ -115,11 +113,8 @@ impl Restore {
 
     /// Adds entries.
     pub fn write(&self, entries: Vec<Entry>) -> Result<(), OpenError> {
-        let mut batch = Batch::default();
-        for (key, value) in entries {
-            batch.insert(key, value);
-        }
-        self.reader.db.apply_batch(batch).map_err(|source| self.engine(source))
+        let writes = entries.into_iter().map(|(key, value)| (key, Some(value))).collect();
+        self.reader.db.apply_batch(packs::batch(writes)).map_err(|source| self.engine(source))
     }
 
     /// Proves the end of the log, compares all records to their sum, has `check` look at the whole, and puts the store in its place.
@@ -135,11 +130,12 @@ impl Restore {
         let position = record::position(&reader)
             .map_err(|source| OpenError::Damaged { dir: partial.path.clone(), source })?;
         // A snapshot has the sum of its moment. One of a store without a sum gets it now.
-        let summed = match format {
-            record::FORMAT_WITHOUT_SUM => sums::give(&reader.db, &log, &position),
-            _ => sums::whole(&reader.db).map(|_step| ()),
-        };
-        summed.map_err(sums_error(&partial.path))?;
+        if format != record::FORMAT_WITHOUT_SUM {
+            sums::whole(&reader.db).map_err(sums_error(&partial.path))?;
+        }
+        if format != record::FORMAT {
+            sums::bring(&reader.db, &log, &position, format).map_err(sums_error(&partial.path))?;
+        }
         let reader: Arc<dyn Reader> = Arc::new(reader);
         check(&reader, position.head)?;
         drop((reader, log));

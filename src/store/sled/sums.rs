@@ -4,7 +4,10 @@ use std::fs::File;
 
 use ::sled::Db;
 
-use super::{batch, read, records, unreadable};
+use super::{
+    packs::{batch, records},
+    read, unreadable,
+};
 use crate::{
     domain::audit::Head,
     store::{
@@ -34,9 +37,12 @@ pub(super) fn open(db: &Db) -> Result<Patrol, Error> {
     Patrol::open(read(|| db.get(sum_key()).map_err(unreadable))?.as_deref())
 }
 
-/// Gives a store of a former format its sum, and with it today's format, durably.
-pub(super) fn give(db: &Db, log: &File, position: &Position) -> Result<(), Error> {
-    let patrol = read(|| Patrol::begin(records(db, Vec::new())))?;
+/// Brings a store of a former format to today's, durably: a sum where it has none. What lies in it may stay as it is.
+pub(super) fn bring(db: &Db, log: &File, position: &Position, format: u32) -> Result<(), Error> {
+    let patrol = match format {
+        record::FORMAT_WITHOUT_SUM => read(|| Patrol::begin(records(db, Vec::new())))?,
+        _ => open(db)?,
+    };
     let key = record::stored_key(Space::Meta, record::FORMAT_KEY);
     let format = record::stored_value(Position::START.unit, &record::FORMAT.to_be_bytes());
     let mut writes = Writes::from([(key, Some(format))]);
