@@ -10,7 +10,7 @@ SLOW_HSM := target/slow-hsm.so
 # same on every token.
 ON_FILES := --skip memory:: --skip snapshot:: --skip contract::
 
-.PHONY: help deps demo run test lint bench bench-micro prove contract
+.PHONY: help deps demo run test lint bench bench-micro prove contract fuzz
 
 help:
 	@echo "make demo   a citizen's whole journey with real parts; ends by itself"
@@ -23,6 +23,7 @@ help:
 	@echo "            (RECORD=1: writes that file)"
 	@echo "make prove  the proofs of SECURITY.md, with one report (SHORT=1: with fewer rounds)"
 	@echo "make contract  at least 20,000 requests against the served description, by schemathesis"
+	@echo "make fuzz   every fuzz target for FUZZ_SECONDS (600); corpora, findings and totals stay in target/fuzz"
 	@echo "make deps   only what the other targets need from the system"
 
 deps:
@@ -80,3 +81,7 @@ prove: deps
 contract: deps
 	sh tests/support/schemathesis.sh
 	SIGILLO_CONTRACT=20000 $(CARGO) test --release --locked --test api -- contract:: --nocapture
+
+# Needs cargo-fuzz and rustup's nightly toolchain. FUZZ_TARGETS names some of the targets.
+fuzz: deps
+	sh fuzz/run.sh

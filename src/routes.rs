@@ -12,6 +12,8 @@ mod csv;
 mod deliveries;
 mod export;
 mod history;
+#[cfg(feature = "testing")]
+pub mod hostile;
 mod operator;
 mod policy;
 mod problems;

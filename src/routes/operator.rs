@@ -110,7 +110,7 @@ type Forwarded = (Vec<u8>, Vec<Vec<u8>>);
 
 /// What the two headers hold. A list may not be spread over several lines: a proxy that adds one could not be told
 /// from a client that sent one.
-fn forwarded(headers: &HeaderMap) -> Result<Option<Forwarded>, Problem> {
+pub(super) fn forwarded(headers: &HeaderMap) -> Result<Option<Forwarded>, Problem> {
     let leaf = single(headers, LEAF)?;
     let chain = single(headers, CHAIN)?;
     let Some(leaf) = leaf else {
