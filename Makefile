@@ -73,7 +73,8 @@ bench-micro:
 	$(CARGO) bench --locked -p sigillo-bench --bench micro -- instructions $(if $(RECORD),--record)
 
 # Every proof, one report: target/proofs/report.md. SHORT=1 has fewer rounds. An interrupted run goes on where it was.
-prove: deps
+prove:
+	@sh tests/support/deps.sh g++
 	$(CARGO) build --release --locked --workspace --bins
 	target/release/prove $(if $(SHORT),--short)
 
@@ -82,6 +83,7 @@ contract: deps
 	sh tests/support/schemathesis.sh
 	SIGILLO_CONTRACT=20000 $(CARGO) test --release --locked --test api -- contract:: --nocapture
 
-# Needs cargo-fuzz and rustup's nightly toolchain. FUZZ_TARGETS names some of the targets.
-fuzz: deps
+# With the stable toolchain; cargo-fuzz is installed in target/fuzz where it is missing. FUZZ_TARGETS names some of the targets.
+fuzz:
+	@sh tests/support/deps.sh g++
 	sh fuzz/run.sh

@@ -5,6 +5,8 @@ pub mod backup;
 pub mod card;
 pub mod cards;
 pub mod courier;
+#[cfg(feature = "testing")]
+pub mod hostile;
 pub mod hsm;
 pub mod init;
 pub mod personalise;

@@ -16,6 +16,8 @@ pub mod encoding;
 pub mod fictional;
 pub mod going_back;
 pub mod history;
+#[cfg(feature = "testing")]
+pub(crate) mod hostile;
 pub mod id;
 pub mod in_force;
 pub mod limits;

@@ -22,6 +22,8 @@ mod forget;
 mod frozen;
 mod hand_out;
 mod history;
+#[cfg(feature = "testing")]
+pub mod hostile;
 mod idempotency;
 mod leases;
 mod limits;

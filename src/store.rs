@@ -6,6 +6,8 @@
 //! from a read and commits nothing goes no further than [`Store::head`]. Any later commit that is acknowledged proves
 //! everything durable that was read before it, since commits are durable in their order.
 
+#[cfg(feature = "testing")]
+pub mod hostile;
 mod overlay;
 mod patrol;
 mod record;

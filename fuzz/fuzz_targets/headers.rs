@@ -1,11 +1,20 @@
-//! Headers that say who acts and what is repeated: one line of the input is one header.
+//! Headers that say who acts and what is repeated: one line of the input is one header, its first byte says which. A certificate
+//! that is taken is judged too.
 #![no_main]
+
+use std::{path::Path, sync::LazyLock};
 
 use hyper::{
     HeaderMap,
     header::{HeaderName, HeaderValue},
 };
 use libfuzzer_sys::fuzz_target;
+use sigillo::{auth::cns::Validator, policy::Policy, routes::hostile};
+
+static JUDGE: LazyLock<(Policy, Validator)> = LazyLock::new(|| {
+    let policies = Path::new(env!("CARGO_MANIFEST_DIR")).join("../policies");
+    (Policy::load_with_test_templates(&policies).expect("the shipped set is good"), Validator::new(None))
+});
 
 fuzz_target!(|bytes: &[u8]| {
     const NAMES: [&str; 5] =
@@ -18,5 +27,9 @@ fuzz_target!(|bytes: &[u8]| {
             headers.append(name, value);
         }
     }
-    sigillo::routes::hostile::headers(&headers);
+    if let Some((leaf, chain)) = hostile::headers(&headers).unwrap() {
+        let (policy, validator) = &*JUDGE;
+        let judged = validator.validate(policy.trust(), &leaf, &chain, 1_800_000_000_000);
+        assert!(judged.is_err(), "a certificate of no authority");
+    }
 });

@@ -4,6 +4,8 @@
 //! file counts for nothing unless it holds a slip of ours ([`Envelope`]), which is looked for before anything is parsed:
 //! who has never had a message from us does not even reach the parser. What is taken of a bounce is three numbers.
 
+#[cfg(feature = "testing")]
+pub mod hostile;
 mod report;
 
 use std::{

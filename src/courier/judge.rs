@@ -5,6 +5,8 @@
 //! it never writes a contact, a part or an unkeyed digest of one.
 
 mod commit;
+#[cfg(feature = "testing")]
+pub mod hostile;
 mod in_hand;
 mod journal;
 mod kept;

@@ -45,7 +45,7 @@ impl App {
 }
 
 /// What is to be approved.
-fn wanted(body: AskApproval) -> Result<ApprovalRequest, Problem> {
+pub(super) fn wanted(body: AskApproval) -> Result<ApprovalRequest, Problem> {
     let team = read::field("card.team_number", &body.card.team_number)?;
     if body.contact.is_some() != (body.action == "change_contact") {
         let when = read::NotOneOf("given for \"change_contact\", and for nothing else");

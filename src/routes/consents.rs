@@ -56,7 +56,7 @@ impl App {
 }
 
 /// The answers by kind, each refusal naming its field.
-fn given(body: &RecordConsents) -> Result<Vec<Given>, Problem> {
+pub(super) fn given(body: &RecordConsents) -> Result<Vec<Given>, Problem> {
     if !(1..=KINDS_MAX).contains(&body.consents.len()) {
         return Err(read::invalid("consents", read::NotOneOf("1 to 32 kinds")));
     }

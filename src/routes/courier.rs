@@ -42,7 +42,7 @@ impl App {
     }
 }
 
-fn outcome(body: Report) -> Result<DeliveryOutcome, Problem> {
+pub(super) fn outcome(body: Report) -> Result<DeliveryOutcome, Problem> {
     let Report { delivery: _, status, generation, second_part_tag, reason, until_ms } = body;
     let reason = || {
         let text = reason.clone().unwrap_or_default();

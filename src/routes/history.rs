@@ -52,7 +52,7 @@ impl App {
     }
 }
 
-fn which(body: &ReadHistory) -> Result<Cards, Problem> {
+pub(super) fn which(body: &ReadHistory) -> Result<Cards, Problem> {
     match (body.cards.as_deref(), &body.card) {
         (None | Some("this"), None) => Ok(Cards::This),
         (Some("all"), None) if body.cursor.is_none() => Ok(Cards::All(None)),
@@ -65,7 +65,7 @@ fn which(body: &ReadHistory) -> Result<Cards, Problem> {
     }
 }
 
-fn query(body: &ReadHistory) -> Result<Query, Problem> {
+pub(super) fn query(body: &ReadHistory) -> Result<Query, Problem> {
     let day = |name: &str, text: &Option<String>| -> Result<Option<CivilDate>, Problem> {
         text.as_deref().map(|text| read::field(name, text)).transpose()
     };

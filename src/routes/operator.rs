@@ -16,8 +16,8 @@ use crate::{
     service::Operator,
 };
 
-const LEAF: &str = "client-cert";
-const CHAIN: &str = "client-cert-chain";
+pub(super) const LEAF: &str = "client-cert";
+pub(super) const CHAIN: &str = "client-cert-chain";
 
 /// Longest item looked at: base64 of a byte more than a certificate may have, with colons.
 const MAX_ITEM: usize = (MAX_CERTIFICATE / 3 + 2) * 4 + 2;

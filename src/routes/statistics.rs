@@ -85,7 +85,7 @@ impl App {
     }
 }
 
-fn query(body: &ReadReport) -> Result<Query, Problem> {
+pub(super) fn query(body: &ReadReport) -> Result<Query, Problem> {
     let (mut stretch, mut by) = (None, Vec::new());
     for name in &body.by {
         let twice =

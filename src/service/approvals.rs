@@ -46,7 +46,7 @@ pub struct ApprovalView {
 /// The answer as remembered for a repeated request: the text stays where it is forgotten sooner.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Opened {
+pub(super) struct Opened {
     approval: ApprovalId,
 }
 

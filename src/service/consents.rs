@@ -7,6 +7,8 @@ mod record;
 use serde::{Deserialize, Serialize};
 
 pub use read::{ConsentView, PastConsent, Words};
+#[cfg(feature = "testing")]
+pub(super) use record::Remembered;
 pub use record::{ConsentsPreview, ConsentsRequest, Given, RecordedConsent, RecordedConsents};
 
 use super::{Error, Service, records};
@@ -21,7 +23,7 @@ use crate::{
 /// What a person said, once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Stored {
+pub(super) struct Stored {
     format: u8,
     choice: Choice,
     /// The words that were read, such as `consultazione/1`.
@@ -40,12 +42,12 @@ fn prefix(person: &[u8; 16], kind: &str) -> Vec<u8> {
 }
 
 /// Key in `Space::Consent` of the record with this number, from 1 up: the newest comes first.
-fn key(person: &[u8; 16], kind: &ConsentKind, number: u32) -> Vec<u8> {
+pub(super) fn key(person: &[u8; 16], kind: &ConsentKind, number: u32) -> Vec<u8> {
     [prefix(person, kind.as_str()).as_slice(), &u32::MAX.saturating_sub(number).to_be_bytes()].concat()
 }
 
 /// Kind and number of a record by its key; nothing if it is not one.
-fn read_key(key: &[u8]) -> Option<(ConsentKind, u32)> {
+pub(super) fn read_key(key: &[u8]) -> Option<(ConsentKind, u32)> {
     let (_, rest) = key.split_first_chunk::<16>()?;
     let (kind, number) = rest.split_last_chunk::<4>()?;
     let kind = std::str::from_utf8(kind.strip_suffix(&[0])?).ok()?.parse().ok()?;

@@ -26,7 +26,7 @@ use crate::{
 /// The stored record. Answers never hold a code or a part: first parts are derived again.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Record<T> {
+pub(super) struct Record<T> {
     format: u8,
     body: String,
     answer: Option<T>,

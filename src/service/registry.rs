@@ -11,6 +11,8 @@ mod sign;
 use serde::{Deserialize, Serialize};
 
 pub use end::DeregistrationRequest;
+#[cfg(feature = "testing")]
+pub(super) use open::OpenRegistration;
 pub use open::OpenedRegistration;
 pub use sign::SignedRegistration;
 

@@ -75,7 +75,7 @@ pub struct Revoked {
 /// What is remembered for a repeated request.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Remembered {
+pub(super) struct Remembered {
     at_ms: u64,
     card: CardId,
     stamp: Stamp,

@@ -28,7 +28,7 @@ const AGAIN_MS: u64 = 300_000;
 /// A notice that waits to be sent.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Notice {
+pub(super) struct Notice {
     /// The former contact, sealed.
     sealed: String,
     /// The delivery that asked for another one.

@@ -6,6 +6,8 @@
 //!
 //! PDUs are encoded and decoded by `rusmpp`, without its `tracing`: that would log them whole.
 
+#[cfg(feature = "testing")]
+pub mod hostile;
 mod ids;
 mod link;
 mod receipt;

@@ -57,7 +57,7 @@ pub struct RecordedConsents {
 /// What is remembered for a repeated request.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Remembered {
+pub(in crate::service) struct Remembered {
     card: CardId,
     consents: Vec<RecordedConsent>,
     stamp: Stamp,

@@ -18,7 +18,7 @@ use crate::{
 /// it and of the request again, so that nothing personal is kept.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct OpenRegistration {
+pub(in crate::service) struct OpenRegistration {
     pub format: u8,
     pub id: RegistrationId,
     pub caller: String,

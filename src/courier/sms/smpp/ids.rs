@@ -24,7 +24,7 @@ const STEP: usize = 100;
 /// What an id stands for.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Named {
+pub(super) struct Named {
     delivery: DeliveryId,
     lease: LeaseId,
     at_ms: u64,

@@ -16,7 +16,7 @@ use tokio::{
 use tokio_util::codec::{FramedRead, FramedWrite};
 
 /// Longest PDU that is looked at, in bytes: a receipt with all its fields.
-const MAX_PDU: usize = 4096;
+pub(super) const MAX_PDU: usize = 4096;
 
 /// PDUs that wait to be written.
 const QUEUE: usize = 64;

@@ -2,7 +2,9 @@
 
 use sigillo_proofs::claim::Claim;
 
-use crate::{Run, code, cold, damage, guess_limit, pairs, power, process, suites, tampering, trouble, wire};
+use crate::{
+    Run, code, cold, damage, fuzz, guess_limit, pairs, power, process, suites, tampering, trouble, wire,
+};
 
 /// One proof.
 pub(crate) struct Proof {
@@ -125,6 +127,15 @@ pub(crate) const PROOFS: &[Proof] = &[
         what: "10,000 connections that are no TLS, and a scan of TLS by sslscan.",
         not_covered: "floods that fill the line: a filter in front.",
         run: suites::floods,
+    },
+    Proof {
+        name: "fuzz",
+        what: "cargo-fuzz over what strangers, files and cards may say: bodies, lines of batches, headers with certificates, the texts of \
+               a request, files of a card, records of both stores, logs, policy sets, configuration, what gateways answer. No panic, no \
+               overflow, and what is taken is written as it was.",
+        not_covered: "inputs that were not tried; the TLS and HTTP libraries below the requests (floods), the token's module \
+                      (hsm-faults); the commands of a card, of which only its files and its answer to reset are made up.",
+        run: fuzz::prove,
     },
     Proof {
         name: "contract",

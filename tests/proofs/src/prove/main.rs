@@ -8,6 +8,7 @@ mod cold;
 mod damage;
 mod field;
 mod front_ends;
+mod fuzz;
 mod ground;
 mod guess_limit;
 #[path = "../../../support/limits.rs"]
