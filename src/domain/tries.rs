@@ -205,7 +205,8 @@ impl Tries {
         out
     }
 
-    /// Reads a stored record; nothing if it is not one, or if its counters contradict each other.
+    /// Reads a stored record; nothing if it is not one, if its counters contradict each other, or if its limits are none that a
+    /// template may have.
     pub fn decode(record: &[u8]) -> Option<Self> {
         let mut from = Reader::new(record);
         let format = from.byte()?;
@@ -219,7 +220,9 @@ impl Tries {
             && forgiven <= spent
             && accepted <= spent
             && renewed <= forgiven
-            && renewed <= accepted;
+            && renewed <= accepted
+            && (1..=lifetime).contains(&in_a_row)
+            && lifetime <= Limits::LIFETIME_MAX;
         let limits = Limits { in_a_row, lifetime };
         holds_together.then_some(Self { spent, forgiven, accepted, refused, renewed, limits })
     }
@@ -373,6 +376,19 @@ mod tests {
         assert_eq!(Tries::decode(&tries.encode()), Some(tries));
         former[0] = 3;
         assert_eq!(Tries::decode(&former), None);
+    }
+
+    /// A damaged record grants no more than any C.I.P. may have.
+    #[test]
+    fn limits_that_no_template_may_have_are_damage() {
+        for (in_a_row, lifetime) in [(5, 101), (0, 100), (8, 7), (70_000, 70_000), (u32::MAX, u32::MAX)] {
+            let mut former = vec![1];
+            for field in [0, 0, 0, 0, in_a_row, lifetime] {
+                former.extend(field.to_be_bytes());
+            }
+            assert_eq!(Tries::decode(&former), None, "{in_a_row} {lifetime}");
+            assert_eq!(Tries::decode(&card(in_a_row, lifetime).encode()), None, "{in_a_row} {lifetime}");
+        }
     }
 
     #[test]
