@@ -62,7 +62,7 @@ pub fn records(bytes: &[u8]) -> Result<(), String> {
     {
         return Err("a key of a consent".to_owned());
     }
-    drop(Perishable::read(bytes));
+    let _ = Perishable::read(bytes);
     drop((Cell::read(Grain::Day, bytes), Cell::read(Grain::Hour, bytes), counts::event_of(bytes)));
     if let Some(count) = counts::read_count(bytes)
         && counts::read_count(&counts::write_count(count)) != Some(count)
