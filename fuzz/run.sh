@@ -1,7 +1,7 @@
 #!/bin/sh
 # Every fuzz target for FUZZ_SECONDS (default 600), one after another, with the stable toolchain. Corpora, findings, logs and
 # totals stay in target/fuzz from run to run; FUZZ_KEPT names another place. FUZZ_TARGETS names some of the targets; `planted`,
-# which fails, is run by that alone. Ends with 1 if there is a finding.
+# which fails, is run by that alone. Ends with 1 if there is a finding, with another code if a target could not be run.
 set -eu
 cd "$(dirname "$0")/.."
 seconds=${FUZZ_SECONDS:-600}
@@ -31,19 +31,27 @@ for target in $targets; do
     # Words of the seeds: the engine does not see what a text is compared with.
     cat "$corpus"/seed-* 2>/dev/null | tr -cs 'A-Za-z0-9_@/:.-' '\n' | grep -aE '^.{2,64}$' | LC_ALL=C sort -u |
         sed 's/.*/"&"/' >"$kept/$target.dict" || true
+    words=
+    [ ! -s "$kept/$target.dict" ] || words=-dict=$kept/$target.dict
     # shellcheck disable=SC2046  # a list of options
     cargo fuzz build $(options "$target") "$target" >&2
     ended=0
+    # What was found once is looked at again.
     # shellcheck disable=SC2046
-    cargo fuzz run $(options "$target") "$target" "$corpus" -- -max_total_time="$seconds" -max_len=65536 -timeout=60 \
-        -dict="$kept/$target.dict" -artifact_prefix="$findings/" -print_final_stats=1 >"$log" 2>&1 || ended=$?
+    cargo fuzz run $(options "$target") "$target" "$corpus" "$findings" -- -max_total_time="$seconds" -max_len=65536 -timeout=60 \
+        ${words:+"$words"} -artifact_prefix="$findings/" -print_final_stats=1 >"$log" 2>&1 || ended=$?
+    found=false
+    if [ "$ended" -ne 0 ]; then
+        tail -n 40 "$log" >&2
+        grep -aq 'Test unit written to ' "$log" || {
+            echo "fuzz/run.sh: $target did not run" >&2
+            exit 2
+        }
+        found=true failed=1
+    fi
     runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
     printf '{"target":"%s","at":"%s","seconds":%s,"executions":%s,"corpus":%s,"finding":%s}\n' "$target" \
         "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$seconds" "${runs:-0}" "$(find "$corpus" -type f | wc -l)" \
-        "$([ "$ended" -eq 0 ] && echo false || echo true)" | tee -a "$kept/totals.ndjson"
-    if [ "$ended" -ne 0 ]; then
-        failed=1
-        tail -n 40 "$log" >&2
-    fi
+        "$found" | tee -a "$kept/totals.ndjson"
 done
 exit "$failed"
