@@ -124,11 +124,14 @@ pub fn batch_line(line: &[u8]) -> bool {
     cards::line(line).is_ok()
 }
 
+/// A forwarded leaf and its chain, DER.
+pub type Forwarded = (Vec<u8>, Vec<Vec<u8>>);
+
 /// The headers that are read by hand; answers the certificates that they forward, leaf and chain.
 ///
 /// # Errors
 /// A sentence about what is taken and should not be.
-pub fn headers(headers: &HeaderMap) -> Result<Option<(Vec<u8>, Vec<Vec<u8>>)>, String> {
+pub fn headers(headers: &HeaderMap) -> Result<Option<Forwarded>, String> {
     let _language: Language = Language::preferred(headers);
     if let Ok(Some(key)) = read::idempotency_key(headers)
         && !((1..=64).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic()))

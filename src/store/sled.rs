@@ -60,9 +60,10 @@ impl Reader for SledReader {
     fn get(&self, space: Space, key: &[u8]) -> Result<Option<Versioned>, Error> {
         read(|| {
             let key = record::stored_key(space, key);
-            let stored = match space {
-                Space::Event => packs::event(&self.db, &key)?,
-                _ => self.db.get(key).map_err(unreadable)?,
+            let stored = if space == Space::Event {
+                packs::event(&self.db, &key)?
+            } else {
+                self.db.get(key).map_err(unreadable)?
             };
             stored.as_deref().map(record::versioned).transpose()
         })

@@ -183,7 +183,8 @@ mod tests {
 
     /// A value of an event that is told from every other.
     fn value(number: u64) -> Vec<u8> {
-        vec![u8::try_from(number % 251).unwrap(); usize::try_from(200 + number % 7).unwrap()]
+        let length = usize::try_from(number % 7).unwrap().saturating_add(200);
+        vec![u8::try_from(number % 251).unwrap(); length]
     }
 
     fn writes(numbers: impl IntoIterator<Item = u64>) -> Writes {

@@ -15,7 +15,7 @@ use sigillo::{
 use sigillo_bench::{
     desk::Desk,
     installation::{API, Installation, run},
-    mailbox,
+    mailbox::Mailbox,
 };
 
 use crate::{Run, front_ends, limits};
@@ -74,11 +74,17 @@ fn without_a_limit_in_all(policy: &str) -> String {
     format!("{before}[limits.all]{}\n", all.lines().map(raised).collect::<Vec<_>>().join("\n"))
 }
 
+/// Mailbox of the holder of the card that was used as this one.
+fn address(used: usize) -> String {
+    format!("citizen-{used}@example.it")
+}
+
 pub(crate) struct Ground {
     pub(crate) here: Installation,
     pub(crate) sigillo: PathBuf,
     cards: VecDeque<NewCard>,
     used: usize,
+    mailbox: Mailbox,
 }
 
 impl Ground {
@@ -107,7 +113,8 @@ impl Ground {
         let text = fs::read_to_string(&batch).map_err(|e| told(&batch, e))?;
         let cards = text.lines().filter(|line| !OTHERS.iter().any(|start| line.contains(start)));
         let cards = cards.map(serde_json::from_str).collect::<Result<_, _>>().map_err(|e| e.to_string())?;
-        let ground = Self { here, sigillo, cards, used: 0 };
+        let mailbox = Mailbox::new(here.directory().join("smtp/mail/new"));
+        let ground = Self { here, sigillo, cards, used: 0, mailbox };
         let desk = ground.desk(Protocols::Any)?;
         desk.register_operator("operator").await.map_err(|e| e.to_string())?;
         Ok(ground)
@@ -133,7 +140,7 @@ impl Ground {
     /// Activates a card; what is printed and, by the control number, what will arrive.
     pub(crate) async fn activate(&mut self, desk: &Desk) -> Result<(NewCard, HandedOut), String> {
         let card = self.card()?;
-        let body = activation(&card, &format!("citizen-{}@example.it", self.used));
+        let body = activation(&card, &address(self.used));
         let key = format!("activation-{}", self.used);
         let paper = desk.post("/v1/activations", &key, &body).await.map_err(|e| e.to_string())?;
         Ok((card, paper))
@@ -142,8 +149,7 @@ impl Ground {
     /// An active card whose second parts have arrived.
     pub(crate) async fn active(&mut self, desk: &Desk) -> Result<Active, String> {
         let (card, paper) = self.activate(desk).await?;
-        let mail = self.here.directory().join("smtp/mail/new");
-        let message = mailbox::wait_for(&mail, &paper.control).await?;
+        let message = self.mailbox.wait_for(&address(self.used), &paper.control).await?;
         let first = paper.first_parts.get("CIP").ok_or("no first part of a C.I.P.")?;
         let second = message.second_parts.get("CIP").ok_or("no second part of a C.I.P.")?;
         Ok(Active { team: card.team_number, cip: format!("{first}{second}") })
