@@ -185,7 +185,7 @@ async fn run(args: Args) -> Result<(), Error> {
         let crate::courier::sms::text::Size { alphabet, characters, parts } = size;
         tracing::info!(text, ?alphabet, characters, parts, "text message, at most");
     }
-    let audit_key = config.audit_key()?;
+    let audit_keys = config.audit_keys()?;
     let receipts = config.receipts().await?;
     let slips = receipts.as_ref().map(Receipts::slips);
     let http = config.sms()?.map(|account| TextGateway::Http(Box::new(SmsGateway::new(account, slips))));
@@ -230,7 +230,7 @@ async fn run(args: Args) -> Result<(), Error> {
     });
     let linked = link.map(|link| tokio::spawn(link.serve(Arc::clone(&authority), config.limits(), over)));
     tracing::info!(authority = config.authority, policy = %policy.digest, "courier started");
-    let judge = Judge::new(store.clone(), hsm.clone(), policy, audit_key, Arc::clone(&clock));
+    let judge = Judge::new(store.clone(), hsm.clone(), policy, audit_keys, Arc::clone(&clock));
     if let Err(error) = judge.note_start().await {
         store.close().await;
         hsm.close().await;

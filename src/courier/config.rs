@@ -91,7 +91,7 @@ pub struct Config {
     pub authority: String,
     /// The courier's certificate and the authority's CA.
     pub authority_tls: TlsClientFiles,
-    /// Public half of the authority's audit key, PEM.
+    /// Public half of the authority's audit key, PEM; after it those of the keys before it.
     pub audit_key: PathBuf,
     /// Longest time for one request to the authority.
     pub authority_timeout: Duration,
@@ -238,20 +238,23 @@ impl Config {
         Ok(policy)
     }
 
-    /// The authority's audit key, `SubjectPublicKeyInfo`, DER.
+    /// The authority's audit keys, the newest first: `SubjectPublicKeyInfo`, DER.
     ///
     /// # Errors
-    /// A file that cannot be read, or holds no P-256 key.
-    pub fn audit_key(&self) -> Result<Vec<u8>, BadConfig> {
+    /// A file that cannot be read, or holds no P-256 key or anything else.
+    pub fn audit_keys(&self) -> Result<Vec<Vec<u8>>, BadConfig> {
         let bad =
             |why: &str| BadConfig::Other { path: self.audit_key.display().to_string(), why: why.to_owned() };
         let pem = read_public(&self.audit_key, MAX_BUNDLE)?;
-        let key =
-            SubjectPublicKeyInfoDer::from_pem_slice(&pem).map_err(|_| bad("no public key in PEM form"))?;
-        if !checkpoint::is_key(&key) {
+        let keys = SubjectPublicKeyInfoDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>();
+        let keys = keys.map_err(|_| bad("no public key in PEM form"))?;
+        if keys.is_empty() {
+            return Err(bad("no public key in PEM form"));
+        }
+        if !keys.iter().all(|key| checkpoint::is_key(key)) {
             return Err(bad("not a P-256 key: it is audit.pub.pem of the authority's token"));
         }
-        Ok(key.to_vec())
+        Ok(keys.iter().map(|key| key.to_vec()).collect())
     }
 
     /// Reads and checks the message texts. Each channel with a gateway has some, and two have the same names.

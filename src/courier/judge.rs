@@ -62,8 +62,8 @@ pub struct Judge {
     clock: Arc<dyn Clock>,
     /// The uses of the keys of codes that admissions account for.
     accounted: Arc<Uses>,
-    /// The authority's audit key, public half.
-    audit_key: Vec<u8>,
+    /// The authority's audit keys, public halves, the newest first.
+    audit_keys: Vec<Vec<u8>>,
     /// What is still written of leases that come to nothing.
     quiet: Mutex<Quiet>,
     /// When counters are next looked through.
@@ -105,11 +105,17 @@ struct Found<T> {
 }
 
 impl Judge {
-    /// Puts the pieces together. `audit_key` is the authority's, `SubjectPublicKeyInfo`, DER.
-    pub fn new(store: Store, hsm: Hsm, policy: Policy, audit_key: Vec<u8>, clock: Arc<dyn Clock>) -> Self {
+    /// Puts the pieces together. `audit_keys` are the authority's, the newest first: `SubjectPublicKeyInfo`, DER.
+    pub fn new(
+        store: Store,
+        hsm: Hsm,
+        policy: Policy,
+        audit_keys: Vec<Vec<u8>>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let (accounted, tidy_ms, quiet) = (Arc::default(), AtomicU64::new(0), Mutex::default());
         let (deciding, in_hand) = (tokio::sync::Mutex::default(), InHand::default());
-        Self { store, hsm, policy, clock, accounted, audit_key, quiet, tidy_ms, deciding, in_hand }
+        Self { store, hsm, policy, clock, accounted, audit_keys, quiet, tidy_ms, deciding, in_hand }
     }
 
     /// What the courier does for itself after each round: its log is signed, old counters are forgotten.

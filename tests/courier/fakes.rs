@@ -256,6 +256,13 @@ pub(crate) fn restarted(w: &World<RecordingGateway>, changes: &[(&str, &str)]) -
     world_with(script, gateway, clock, policy(changes, &[]), w.soft.clone(), w.memory.clone())
 }
 
+/// As [`restarted`], with another file of the authority's audit keys.
+pub(crate) fn told_of_keys(w: &World<RecordingGateway>, authority: &[&SoftHsm]) -> World<RecordingGateway> {
+    let (script, clock) = (w.script.clone(), Arc::clone(&w.script.clock));
+    let (gateway, outlives) = (RecordingGateway(script.clone()), (w.soft.clone(), w.memory.clone()));
+    world_knowing(script, gateway, clock, policy(&[], &[]), outlives, authority)
+}
+
 /// No limit that a test of something else could meet.
 const WIDE: [(&str, &str); 2] =
     [("hour = 3\nday = 6", "hour = 1000\nday = 1000"), ("hour = 6\nday = 12", "hour = 1000\nday = 1000")];
@@ -311,6 +318,19 @@ fn world_with<G: Gateway>(
     soft: SoftHsm,
     memory: Memory,
 ) -> World<G> {
+    world_knowing(script, gateway, clock, policy, (soft, memory), &[authority_token()])
+}
+
+/// As [`world_with`], with the audit keys of these tokens as the authority's, the newest first.
+fn world_knowing<G: Gateway>(
+    script: Script,
+    gateway: G,
+    clock: Arc<dyn Clock>,
+    policy: Policy,
+    (soft, memory): (SoftHsm, Memory),
+    authority: &[&SoftHsm],
+) -> World<G> {
+    let keys = authority.iter().map(|token| token.audit_public_key().to_vec()).collect();
     let pool = PoolLimits {
         queue: 8,
         deadline: Duration::from_secs(60),
@@ -324,8 +344,7 @@ fn world_with<G: Gateway>(
     let authority = FakeAuthority(script.clone());
     let (engine, reader) = memory.open().unwrap();
     let store = Store::start(engine, reader, store::Limits::default());
-    let key = authority_token().audit_public_key().to_vec();
-    let judge = Judge::new(store, hsm.clone(), policy, key, Arc::clone(&clock));
+    let judge = Judge::new(store, hsm.clone(), policy, keys, Arc::clone(&clock));
     let courier = Courier::new(authority, gateway, hsm.clone(), messages, judge, clock, LIMITS);
     World { script, soft, hsm, courier, memory, sealer }
 }

@@ -9,7 +9,9 @@ use sigillo::{
     store::{Reader, Space, logged_event, memory::Fault},
 };
 
-use crate::fakes::{RecordingGateway, World, restarted, shown, signed_by, world};
+use crate::fakes::{
+    RecordingGateway, World, authority_token, restarted, shown, signed_by, told_of_keys, world,
+};
 
 const A: &str = "mario@esempio.it";
 
@@ -97,6 +99,32 @@ async fn what_the_authoritys_key_has_not_signed_is_refused_from_the_first_time_o
         assert!(!takes(&w, text).await);
     }
     assert_eq!((kept(&w), refusals(&w)), (None, vec!["checkpoint_not_signed".to_owned(); 5]));
+}
+
+#[tokio::test]
+async fn another_audit_key_is_taken_once_the_courier_is_told_of_it_and_the_former_one_no_more() {
+    let w = world();
+    let former = authority_token();
+    let new = SoftHsm::new(Role::Authority).unwrap();
+    assert!(takes(&w, shown(7, 7, 0)).await);
+    let before = kept(&w);
+    assert!(!takes(&w, signed_by(&new, 8, 8, 0)).await, "it is not told of it");
+    // The new key alone: whether what it kept was the authority's, it cannot tell.
+    let w = told_of_keys(&w, &[&new]);
+    assert!(!takes(&w, signed_by(&new, 8, 8, 0)).await);
+    assert_eq!(
+        (kept(&w), refusals(&w)),
+        (before, vec!["checkpoint_not_signed".into(), "kept_not_signed".into()])
+    );
+    let w = told_of_keys(&w, &[&new, former]);
+    for (older, why) in [(signed_by(&new, 6, 6, 0), "it went back"), (shown(9, 9, 0), "a key that is gone")] {
+        assert!(!takes(&w, older).await, "{why}");
+    }
+    assert_eq!(refusals(&w)[2..], ["gone_back", "checkpoint_not_signed"]);
+    assert!(takes(&w, signed_by(&new, 8, 8, 0)).await);
+    assert!(kept(&w).unwrap().contains("\nseq 8\n"));
+    // The other way round nothing is taken: the first one in the file is the new one.
+    assert!(!takes(&told_of_keys(&w, &[former, &new]), signed_by(&new, 9, 9, 0)).await);
 }
 
 #[tokio::test]

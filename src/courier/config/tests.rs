@@ -154,16 +154,21 @@ fn the_authoritys_audit_key_is_a_p256_key_that_is_there() {
     let dir = tempfile::tempdir().unwrap();
     let config = Config::parse(&dir.path().join("courier.toml"), EXAMPLE).unwrap();
     let file = dir.path().join("authority-audit.pub.pem");
-    let said = || config.audit_key().unwrap_err().to_string();
+    let said = || config.audit_keys().unwrap_err().to_string();
     assert!(said().contains("authority-audit.pub.pem"));
     std::fs::write(&file, "no key").unwrap();
     assert!(said().contains("no public key in PEM form"), "{}", said());
     let token = SoftHsm::new(Role::Courier).unwrap();
     std::fs::write(&file, token.contact_public_pem().unwrap()).unwrap();
     assert!(said().contains("not a P-256 key"), "{}", said());
-    let pem = pem::encode(&pem::Pem::new("PUBLIC KEY", token.audit_public_key()));
-    std::fs::write(&file, pem).unwrap();
-    assert_eq!(config.audit_key().unwrap(), token.audit_public_key());
+    let former = SoftHsm::new(Role::Courier).unwrap();
+    let pem = |token: &SoftHsm| pem::encode(&pem::Pem::new("PUBLIC KEY", token.audit_public_key()));
+    std::fs::write(&file, pem(&token)).unwrap();
+    assert_eq!(config.audit_keys().unwrap(), [token.audit_public_key()]);
+    std::fs::write(&file, pem(&token) + &pem(&former)).unwrap();
+    assert_eq!(config.audit_keys().unwrap(), [token.audit_public_key(), former.audit_public_key()]);
+    std::fs::write(&file, pem(&token) + &token.contact_public_pem().unwrap()).unwrap();
+    assert!(said().contains("not a P-256 key"), "{}", said());
     assert!(refused("audit_key = ", "# audit_key = ").contains("missing field `audit_key`"));
 }
 

@@ -42,12 +42,13 @@ impl Judge {
                 .refuse_authority("checkpoint_not_signed", &Broken::NotACheckpoint("its length"))
                 .await;
         }
-        let shown = match Checkpoint::open(text, &self.audit_key) {
+        // A key that is gone shows nothing new.
+        let shown = match signed_by(text, self.audit_keys.iter().take(1)) {
             Ok(shown) => shown,
             Err(error) => return self.refuse_authority("checkpoint_not_signed", &error).await,
         };
         if let Some(kept) = kept {
-            let kept = match Checkpoint::open(&kept, &self.audit_key) {
+            let kept = match signed_by(&kept, self.audit_keys.iter()) {
                 Ok(kept) => kept,
                 Err(error) => return self.refuse_authority("kept_not_signed", &error).await,
             };
@@ -78,4 +79,16 @@ impl Judge {
         }
         Err(Setback::Trouble(format!("the authority's checkpoint is refused: {reason}")))
     }
+}
+
+/// A checkpoint that one of these keys has signed; else what the last one says of it.
+fn signed_by<'a>(text: &str, keys: impl Iterator<Item = &'a Vec<u8>>) -> Result<Checkpoint, Broken> {
+    let mut said = Broken::NotACheckpoint("no key");
+    for key in keys {
+        match Checkpoint::open(text, key) {
+            Ok(checkpoint) => return Ok(checkpoint),
+            Err(why) => said = why,
+        }
+    }
+    Err(said)
 }
