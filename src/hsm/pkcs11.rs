@@ -8,6 +8,7 @@ mod link;
 mod marks;
 mod public;
 mod reopen;
+mod replace;
 mod rv;
 mod selftest;
 mod spki;
@@ -29,6 +30,7 @@ pub use keys::{KeyClass, KeyName};
 pub use link::TokenFacts;
 pub(super) use public::rsa_from_pem;
 pub use reopen::Reopen;
+pub use replace::{AuditKey, Replacement};
 pub use selftest::{Check, Outcome};
 pub use survey::KeyReport;
 
@@ -124,7 +126,9 @@ impl Device {
         survey::verdict(&entries)?;
         let session =
             link.context.open_rw_session(link.slot).map_err(|error| rv::error("new session", &error))?;
-        let audit_public = public::p256(&session, config.key_version)?;
+        let audit = entries.iter().find(|entry| entry.report.name == KeyName::Audit);
+        let audit_version = audit.map_or(config.key_version, |entry| entry.report.version);
+        let audit_public = public::p256(&session, audit_version)?;
         let contact_public = match config.role {
             Role::Authority => None,
             Role::Courier => Some(public::rsa(&session, KeyName::Contact, config.key_version)?),
@@ -221,11 +225,12 @@ fn handles(
                 contact = Some((handle, public.modulus.len()));
             }
             Kind::RsaUnwrap => {}
-            Kind::Sign => audit = Some(handle),
+            Kind::Sign => audit = Some((handle, report.version)),
         }
     }
-    let audit = audit.ok_or_else(|| missing(KeyName::Audit))?;
-    Ok((Keys { role: config.role, version: config.key_version, macs, audit, contact }, copies))
+    let (audit, audit_version) = audit.ok_or_else(|| missing(KeyName::Audit))?;
+    let (role, version) = (config.role, config.key_version);
+    Ok((Keys { role, version, macs, audit, audit_version, contact }, copies))
 }
 
 /// A session copy, or nothing where the token makes none or none is wanted.

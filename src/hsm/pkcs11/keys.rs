@@ -131,6 +131,13 @@ impl KeyName {
         format!("sigillo/{}/{version}", self.label()).into_bytes()
     }
 
+    /// The version in a `CKA_ID` of this key; nothing for any other id.
+    pub(super) fn version(self, id: &[u8]) -> Option<u8> {
+        let number = std::str::from_utf8(id).ok()?.strip_prefix("sigillo/")?.strip_prefix(self.label())?;
+        let version = number.strip_prefix('/')?.parse().ok()?;
+        (self.id(version) == id).then_some(version)
+    }
+
     /// The search for the token object: class, `CKA_TOKEN`, id and label. Without `CKA_TOKEN` a session copy
     /// would be found as well, and it outlives its token.
     pub(super) fn search(self, class: ObjectClass, version: u8) -> Vec<Attribute> {
@@ -146,6 +153,16 @@ impl KeyName {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_version_is_in_the_id() {
+        let version = |id: &str| KeyName::Audit.version(id.as_bytes());
+        assert_eq!((version("sigillo/audit/1"), version("sigillo/audit/99")), (Some(1), Some(99)));
+        for other in ["sigillo/audit/", "sigillo/audit/01", "sigillo/print/1", "audit/1", "sigillo/audit/256"]
+        {
+            assert_eq!(version(other), None, "{other}");
+        }
+    }
 
     #[test]
     fn no_token_holds_both_halves() {

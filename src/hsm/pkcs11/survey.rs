@@ -17,6 +17,8 @@ use crate::hsm::config::Config;
 pub struct KeyReport {
     /// Which, and its `CKA_LABEL`.
     pub name: KeyName,
+    /// Its version, a part of its `CKA_ID`: that of the set, but for an audit key that took the place of another.
+    pub version: u8,
     /// Whether exactly one such key is there.
     pub present: bool,
     /// Strict if `CKA_LOCAL`, `CKA_ALWAYS_SENSITIVE` and `CKA_NEVER_EXTRACTABLE` are all true.
@@ -62,17 +64,53 @@ pub(super) fn kcv(session: &Session, name: KeyName, key: ObjectHandle) -> Result
     Ok(hex::encode([a, b, c]))
 }
 
-/// Looks at every key that the role needs or that its token must not have.
+/// Looks at every key that the role needs or that its token must not have. The audit key is the one whose private half is
+/// there: of two, none is in use until the replacement of one by the other has come to its end.
 pub(super) fn survey(session: &Session, config: &Config) -> Result<Vec<Entry>, Error> {
+    let versions = versions(session, config, ObjectClass::PRIVATE_KEY)?;
+    let mut entries = survey_with(session, config, versions.first().copied().unwrap_or(config.key_version))?;
+    if let [_, .., _] = *versions {
+        let audit = entries.iter_mut().find(|entry| entry.report.name == KeyName::Audit);
+        let listed = versions.iter().map(u8::to_string).collect::<Vec<_>>().join(" and ");
+        let problem = format!(
+            "key \"audit\" is there in versions {listed}: a replacement has not come to its end, run \
+             `sigillo audit replace-key` again"
+        );
+        audit.into_iter().for_each(|entry| entry.report.problems.push(problem.clone()));
+    }
+    Ok(entries)
+}
+
+/// As [`survey`], with this version of the audit key, whatever other there is.
+pub(super) fn survey_with(session: &Session, config: &Config, audit: u8) -> Result<Vec<Entry>, Error> {
     let mut entries = Vec::new();
     for name in KeyName::ALL {
         if name.forbidden(config.role) {
             entries.extend(intruder(session, config, name)?);
         } else {
-            entries.push(required(session, config, name)?);
+            let version = if name == KeyName::Audit { audit } else { config.key_version };
+            entries.push(required(session, config, name, version)?);
         }
     }
     Ok(entries)
+}
+
+/// The versions of the audit key of which there is an object of this class, in their order; none before that of the set.
+pub(super) fn versions(session: &Session, config: &Config, class: ObjectClass) -> Result<Vec<u8>, Error> {
+    let name = KeyName::Audit;
+    let label = Attribute::Label(name.label().into());
+    let mut all = Vec::new();
+    for key in find(session, name, &[Attribute::Class(class), Attribute::Token(true), label])? {
+        let read = session
+            .get_attributes(key, &[AttributeType::Id])
+            .map_err(|error| rv::error(&format!("the id of key {:?}", name.label()), &error))?;
+        let ids =
+            read.iter().filter_map(|of| if let Attribute::Id(id) = of { name.version(id) } else { None });
+        all.extend(ids.filter(|version| *version >= config.key_version));
+    }
+    all.sort_unstable();
+    all.dedup();
+    Ok(all)
 }
 
 /// All that is wrong, as one error; nothing if all is well.
@@ -110,9 +148,10 @@ pub(super) fn namesakes(
     Ok(all)
 }
 
-fn empty(name: KeyName) -> KeyReport {
+fn empty(name: KeyName, version: u8) -> KeyReport {
     KeyReport {
         name,
+        version,
         present: false,
         class: None,
         mechanism: match name.kind() {
@@ -134,7 +173,7 @@ fn empty(name: KeyName) -> KeyReport {
 fn intruder(session: &Session, config: &Config, name: KeyName) -> Result<Option<Entry>, Error> {
     let found = namesakes(session, config, name)?;
     Ok((!found.is_empty()).then(|| {
-        let mut report = empty(name);
+        let mut report = empty(name, config.key_version);
         report.present = true;
         report.problems.push(format!(
             "key {:?} must not be on the {} token (split knowledge)",
@@ -145,9 +184,9 @@ fn intruder(session: &Session, config: &Config, name: KeyName) -> Result<Option<
     }))
 }
 
-fn required(session: &Session, config: &Config, name: KeyName) -> Result<Entry, Error> {
-    let mut report = empty(name);
-    let found = find(session, name, &name.search(name.class(), config.key_version))?;
+fn required(session: &Session, config: &Config, name: KeyName, version: u8) -> Result<Entry, Error> {
+    let mut report = empty(name, version);
+    let found = find(session, name, &name.search(name.class(), version))?;
     let handle = match *found.as_slice() {
         [one] => one,
         [] => {

@@ -21,6 +21,8 @@ pub(super) struct Keys {
     pub(super) version: u8,
     pub(super) macs: Vec<(MacKey, ObjectHandle)>,
     pub(super) audit: ObjectHandle,
+    /// The audit key's own.
+    pub(super) audit_version: u8,
     /// The courier's contact key and the length of its modulus in bytes.
     pub(super) contact: Option<(ObjectHandle, usize)>,
 }
@@ -139,7 +141,8 @@ impl Token for Worker {
     fn probe(&mut self) -> Result<(), Error> {
         self.run(|session, keys| {
             for name in KeyName::required(keys.role) {
-                let found = survey::find(session, *name, &name.search(name.class(), keys.version))?;
+                let version = if *name == KeyName::Audit { keys.audit_version } else { keys.version };
+                let found = survey::find(session, *name, &name.search(name.class(), version))?;
                 if found.len() != 1 {
                     return Err(Error::Unavailable(format!(
                         "the token shows {} keys {:?} where there was one",
@@ -170,7 +173,9 @@ impl Token for Worker {
     fn write_mark(&mut self, place: Place, mark: &[u8]) -> Result<(), Error> {
         let session = self.link.context.open_rw_session(self.link.slot);
         let session = session.map_err(|error| rv::error("new session", &error));
-        session.and_then(|session| marks::write(&session, self.keys.version, place, mark)).map_err(in_use)
+        session
+            .and_then(|session| marks::write(&session, self.keys.audit_version, place, mark))
+            .map_err(in_use)
     }
 }
 
