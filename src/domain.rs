@@ -15,6 +15,7 @@ pub mod derive;
 pub mod encoding;
 pub mod fictional;
 pub mod going_back;
+pub mod handover;
 pub mod history;
 #[cfg(feature = "testing")]
 pub(crate) mod hostile;

@@ -9,6 +9,7 @@ mod answer;
 mod applicants;
 mod approvals;
 mod audit;
+mod audit_key;
 mod backup;
 mod commitments;
 mod consents;
@@ -60,6 +61,7 @@ pub use activate::ActivationRequest;
 pub use answer::{CardView, DeliveryView, FirstParts};
 pub use approvals::{ApprovalRequest, ApprovalView, SignedApproval};
 pub use audit::Exported;
+pub use audit_key::handed_over;
 pub use backup::Backup;
 pub use consents::{
     ConsentView, ConsentsPreview, ConsentsRequest, Given, PastConsent, RecordedConsent, RecordedConsents,
@@ -200,6 +202,7 @@ impl Service {
             parts;
         let frozen = frozen::Frozen::load(&store)?;
         frozen.check(&policy)?;
+        let keys = audit_key::keys(&store, &log, &audit_key)?;
         Ok(Self {
             accounted: Arc::default(),
             clock,
@@ -208,7 +211,7 @@ impl Service {
             frozen,
             hsm,
             log,
-            marks: marks::Marks::new(audit_key),
+            marks: marks::Marks::new(keys),
             met: met::Met::default(),
             over_limits: limits::Refusals::default(),
             policy: RwLock::new(policy),

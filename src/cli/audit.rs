@@ -1,6 +1,7 @@
 //! `sigillo audit`: export of the log, and its verification with nothing but a copy and a public key.
 
 pub mod note;
+pub mod replace_key;
 
 use std::{
     fs::{self, File},
@@ -23,6 +24,7 @@ use crate::{
     domain::{
         self,
         checkpoint::{self, Checkpoint, Verified},
+        handover::key_id,
         operations::{Account, Bounds},
     },
     files,
@@ -79,6 +81,20 @@ is a chain and has no tree.
 
 Exit codes: 0 done; 1 the checkpoint does not hold under this key, or a file cannot be read or written; 64 bad options.")]
     Note(note::Note),
+    /// Replace the authority's audit key by a new one, which the log says itself.
+    #[command(after_help = "\
+Example:
+  sigillo audit replace-key --config serve.toml --out audit.pub.pem
+
+`serve` must not run. Makes a new key in the token, writes the handover to the log under both keys, signs a new
+checkpoint, destroys the former private half, and writes the public halves, the new one first. If it breaks off, give the
+same command again: until it has come to its end, `serve` and every other command refuse the token.
+
+Afterwards put the file where the courier's `authority.audit_key` names it, start both again, and take a backup.
+`audit verify` takes the former public key or the new one.
+
+Exit codes: 0 done; 1 refused or failed; 64 bad options or configuration.")]
+    ReplaceKey(replace_key::ReplaceKey),
     /// Verify an export offline: every link, every checkpoint, no event missing.
     #[command(after_help = "\
 Example:
@@ -127,7 +143,7 @@ pub struct ExportStore {
 /// Arguments of `verify`.
 #[derive(Debug, clap::Args)]
 pub struct Verify {
-    /// Public half of the authority's audit key, PEM.
+    /// Public half of the authority's audit key, PEM: the one in force or any before it. Of several in the file the first one.
     #[arg(long, value_name = "FILE")]
     public_key: PathBuf,
     /// A checkpoint kept elsewhere; may be given more than once.
@@ -168,6 +184,7 @@ pub fn run(command: &Command, out: &mut impl Write) -> Result<(), Failure> {
         Command::ExportStore(args) => export_store(args, out),
         Command::Note(args) => note::run(args, out),
         Command::Operations(args) => operations(args, out),
+        Command::ReplaceKey(args) => replace_key::run(args, out),
         Command::Verify(args) => verify(args, out),
         Command::Witness(args) => witness(args, out),
     }
@@ -222,17 +239,18 @@ fn export_store(args: &ExportStore, out: &mut impl Write) -> Result<(), Failure>
 }
 
 fn verify(args: &Verify, out: &mut impl Write) -> Result<(), Failure> {
-    let key = public_key(&args.public_key)?;
+    let pinned = public_key(&args.public_key)?;
+    let known = public_keys(&args.public_key)?;
     let read = |path: &PathBuf| {
         fs::read_to_string(path).map_err(|e| Failure::failed(format!("{}: {e}", path.display())))
     };
     let witnesses: Vec<String> = args
         .witness
         .iter()
-        .map(|path| read(path).map(|text| checkpoint_text(text, &key)))
+        .map(|path| read(path).map(|text| checkpoint_text(text, known.iter().map(Vec::as_slice))))
         .collect::<Result<_, _>>()?;
     for (path, text) in args.witness.iter().zip(&witnesses) {
-        Checkpoint::open(text, &key).map_err(|e| Failure::failed(format!("{}: {e}", path.display())))?;
+        checkpoint::well_formed(text).map_err(|e| Failure::failed(format!("{}: {e}", path.display())))?;
     }
     let file =
         File::open(&args.file).map_err(|e| Failure::failed(format!("{}: {e}", args.file.display())))?;
@@ -240,13 +258,13 @@ fn verify(args: &Verify, out: &mut impl Write) -> Result<(), Failure> {
     let style = ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes}").map_err(Failure::failed)?;
     let progress = ProgressBar::new(size).with_style(style);
     let result =
-        checkpoint::verify_export(BufReader::new(progress.wrap_read(file)), &key, &witnesses, |_, _| ());
+        checkpoint::verify_export(BufReader::new(progress.wrap_read(file)), &pinned, &witnesses, |_, _| ());
     progress.finish_and_clear();
-    let Verified { newest, lost } = result.map_err(Failure::failed)?;
+    let Verified { newest, lost, keys } = result.map_err(Failure::failed)?;
     let Checkpoint { log, head, policy, sequence: _, recoveries, time } = newest;
-    let seq = head.seq;
+    let (seq, key, count) = (head.seq, key_id(keys.now()), keys.count());
     if args.json {
-        let answer = serde_json::json!({ "holds": true, "log": log, "events": seq, "policy": policy, "recoveries": recoveries, "lost": lost.len(), "time": time });
+        let answer = serde_json::json!({ "holds": true, "log": log, "events": seq, "policy": policy, "recoveries": recoveries, "lost": lost.len(), "time": time, "audit_key": key, "audit_keys": count });
         return writeln!(out, "{answer}").map_err(Failure::failed);
     }
     let vouched = match witnesses.len().saturating_sub(lost.len()) {
@@ -258,7 +276,11 @@ fn verify(args: &Verify, out: &mut impl Write) -> Result<(), Failure> {
         writeln!(out, "the checkpoint of event {seq}, signed at {time}, is of a branch that officers ended by a recovery")
             .map_err(Failure::failed)?;
     }
-    writeln!(out, "log {log} holds: {seq} events, signed at {time}; {vouched}").map_err(Failure::failed)
+    writeln!(
+        out,
+        "log {log} holds: {seq} events, signed at {time} with audit key {key}, number {count} of this log; {vouched}"
+    )
+    .map_err(Failure::failed)
 }
 
 fn witness(args: &Witness, out: &mut impl Write) -> Result<(), Failure> {
@@ -316,12 +338,20 @@ fn range(least: u64, most: u64) -> String {
     if least == most { least.to_string() } else { format!("{least} to {most}") }
 }
 
-/// The text of a checkpoint: as it is, in the API's answer, or in a signed note.
-pub(super) fn checkpoint_text(text: String, key: &[u8]) -> String {
+/// The text of a checkpoint: as it is, in the API's answer, or in a signed note by one of these keys.
+pub(super) fn checkpoint_text<'a>(text: String, mut keys: impl Iterator<Item = &'a [u8]>) -> String {
     let text = serde_json::from_str::<api::codes::Checkpoint>(&text).map_or(text, |answer| answer.checkpoint);
-    domain::note::checkpoint(&text, key).unwrap_or(text)
+    keys.find_map(|key| domain::note::checkpoint(&text, key)).unwrap_or(text)
 }
 
+/// Every key of a file, the newest first. What is shown as new must be the first one's.
+fn public_keys(path: &Path) -> Result<Vec<Vec<u8>>, Failure> {
+    let keys = SubjectPublicKeyInfoDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let keys = keys.map_err(|e| Failure::config(format!("{}: {e}", path.display())))?;
+    Ok(keys.iter().map(|key| key.to_vec()).collect())
+}
+
+/// The first key of a file.
 pub(super) fn public_key(path: &Path) -> Result<Vec<u8>, Failure> {
     let der = SubjectPublicKeyInfoDer::from_pem_file(path);
     der.map(|der| der.to_vec()).map_err(|e| Failure::config(format!("{}: {e}", path.display())))

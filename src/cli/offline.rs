@@ -19,7 +19,6 @@ pub(super) struct Installation {
     pub(super) config: Config,
     pub(super) policy: Policy,
     hsm: hsm::config::Config,
-    sealer: ContactSealer,
 }
 
 /// What token and witnesses remember of a log, for a command that is about to begin a new one; nothing where no checkpoint
@@ -80,42 +79,93 @@ impl Installation {
         if hsm.role != hsm::Role::Authority {
             return Err(Failure::config("the token of `serve` must have the role \"authority\""));
         }
-        let sealer = ContactSealer::from_pem(&config.contact_key()?)
-            .map_err(|e| Failure::config(format!("contact_key: {e}")))?;
+        // Whatever files decide, before anything is opened.
+        drop(sealer(&config)?);
         reexec::with_environment(&hsm.missing_environment().map_err(Failure::config)?)
             .map_err(Failure::failed)?;
-        Ok(Self { config, policy, hsm, sealer })
+        Ok(Self { config, policy, hsm })
     }
 
     /// Opens store and token for as long as `act` runs.
     pub(super) fn run<T>(self, act: impl AsyncFnOnce(Parts) -> Result<T, Failure>) -> Result<T, Failure> {
+        self.on_store(async |opened| {
+            let device = hsm::pkcs11::Device::open(opened.token()).map_err(Failure::failed)?;
+            opened.with_token(&device, act).await
+        })
+    }
+
+    /// Opens the store for as long as `act` runs.
+    pub(super) fn on_store<T>(
+        self,
+        act: impl AsyncFnOnce(&Opened) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
         process::give_up().map_err(Failure::failed)?;
         durable::deny_sync_file_range().map_err(Failure::failed)?;
         let runtime =
             tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::failed)?;
         runtime.block_on(async {
-            let (engine, reader) = store::sled::open(&self.config.store()).map_err(Failure::failed)?;
+            let Self { config, policy, hsm } = self;
+            let (engine, reader) = store::sled::open(&config.store()).map_err(Failure::failed)?;
             let store = Store::start(engine, reader, store::Limits::default());
-            let device = hsm::pkcs11::Device::open(&self.hsm).map_err(Failure::failed)?;
-            let tokens = device.tokens().map_err(Failure::failed)?;
-            let hsm = Hsm::start(tokens, self.hsm.limits).map_err(Failure::failed)?;
-            let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-            let witnesses = self.config.witness.open(&clock)?;
-            let parts = Parts {
-                audit_key: device.audit_public_key().to_vec(),
-                clock,
-                directory: self.config.directory(),
-                hsm: hsm.clone(),
-                signing: self.config.signing,
-                log: self.config.log,
-                policy: Arc::new(self.policy),
-                sealer: self.sealer,
-                store: store.clone(),
-                witnesses,
-            };
-            let result = act(parts).await;
+            let opened = Opened { config, hsm, policy: Arc::new(policy), store: store.clone() };
+            let result = act(&opened).await;
             store.close().await;
-            if hsm.close().await { result } else { Err(Failure::hung()) }
+            result
         })
     }
+}
+
+/// The open store of an installation.
+pub(super) struct Opened {
+    config: Config,
+    hsm: hsm::config::Config,
+    policy: Arc<Policy>,
+    store: Store,
+}
+
+impl Opened {
+    /// Name of the log.
+    pub(super) fn log(&self) -> &str {
+        &self.config.log
+    }
+
+    pub(super) const fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Configuration of the token.
+    pub(super) const fn token(&self) -> &hsm::config::Config {
+        &self.hsm
+    }
+
+    /// Has the token in use for as long as `act` runs.
+    pub(super) async fn with_token<T>(
+        &self,
+        device: &hsm::pkcs11::Device,
+        act: impl AsyncFnOnce(Parts) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let witnesses = self.config.witness.open(&clock)?;
+        let sealer = sealer(&self.config)?;
+        let tokens = device.tokens().map_err(Failure::failed)?;
+        let hsm = Hsm::start(tokens, self.hsm.limits).map_err(Failure::failed)?;
+        let parts = Parts {
+            audit_key: device.audit_public_key().to_vec(),
+            clock,
+            directory: self.config.directory(),
+            hsm: hsm.clone(),
+            signing: self.config.signing,
+            log: self.config.log.clone(),
+            policy: Arc::clone(&self.policy),
+            sealer,
+            store: self.store.clone(),
+            witnesses,
+        };
+        let result = act(parts).await;
+        if hsm.close().await { result } else { Err(Failure::hung()) }
+    }
+}
+
+fn sealer(config: &Config) -> Result<ContactSealer, Failure> {
+    ContactSealer::from_pem(&config.contact_key()?).map_err(|e| Failure::config(format!("contact_key: {e}")))
 }

@@ -15,12 +15,13 @@ use crate::{
     domain::{
         audit::Head,
         checkpoint::{self, Checkpoint},
+        handover::AuditKeys,
         officers::{Purpose, Signature},
         recovery::{Gap, Order, Told},
     },
     files,
     officer_key::Holder,
-    service::{Recovered, Service},
+    service::{Parts, Recovered, Service, handed_over},
 };
 
 /// `sigillo recover ...`
@@ -149,8 +150,11 @@ impl Over {
     }
 }
 
-fn checkpoints(witnesses: Vec<String>, key: &[u8]) -> Vec<String> {
-    witnesses.into_iter().map(|text| super::audit::checkpoint_text(text, key)).collect()
+/// The witnesses' texts, notes by any key of the log among them.
+fn checkpoints(witnesses: Vec<String>, parts: &Parts) -> Result<Vec<String>, Failure> {
+    let keys = handed_over(&parts.store, &parts.log).map_err(Failure::failed)?;
+    let keys = keys.unwrap_or_else(|| AuditKeys::only(&parts.audit_key));
+    Ok(witnesses.into_iter().map(|text| super::audit::checkpoint_text(text, keys.newest_first())).collect())
 }
 
 fn plan(args: &Plan, out: &mut impl Write) -> Result<(), Failure> {
@@ -159,7 +163,7 @@ fn plan(args: &Plan, out: &mut impl Write) -> Result<(), Failure> {
     let (log, policy) = (installation.config.log.clone(), installation.policy.digest().to_string());
     let (standing, evidence, effect) = installation.run(async |parts| {
         let key = parts.audit_key.clone();
-        let witnesses = checkpoints(witnesses, &key);
+        let witnesses = checkpoints(witnesses, &parts)?;
         let (service, standing) = Service::for_recovery(parts, &witnesses).await.map_err(Failure::failed)?;
         standing.needs_recovery(args.over.evidence.is_some()).map_err(Failure::failed)?;
         let known = standing.known.as_ref();
@@ -212,7 +216,7 @@ fn apply(args: &Apply, out: &mut impl Write) -> Result<(), Failure> {
     let officers = officers.agree(Purpose::Recovery, &text, &signatures).map_err(Failure::failed)?;
     let report = installation.run(async |parts| {
         let (key, log) = (parts.audit_key.clone(), parts.log.clone());
-        let witnesses = checkpoints(witnesses, &key);
+        let witnesses = checkpoints(witnesses, &parts)?;
         let (service, standing) = Service::for_recovery(parts, &witnesses).await.map_err(Failure::failed)?;
         let evidence = evidence(&args.over, &log, order.store, Some(order.known), &key)?;
         if evidence.as_ref().map(|(digest, _)| *digest) != order.evidence {

@@ -23,6 +23,9 @@ pub enum Kind {
     /// Another operator signed it.
     #[serde(rename = "approval.signed")]
     ApprovalSigned,
+    /// Another audit key signs for the log from here on: `handover` says which, by the word of both.
+    #[serde(rename = "audit.key_replaced")]
+    AuditKeyReplaced,
     /// A card became usable and its first parts were handed out, or that was refused.
     #[serde(rename = "card.activated")]
     CardActivated,

@@ -3,13 +3,18 @@
 //! A checkpoint is lines of text, the last one the ECDSA P-256 signature (`r || s`, hexadecimal) of the SHA-256 of those
 //! before it, each with its line feed. Those of version 1 have no `sequence` and no `recoveries`: both count as 0.
 
-use std::io::{self, BufRead};
+mod export;
+
+use std::io;
 
 use aws_lc_rs::{digest as sha, signature};
-use serde::Deserialize;
-use serde_json::value::RawValue;
 
-use super::audit::{Head, time_text};
+pub use export::{Verified, verify_export};
+
+use super::{
+    audit::{Head, time_text},
+    handover::{AuditKeys, BadHandover},
+};
 
 const FIRST: &str = "sigillo audit checkpoint v2";
 const FIRST_OF_V1: &str = "sigillo audit checkpoint v1";
@@ -63,6 +68,14 @@ pub fn sequence(text: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix("seq "))?.parse().ok()
 }
 
+/// Refuses a text that is no checkpoint, whoever has signed it.
+///
+/// # Errors
+/// [`Broken::NotACheckpoint`].
+pub fn well_formed(text: &str) -> Result<(), Broken> {
+    Unchecked::read(text).map(drop)
+}
+
 /// Why an export or a checkpoint does not hold.
 #[derive(Debug, thiserror::Error)]
 pub enum Broken {
@@ -74,6 +87,22 @@ pub enum Broken {
     /// The checkpoint has another hash for its event than the export.
     #[error("checkpoint at event {0}: the export has another history up to there")]
     History(u64),
+    /// The event that replaces the audit key does not.
+    #[error("event {seq} does not replace the audit key: {why}")]
+    Handover {
+        /// The event.
+        seq: u64,
+        /// What is wrong with it.
+        why: BadHandover,
+    },
+    /// A key of the log has signed it, and not the one that was in force there.
+    #[error(
+        "checkpoint at event {0}: it is signed by another key of this log than the one that was in force there"
+    )]
+    KeyNotInForce(u64),
+    /// The key that is trusted is none of the log's.
+    #[error("the public key is none of the {0} that the log was handed over to")]
+    KeyNotOfLog(usize),
     /// Events after the newest checkpoint: nothing vouches for them yet.
     #[error("the last {0} events have no checkpoint")]
     NotCovered(u64),
@@ -139,6 +168,24 @@ impl Checkpoint {
 
     /// Reads a checkpoint and checks its signature against a P-256 key (`SubjectPublicKeyInfo`, DER).
     pub fn open(text: &str, public_key: &[u8]) -> Result<Self, Broken> {
+        let unchecked = Unchecked::read(text)?;
+        if unchecked.is_of(public_key) {
+            return Ok(unchecked.checkpoint);
+        }
+        Err(Broken::Signature(unchecked.checkpoint.head.seq))
+    }
+}
+
+/// A checkpoint that was read, and whose signature nobody has looked at.
+#[derive(Clone, Debug)]
+pub(super) struct Unchecked {
+    pub(super) checkpoint: Checkpoint,
+    body: String,
+    signature: [u8; 64],
+}
+
+impl Unchecked {
+    pub(super) fn read(text: &str) -> Result<Self, Broken> {
         let at = text.find("signature ").ok_or(Broken::NotACheckpoint("no signature"))?;
         let (body, last) = text.split_at(at);
         let mut lines = body.lines();
@@ -166,193 +213,27 @@ impl Checkpoint {
         if lines.next().is_some() {
             return Err(Broken::NotACheckpoint("more lines than it has"));
         }
-        let mut bytes = [0; 64];
+        let mut signature = [0; 64];
         let hexadecimal = last.strip_prefix("signature ").unwrap_or_default().trim_end_matches('\n');
-        hex::decode_to_slice(hexadecimal, &mut bytes).map_err(|_| Broken::NotACheckpoint("signature"))?;
+        hex::decode_to_slice(hexadecimal, &mut signature).map_err(|_| Broken::NotACheckpoint("signature"))?;
+        let checkpoint = Checkpoint { log, head: Head { seq, hash }, policy, sequence, recoveries, time };
+        Ok(Self { checkpoint, body: body.to_owned(), signature })
+    }
+
+    /// Whether this key has signed it.
+    fn is_of(&self, public_key: &[u8]) -> bool {
         signature::UnparsedPublicKey::new(&signature::ECDSA_P256_SHA256_FIXED, public_key)
-            .verify(body.as_bytes(), &bytes)
-            .map_err(|_| Broken::Signature(seq))?;
-        Ok(Self { log, head: Head { seq, hash }, policy, sequence, recoveries, time })
-    }
-}
-
-/// A line of an export: an event with its chain hash, or a checkpoint.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Line<'a> {
-    hash: Option<&'a str>,
-    #[serde(borrow)]
-    event: Option<&'a RawValue>,
-    checkpoint: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Numbered {
-    seq: u64,
-    kind: Option<String>,
-    from_seq: Option<String>,
-    lost_seq: Option<String>,
-    lost_hash: Option<String>,
-    recoveries: Option<String>,
-}
-
-/// A branch of the log that a recovery by officers ended, as its event says.
-struct Ended {
-    /// Recoveries with this one.
-    recoveries: u64,
-    /// Last event that both branches have.
-    from_seq: u64,
-    /// Newest checkpoint of the lost branch that was known.
-    lost: Head,
-}
-
-impl Ended {
-    fn read(event: &Numbered) -> Option<Self> {
-        let mut hash = [0; 32];
-        hex::decode_to_slice(event.lost_hash.as_deref()?, &mut hash).ok()?;
-        let number = |text: &Option<String>| text.as_deref()?.parse().ok();
-        Some(Self {
-            recoveries: number(&event.recoveries)?,
-            from_seq: number(&event.from_seq)?,
-            lost: Head { seq: number(&event.lost_seq)?, hash },
-        })
+            .verify(self.body.as_bytes(), &self.signature)
+            .is_ok()
     }
 
-    /// Whether this checkpoint is of the branch that it ended, up to what was known of it.
-    fn covers(&self, checkpoint: &Checkpoint) -> bool {
-        let (head, lost) = (&checkpoint.head, &self.lost);
-        self.recoveries == checkpoint.recoveries.saturating_add(1)
-            && head.seq > self.from_seq
-            && (head.seq < lost.seq || head == lost)
-    }
-}
-
-/// An export that holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verified {
-    /// The newest checkpoint, which covers every event.
-    pub newest: Checkpoint,
-    /// Those of the witnesses that are of a branch which officers ended by a recovery: the log says so itself.
-    pub lost: Vec<Checkpoint>,
-}
-
-/// Checks an export from event 1 on: every link of the chain, every checkpoint in it and those of `witnesses`. Needs
-/// nothing but the export and the public key. `seen` is told of every event that is linked; what it was told counts only if
-/// the whole export holds.
-pub fn verify_export(
-    export: impl BufRead,
-    public_key: &[u8],
-    witnesses: &[String],
-    mut seen: impl FnMut(&Head, &str),
-) -> Result<Verified, Broken> {
-    let mut witnesses: Vec<Checkpoint> =
-        witnesses.iter().map(|text| Checkpoint::open(text, public_key)).collect::<Result<_, _>>()?;
-    let mut inside: Vec<Checkpoint> = Vec::new();
-    let (mut astray, mut ended) = (Vec::new(), Vec::new());
-    let mut newest: Option<Checkpoint> = None;
-    let mut head = Head::EMPTY;
-    for (number, line) in (1_u64..).zip(export.lines()) {
-        let line = line?;
-        let bad = |reason: String| Broken::NotAnExport { line: number, reason };
-        let parsed: Line<'_> = serde_json::from_str(&line).map_err(|e| bad(e.to_string()))?;
-        match (parsed.hash, parsed.event, parsed.checkpoint) {
-            (Some(hash), Some(event), None) => {
-                let numbered;
-                (head, numbered) = link(&head, hash, event.get(), number)?;
-                if numbered.kind.as_deref() == Some("store.recovered") {
-                    let recovery = Ended::read(&numbered);
-                    ended.push(recovery.ok_or_else(|| bad("a recovery that cannot be read".into()))?);
-                }
-                seen(&head, event.get());
-            }
-            (None, None, Some(text)) => {
-                let checkpoint = Checkpoint::open(&text, public_key)?;
-                if checkpoint.head.seq < head.seq {
-                    return Err(bad("a checkpoint stands right after the event that it vouches for".into()));
-                }
-                inside.push(checkpoint);
-            }
-            _ => return Err(bad("neither an event with its hash nor a checkpoint".into())),
+    /// The checkpoint, if this key of a log has signed it.
+    pub(super) fn check(self, key: &[u8], keys: &AuditKeys) -> Result<Checkpoint, Broken> {
+        if self.is_of(key) {
+            return Ok(self.checkpoint);
         }
-        for checkpoint in inside.extract_if(.., |c| c.head.seq == head.seq) {
-            settle(checkpoint, &mut newest, &head)?;
-        }
-        for checkpoint in witnesses.extract_if(.., |c| c.head.seq == head.seq) {
-            if checkpoint.head == head {
-                settle(checkpoint, &mut newest, &head)?;
-            } else {
-                astray.push(checkpoint);
-            }
-        }
-    }
-    if let Some(ahead) = inside.iter().map(|c| c.head.seq).max() {
-        return Err(Broken::Truncated { vouched: ahead, end: head.seq });
-    }
-    let covered = |checkpoint: &Checkpoint| ended.iter().any(|recovery| recovery.covers(checkpoint));
-    if let Some(other) = astray.iter().find(|checkpoint| !covered(checkpoint)) {
-        return Err(Broken::History(other.head.seq));
-    }
-    if let Some(ahead) = witnesses.iter().find(|checkpoint| !covered(checkpoint)) {
-        return Err(Broken::Truncated { vouched: ahead.head.seq, end: head.seq });
-    }
-    astray.extend(witnesses);
-    match newest {
-        Some(newest) if newest.head == head => {
-            if let Some(other) = astray.iter().find(|lost| lost.log != newest.log) {
-                return Err(Broken::OtherLog { log: newest.log, other: other.log.clone() });
-            }
-            Ok(Verified { newest, lost: astray })
-        }
-        Some(checkpoint) => Err(Broken::NotCovered(head.seq.saturating_sub(checkpoint.head.seq))),
-        None => Err(Broken::NotCovered(head.seq)),
-    }
-}
-
-/// One link: the event's own number and its hash must follow from the head before it.
-fn link(head: &Head, hash: &str, event: &str, line: u64) -> Result<(Head, Numbered), Broken> {
-    let broken = || Broken::Chain(head.seq.saturating_add(1));
-    let numbered: Numbered =
-        serde_json::from_str(event).map_err(|e| Broken::NotAnExport { line, reason: e.to_string() })?;
-    let next = head.next(event.as_bytes()).ok_or_else(broken)?;
-    if numbered.seq != next.seq || hash != hex::encode(next.hash) {
-        return Err(broken());
-    }
-    Ok((next, numbered))
-}
-
-/// Compares a checkpoint at this place with the chain.
-fn settle(checkpoint: Checkpoint, newest: &mut Option<Checkpoint>, head: &Head) -> Result<(), Broken> {
-    if checkpoint.head != *head {
-        return Err(Broken::History(head.seq));
-    }
-    if let Some(Checkpoint { log, .. }) = newest.as_ref().filter(|known| known.log != checkpoint.log) {
-        return Err(Broken::OtherLog { log: log.clone(), other: checkpoint.log });
-    }
-    *newest = Some(checkpoint);
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_recovery_covers_its_lost_branch_and_no_more() {
-        let head = |seq, hash| Head { seq, hash: [hash; 32] };
-        let recovery = Ended { recoveries: 2, from_seq: 10, lost: head(20, 2) };
-        let covers = |recoveries, head| {
-            let (log, policy, time) = Default::default();
-            recovery.covers(&Checkpoint { log, head, policy, sequence: 1, recoveries, time })
-        };
-        assert!(covers(1, head(11, 7)) && covers(1, head(19, 7)) && covers(1, head(20, 2)));
-        for (recoveries, head, why) in [
-            (1, head(10, 7), "both branches have it"),
-            (1, head(20, 7), "another end than the one that was known"),
-            (1, head(21, 7), "nobody knew of it when the officers signed"),
-            (0, head(15, 7), "of a branch that an earlier recovery ended"),
-            (2, head(15, 7), "of the branch that goes on"),
-        ] {
-            assert!(!covers(recoveries, head), "{why}");
-        }
+        let seq = self.checkpoint.head.seq;
+        let other = keys.newest_first().any(|other| self.is_of(other));
+        Err(if other { Broken::KeyNotInForce(seq) } else { Broken::Signature(seq) })
     }
 }

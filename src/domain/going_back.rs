@@ -3,7 +3,7 @@
 //! It compares and says why not. It must never take "nothing is known" for "all is well": that is for the caller, who
 //! knows whether the store is new.
 
-use super::{audit::Head, checkpoint::Checkpoint};
+use super::{audit::Head, checkpoint::Checkpoint, handover::AuditKeys};
 
 /// A store and a policy set, as they are about to be used.
 #[derive(Clone, Copy, Debug)]
@@ -167,10 +167,10 @@ pub fn compare_policy(known: &Checkpoint, now: &Now<'_>) -> Result<(), GoneBack>
     Ok(())
 }
 
-/// The newest of these texts that the key has signed. Texts that it has not signed, or only in part, are passed over:
-/// a write that a crash cut short leaves such a one.
-pub fn newest<'a>(texts: impl IntoIterator<Item = &'a str>, public_key: &[u8]) -> Option<Checkpoint> {
-    let opened = texts.into_iter().filter_map(|text| Checkpoint::open(text, public_key).ok());
+/// The newest of these texts that the log's keys have signed, each in its time. Texts that none has signed, or only in
+/// part, are passed over: a write that a crash cut short leaves such a one.
+pub fn newest<'a>(texts: impl IntoIterator<Item = &'a str>, keys: &AuditKeys) -> Option<Checkpoint> {
+    let opened = texts.into_iter().filter_map(|text| keys.open(text).ok());
     opened.max_by_key(Checkpoint::age)
 }
 

@@ -62,7 +62,9 @@ impl InForce {
         hex.and_then(|hex| hex::decode_to_slice(hex, &mut bytes).ok()).ok_or(BadRecord("signature"))?;
         signature::UnparsedPublicKey::new(&signature::ECDSA_P256_SHA256_FIXED, public_key)
             .verify(body.as_bytes(), &bytes)
-            .map_err(|_| BadRecord("the signature is not of the token's audit key"))?;
+            .map_err(|_| BadRecord(
+                "the signature is not of the token's audit key: a store from before that key was replaced is not brought back",
+            ))?;
         let mut lines = body.lines();
         if lines.next() != Some(FIRST) {
             return Err(BadRecord("first line"));

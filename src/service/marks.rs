@@ -14,6 +14,7 @@ use crate::{
         audit::Head,
         checkpoint::{self, Checkpoint, Claim},
         going_back::{self, GoneBack, Now},
+        handover::AuditKeys,
     },
     hsm::Place,
     policy::Policy,
@@ -53,7 +54,7 @@ impl Unspent {
 
 /// What is known of the marks in the token.
 pub(super) struct Marks {
-    audit_key: Vec<u8>,
+    keys: AuditKeys,
     /// The place to write next: not the one that holds the newest mark. Held while one is signed and written, to the end
     /// of the write, so that no older one is written after a newer one.
     turn: Arc<tokio::sync::Mutex<Place>>,
@@ -69,16 +70,17 @@ struct State {
 }
 
 impl Marks {
-    pub(super) fn new(audit_key: Vec<u8>) -> Self {
-        Self { audit_key, turn: Arc::new(tokio::sync::Mutex::new(Place::A)), state: Mutex::default() }
+    pub(super) fn new(keys: AuditKeys) -> Self {
+        Self { keys, turn: Arc::new(tokio::sync::Mutex::new(Place::A)), state: Mutex::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The audit key in force, public half.
     pub(super) fn audit_key(&self) -> &[u8] {
-        &self.audit_key
+        self.keys.now()
     }
 
     /// The next mark does not go to the place of the newest one.
@@ -87,9 +89,9 @@ impl Marks {
         self.state().seq = seq;
     }
 
-    /// A checkpoint that the audit key has signed.
+    /// A checkpoint that somebody kept: signed by the audit key that was in force where it is of.
     pub(super) fn open(&self, text: &str) -> Result<Checkpoint, checkpoint::Broken> {
-        Checkpoint::open(text, &self.audit_key)
+        self.keys.open(text)
     }
 
     /// What the token holds: the newest mark and its place; nothing on a token that never had one.
@@ -97,7 +99,7 @@ impl Marks {
         let mut newest: Option<(Checkpoint, Place)> = None;
         for (place, text) in Place::ALL.into_iter().zip(marks) {
             let text = text.as_deref().and_then(|bytes| std::str::from_utf8(bytes).ok());
-            if let Some(found) = going_back::newest(text, &self.audit_key)
+            if let Some(found) = going_back::newest(text, &self.keys)
                 && newest.as_ref().is_none_or(|(known, _)| known.age() < found.age())
             {
                 newest = Some((found, place));

@@ -74,8 +74,18 @@ impl Service {
     pub(super) async fn keep_in_force(&self, policy: &Policy) -> Result<Op, Error> {
         let text = policy.candidate().in_force().text(&self.log);
         let signature = self.hsm.sign(checkpoint::digest(&text)).await?;
-        let value = checkpoint::signed(&text, &signature).into_bytes();
-        Ok(Op::Put { space: Space::Checkpoint, key: IN_FORCE.into(), value, expect: Expect::Any })
+        Ok(Self::keep_signed(&text, &signature))
+    }
+
+    /// The set in force, as another key than the token's is to sign it; nothing in a new store.
+    pub(super) fn in_force_text(&self) -> Result<Option<String>, Error> {
+        Ok(self.in_force()?.map(|set| set.text(&self.log)))
+    }
+
+    /// What keeps it under that key.
+    pub(super) fn keep_signed(text: &str, signature: &[u8; 64]) -> Op {
+        let value = checkpoint::signed(text, signature).into_bytes();
+        Op::Put { space: Space::Checkpoint, key: IN_FORCE.into(), value, expect: Expect::Any }
     }
 
     /// Keeps the set that the service starts with, unless it is kept.

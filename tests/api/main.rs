@@ -19,6 +19,7 @@ static UNWIPED: mimalloc::MiMalloc = mimalloc::MiMalloc;
 mod fixture;
 
 mod approvals;
+mod audit_key;
 mod backups;
 mod bad_input;
 mod batch;

@@ -39,7 +39,7 @@ pub(crate) const CARD_STATES: [State; 4] = [
     State::Held { activated_at_ms: None },
     State::Revoked { activated_at_ms: None, revoked_at_ms: 1, reason: Reason::Lost },
 ];
-pub(crate) const KINDS: [Kind; 54] = [
+pub(crate) const KINDS: [Kind; 55] = [
     Kind::ApprovalAsked,
     Kind::ApprovalShown,
     Kind::ApprovalSigned,
@@ -52,6 +52,7 @@ pub(crate) const KINDS: [Kind; 54] = [
     Kind::LeaseEnded,
     Kind::LeaseRefused,
     Kind::LeaseWaiting,
+    Kind::AuditKeyReplaced,
     Kind::AuditRead,
     Kind::CardActivated,
     Kind::CardExported,
@@ -148,7 +149,8 @@ const fn _lists_are_complete(
 ) {
     match kind {
         Kind::ApprovalAsked | Kind::ApprovalShown | Kind::ApprovalSigned => {}
-        Kind::AuditRead
+        Kind::AuditKeyReplaced
+        | Kind::AuditRead
         | Kind::CardActivated
         | Kind::CardExported
         | Kind::CardsPersonalised

@@ -15,6 +15,7 @@ mod applicants;
 mod approvals;
 mod approvals_faults;
 mod audit;
+mod audit_key;
 mod backup;
 mod consents;
 mod contacts;

@@ -24,9 +24,9 @@ pub struct Note {
 
 pub(super) fn run(args: &Note, out: &mut impl Write) -> Result<(), Failure> {
     let at = |path: &PathBuf, e: &dyn std::fmt::Display| Failure::failed(format!("{}: {e}", path.display()));
-    let key = public_key(&args.public_key)?;
     let text = fs::read_to_string(&args.checkpoint).map_err(|e| at(&args.checkpoint, &e))?;
-    let text = checkpoint_text(text, &key);
+    let key = public_key(&args.public_key)?;
+    let text = checkpoint_text(text, std::iter::once(&*key));
     let note = note::of(&text, &key).map_err(|e| at(&args.checkpoint, &e))?;
     let log = Checkpoint::open(&text, &key).map_err(|e| at(&args.checkpoint, &e))?.log;
     files::write_new(&args.out, note.as_bytes(), 0o644).map_err(|e| at(&args.out, &e))?;

@@ -164,6 +164,7 @@ impl Gap {
             | Kind::ReaderStocked
             | Kind::RequestRefused
             | Kind::RequestReplayed
+            | Kind::AuditKeyReplaced
             | Kind::AuditRead
             | Kind::OperationsUnaccounted
             | Kind::OperatorDeregistered
