@@ -38,7 +38,7 @@ pub(crate) const PROOFS: &[Proof] = &[
     },
     Proof {
         name: "audit-tampering",
-        what: "Sixteen ways to change the log, each against `sigillo audit verify`.",
+        what: "Twenty-two ways to change a log whose audit key was replaced in the middle, each against `sigillo audit verify` under both keys.",
         not_covered: "what was never written; a log cut back, where no checkpoint was kept elsewhere.",
         run: tampering::prove,
     },

@@ -3,6 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use serde_json::{Value, json};
@@ -11,40 +12,66 @@ use sigillo_proofs::claim::Claim;
 
 use crate::{
     Run,
-    ground::{Ground, guess, verify},
+    ground::{Active, Ground, guess, verify},
 };
 
-/// An export and the key that its checkpoint is signed with.
+/// An export with a replacement of the audit key in its middle, and what else there is of that log.
 struct Log {
     lines: Vec<String>,
-    /// The export of some events before.
+    /// The export of some events before, after the replacement.
     earlier: Vec<String>,
-    key: PathBuf,
+    /// What a copy of store and token from before the replacement went on to, with the former key.
+    branch: Vec<String>,
+    /// Public halves of the former key and of the new one.
+    keys: [PathBuf; 2],
 }
 
 impl Log {
     /// A log of some length, from an installation of its own; its last checkpoint too.
     async fn of(run: &Run<'_>, name: &str) -> Result<Self, String> {
         let mut ground = Ground::new(run, name, 40).await?;
-        let desk = ground.desk(Protocols::Any)?;
-        let card = ground.active(&desk).await?;
+        let card = ground.active(&ground.desk(Protocols::Any)?).await?;
+        let at = |part: &str| run.directory.join(format!("{name}-{part}"));
+        guesses(&ground, &card, "first", 2).await?;
+        let places = ["store", "tokens"].map(|part| {
+            let here = ground.here.directory().join("authority").join(part);
+            (here, at(&format!("{part}-of-before")))
+        });
+        ground.here.kill("authority")?;
+        for (here, before) in &places {
+            copy_all(here, before)?;
+        }
+        let keys = [at("former.pub.pem"), at("new.pub.pem")];
+        let [former, new] = &keys;
+        fs::copy(ground.audit_key(), former).map_err(|e| e.to_string())?;
+        let mut replace = Command::new(&ground.sigillo);
+        replace.args(["audit", "replace-key", "--config"]);
+        replace.arg(ground.here.directory().join("authority/serve.toml"));
+        let replaced = replace.arg("--out").arg(new).output().map_err(|e| e.to_string())?;
+        if !replaced.status.success() {
+            return Err(String::from_utf8_lossy(&replaced.stderr).into_owned());
+        }
         let mut exports: Vec<Vec<String>> = Vec::new();
-        for n in 0..8 {
-            let (key, body) = (format!("{name}-{n}"), guess(&card.team, &card.cip));
-            desk.post_raw("/v1/verifications", &key, &body).await?;
-            if n == 3 || n == 7 {
-                let text = ground.export(&run.directory.join(format!("{name}-{n}.ndjson")))?;
-                exports.push(text.lines().map(str::to_owned).collect());
-            }
+        ground.here.start_authority(&ground.sigillo)?;
+        for part in ["second", "third"] {
+            guesses(&ground, &card, part, 4).await?;
+            exports.push(lines(&ground, &at(&format!("{part}.ndjson")))?);
         }
-        let key = run.directory.join(format!("{name}.pub.pem"));
-        fs::copy(ground.audit_key(), &key).map_err(|e| e.to_string())?;
+        let (newest, earlier) = (exports.pop().unwrap_or_default(), exports.pop().unwrap_or_default());
+        ground.here.kill("authority")?;
+        for (here, before) in &places {
+            fs::remove_dir_all(here).map_err(|e| e.to_string())?;
+            copy_all(before, here)?;
+        }
+        ground.here.start_authority(&ground.sigillo)?;
+        guesses(&ground, &card, "branch", 3).await?;
+        let branch = lines(&ground, &at("branch.ndjson"))?;
         ground.here.stop()?;
-        let (lines, earlier) = (exports.pop().unwrap_or_default(), exports.pop().unwrap_or_default());
-        if lines.len() < 20 || earlier.len() >= lines.len() {
-            return Err(format!("exports of {} and {} lines", earlier.len(), lines.len()));
+        if newest.len() < 20 || earlier.len() >= newest.len() || branch.len() >= newest.len() {
+            let lengths = [newest.len(), earlier.len(), branch.len()];
+            return Err(format!("exports of {lengths:?} lines"));
         }
-        Ok(Self { lines, earlier, key })
+        Ok(Self { lines: newest, earlier, branch, keys })
     }
 
     fn events(&self) -> &[String] {
@@ -54,6 +81,44 @@ impl Log {
     fn checkpoint(lines: &[String]) -> String {
         lines.last().cloned().unwrap_or_default()
     }
+
+    /// Where the audit key is replaced, and by which text.
+    fn handover(&self) -> Result<(usize, String), String> {
+        let place = self.lines.iter().position(|line| line.contains("\"audit.key_replaced\""));
+        let place = place.ok_or("the audit key is not replaced")?;
+        let line: Value =
+            serde_json::from_str(self.lines.get(place).ok_or("no line")?).map_err(|e| e.to_string())?;
+        let text = line.pointer("/event/handover").and_then(Value::as_str).ok_or("no handover")?;
+        Ok((place, Value::from(text).to_string()))
+    }
+}
+
+/// So many guesses at a card.
+async fn guesses(ground: &Ground, card: &Active, name: &str, count: usize) -> Result<(), String> {
+    let desk = ground.desk(Protocols::Any)?;
+    for n in 0..count {
+        desk.post_raw("/v1/verifications", &format!("{name}-{n}"), &guess(&card.team, &card.cip)).await?;
+    }
+    Ok(())
+}
+
+fn lines(ground: &Ground, to: &Path) -> Result<Vec<String>, String> {
+    Ok(ground.export(to)?.lines().map(str::to_owned).collect())
+}
+
+fn copy_all(from: &Path, to: &Path) -> Result<(), String> {
+    let told = |e: std::io::Error| format!("{}: {e}", from.display());
+    fs::create_dir_all(to).map_err(told)?;
+    for entry in fs::read_dir(from).map_err(told)? {
+        let entry = entry.map_err(told)?;
+        let (here, there) = (entry.path(), to.join(entry.file_name()));
+        if here.is_dir() {
+            copy_all(&here, &there)?;
+        } else {
+            fs::copy(&here, &there).map_err(told)?;
+        }
+    }
+    Ok(())
 }
 
 /// The chain computed anew over changed events, as somebody would who has the store and no key.
@@ -103,6 +168,23 @@ fn deeds(one: &Log, other: &Log) -> Result<Vec<Deed>, String> {
     if forged == newest {
         return Err("the checkpoint has another form".into());
     }
+    let (place_of_handover, handover) = one.handover()?;
+    let (_, others) = other.handover()?;
+    let handed = |from: &str, to: &str| {
+        let mut lines = events.to_vec();
+        let line = lines.get_mut(place_of_handover).ok_or("no handover")?;
+        let changed = line.replacen(from, to, 1);
+        if changed == *line {
+            return Err("the handover has another form".to_owned());
+        }
+        *line = changed;
+        Ok(then(chained(&lines)?, newest.clone()))
+    };
+    let names = |text: &str| {
+        let to = text.split_once("\\nto ").and_then(|(_, rest)| rest.split_once("\\n"));
+        to.map(|(key, _)| key.to_owned()).ok_or("a handover names no key")
+    };
+    let ended = one.branch.len().saturating_sub(1);
     let mixed = |from: usize| {
         events.iter().take(from).chain(other.events().iter().skip(from)).cloned().collect::<Vec<_>>()
     };
@@ -129,12 +211,38 @@ fn deeds(one: &Log, other: &Log) -> Result<Vec<Deed>, String> {
             false,
         ),
         ("another node's log is shown for this one", other.lines.clone(), false),
-        ("the second half is another node's", then(mixed(half), newest), false),
+        ("the second half is another node's", then(mixed(half), newest.clone()), false),
         (
             "the second half and the checkpoint are another node's",
             then(mixed(half), Log::checkpoint(&other.lines)),
             false,
         ),
+        (
+            "the handover to the new key is deleted",
+            with(&|lines| drop(lines.remove(place_of_handover))),
+            false,
+        ),
+        (
+            "the handover is made another event, and the chain computed anew",
+            handed("\"audit.key_replaced\"", "\"audit.read\"")?,
+            false,
+        ),
+        (
+            "the handover names another key, and the chain is computed anew",
+            handed(&names(&handover)?, &names(&others)?)?,
+            false,
+        ),
+        (
+            "another node's handover stands for this one, and the chain is computed anew",
+            handed(&handover, &others)?,
+            false,
+        ),
+        (
+            "what a copy of the former key signed later stands in its place",
+            then(events.iter().take(ended).cloned().collect(), Log::checkpoint(&one.branch)),
+            false,
+        ),
+        ("the log that a copy of the former key went on with is shown", one.branch.clone(), true),
     ])
 }
 
@@ -153,12 +261,15 @@ pub(crate) fn prove(run: &Run<'_>) -> Result<Vec<Claim>, String> {
     let checkpoint: Value = serde_json::from_str(&Log::checkpoint(&one.lines)).map_err(|e| e.to_string())?;
     let text = checkpoint.get("checkpoint").and_then(Value::as_str).ok_or("no checkpoint")?;
     fs::write(&witness, json!({ "checkpoint": text }).to_string()).map_err(|e| e.to_string())?;
+    // Under the former key and under the new one.
     let check = |lines: &[String], witnesses: &[&Path]| {
         written(&file, lines)?;
-        Ok::<_, String>(verify(&sigillo, &one.key, witnesses, &file))
+        let [former, new] = &one.keys;
+        Ok::<_, String>([former, new].map(|key| verify(&sigillo, key, witnesses, &file)))
     };
     // The control of all: what was not touched must pass, or a program that refuses everything would look good.
-    let untouched = check(&one.lines, &[])?.is_ok() && check(&one.lines, &[&witness])?.is_ok();
+    let holds = |all: &[Result<String, String>; 2]| all.iter().all(Result::is_ok);
+    let untouched = holds(&check(&one.lines, &[])?) && holds(&check(&one.lines, &[&witness])?);
     let deeds = deeds(&one, &other)?;
     run.bar.set_length(u64::try_from(deeds.len()).unwrap_or(1));
     let mut claims = Vec::new();
@@ -166,15 +277,17 @@ pub(crate) fn prove(run: &Run<'_>) -> Result<Vec<Claim>, String> {
         let alone = check(&lines, &[])?;
         let witnessed = check(&lines, &[&witness])?;
         let found = if by_witness { &witnessed } else { &alone };
-        // Only what needs the witness passes without one.
-        let control = untouched && alone.is_ok() == by_witness;
-        let figure = found.as_ref().map_or_else(|why| first_line(why), |_| "it holds".into());
+        // Only what needs the witness passes without one, under one of the keys.
+        let control = untouched && alone.iter().any(Result::is_ok) == by_witness;
+        let [figure, _] = found
+            .each_ref()
+            .map(|said| said.as_ref().map_or_else(|why| first_line(why), |_| "it holds".into()));
         let bound = if by_witness { "refused with --witness (not without)" } else { "refused" };
         run.bar.inc(1);
         claims.push(run.claim(
             format!("found in the log: {deed}"),
             (figure, bound.into()),
-            found.is_err(),
+            found.iter().all(Result::is_err),
             Some(control),
         ));
     }
