@@ -1,10 +1,18 @@
 //! The log is handed over to another audit key: what was kept under the former one still counts, and it signs nothing new (I8, I13).
 
+use std::sync::Arc;
+
 use sigillo::{
-    domain::{audit::Head, checkpoint::verify_export, going_back::GoneBack, handover::Handover},
+    domain::{
+        audit::Head,
+        checkpoint::{Checkpoint, verify_export},
+        going_back::GoneBack,
+        handover::Handover,
+    },
     hsm::{Place, Role, soft::SoftHsm},
     service::{Error, Service, handed_over},
     store::Space,
+    witness::FileWitness,
 };
 
 use crate::{presented::signed, rules::LAZIO, world::World};
@@ -84,7 +92,7 @@ async fn both_places_of_the_token_have_the_new_keys_checkpoint_and_a_second_key_
         let keys = handed_over(service.store(), "test").unwrap().unwrap();
         let [a, b] = w.token.marks().map(|mark| String::from_utf8(mark.unwrap()).unwrap());
         for text in [&a, &b] {
-            let opened = sigillo::domain::checkpoint::Checkpoint::open(text, keys.now()).unwrap();
+            let opened = Checkpoint::open(text, keys.now()).unwrap();
             assert_eq!(opened.head, head);
         }
         assert_ne!(a, b, "equal ones are what a courier presents");
@@ -96,6 +104,27 @@ async fn both_places_of_the_token_have_the_new_keys_checkpoint_and_a_second_key_
     for key in all.iter().chain([&w.token]) {
         assert!(verify_export(log.as_bytes(), key.audit_public_key(), &[], |_, _| ()).is_ok());
     }
+}
+
+#[tokio::test]
+async fn a_witness_goes_on_with_the_new_key_and_takes_no_later_word_of_the_former_one() {
+    let mut w = World::new().await;
+    let (kept, _) = w.service.checkpoint().await.unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("witness");
+    std::fs::write(&file, &kept).unwrap();
+    w.witnesses = vec![Arc::new(FileWitness::new(file.clone()))];
+    let former = replaced(&mut w).await;
+    w.restart().await;
+    let told = std::fs::read_to_string(&file).unwrap();
+    Checkpoint::open(&told, w.token.audit_public_key()).unwrap();
+    // It would be newer than the store, and stop every start.
+    std::fs::write(&file, signed(&former, "test", 9_999, 0)).unwrap();
+    let refused = w.try_restart().await.unwrap_err().to_string();
+    assert!(refused.contains("not signed by the audit key"), "{refused}");
+    assert!(refused.contains("another key of this log"), "{refused}");
+    std::fs::write(&file, &told).unwrap();
+    w.restart().await;
 }
 
 #[tokio::test]
