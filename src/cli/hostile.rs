@@ -14,5 +14,5 @@ pub fn configuration(file: &Path) -> Result<(), String> {
 
 /// The checkpoint in a file of a witness: as it is, in the API's answer, or in a signed note.
 pub fn witness(text: &str, audit_key: &[u8]) -> String {
-    audit::checkpoint_text(text.to_owned(), audit_key)
+    audit::checkpoint_text(text.to_owned(), std::iter::once(audit_key))
 }
