@@ -19,6 +19,12 @@ pub fn events(export: &str) -> Result<Vec<Value>, String> {
     Ok(events)
 }
 
+/// The events about this card, and those of recoveries, in their order.
+pub fn about(events: &[Value], card: &str) -> Vec<Value> {
+    let is = |event: &&Value| text(event, "card") == card || text(event, "kind") == RECOVERED;
+    events.iter().filter(is).cloned().collect()
+}
+
 /// What was evaluated over a restore: the events of the branch that it lost, then those of the log from the recovery on that
 /// ended this branch. Without a lost branch, the log.
 ///
@@ -192,6 +198,10 @@ mod tests {
         assert_eq!((whole.asked, whole.granted, whole.longest_row), (4, 3, 3));
         assert_eq!(counted(&with_branch(&[], &log).unwrap()).granted, 1);
         assert!(with_branch(&lost, &first).is_err(), "no second recovery");
+        // Events of others change nothing.
+        let other = json!({ "kind": SPENT, "card": "other", "request": "7", "ticket": "1" });
+        let among = |events: &[Value]| about(&[&[other.clone()], events, &[other.clone()]].concat(), "c");
+        assert_eq!(with_branch(&among(&lost), &among(&log)), with_branch(&lost, &log));
     }
 
     #[test]

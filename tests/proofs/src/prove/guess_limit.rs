@@ -7,7 +7,7 @@ use sigillo::tls::Protocols::Any;
 use sigillo_bench::desk::Desk;
 use sigillo_proofs::{
     claim::Claim,
-    guesses::{Counted, card_of, events, with_branch},
+    guesses::{Counted, about, card_of, events, with_branch},
 };
 
 use crate::{
@@ -167,10 +167,12 @@ fn judge(
     (told, of_card): (&Told, Option<&String>),
     last: &[String],
 ) -> Result<Judged, String> {
-    let kept = log;
-    let log = &with_branch(&told.branch, kept)?;
     let nothing = || format!("{name}: nothing was answered but {}", told.refusals());
-    let card = card_of(log, of_card.ok_or_else(nothing)?)?;
+    let of_card = of_card.ok_or_else(nothing)?;
+    let card = card_of(&told.branch, of_card).or_else(|_| card_of(log, of_card))?;
+    // Of a log of hundreds of storms, what is about this one.
+    let kept = &about(log, card);
+    let log = &with_branch(&told.branch, kept)?;
     let counted = Counted::of(log, card)?;
     let met = match blow {
         Blow::Nothing | Blow::Stop => None,

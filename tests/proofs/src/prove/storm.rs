@@ -11,6 +11,7 @@ use std::{
 
 use serde_json::Value;
 use sigillo_bench::desk::Desk;
+use sigillo_proofs::guesses::{about, card_of};
 use tokio::{sync::Notify, task::JoinSet};
 
 use crate::{
@@ -27,7 +28,7 @@ pub(crate) struct Told {
     pub(crate) accepted: usize,
     /// Refusals by code, and calls without an answer.
     pub(crate) others: Vec<String>,
-    /// Events of a branch of the log that a restore has lost.
+    /// Events about the card in a branch of the log that a restore has lost, and its recoveries.
     pub(crate) branch: Vec<Value>,
 }
 
@@ -117,7 +118,11 @@ pub(crate) async fn loose(
         scene.take_effect(storm.blow).await?;
         running.join_all().await.into_iter().for_each(|answer| told.take(answer));
         running = JoinSet::new();
-        told.branch = scene.mend(storm.blow, u64::try_from(after).unwrap_or(0)).await?;
+        let branch = scene.mend(storm.blow, u64::try_from(after).unwrap_or(0)).await?;
+        if let Some(verification) = told.verifications.first() {
+            told.branch =
+                card_of(&branch, verification).map_or_else(|_| Vec::new(), |card| about(&branch, card));
+        }
         if storm.blow != Blow::Stop {
             send(&mut running, 0..storm.guesses);
         }

@@ -120,6 +120,8 @@ async fn meet(
     rig.slow(0);
     if trouble == Trouble::Full {
         fs::remove_file(store.join("filler")).map_err(|e| e.to_string())?;
+        // Durably: a cut of the next trouble would bring it back.
+        fs::File::open(&store).and_then(|store| store.sync_all()).map_err(|e| e.to_string())?;
     }
     let panicked = panics(ground)?;
     let went_on = trouble != Trouble::Broken && ground.here.still_running("authority").is_ok();
