@@ -3,24 +3,12 @@
 
 import json
 import pathlib
+import re
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-# The first byte of an input is the place of its file here: as in fuzz_targets/policy_set.rs.
-POLICY_SET = [
-    "authority.toml",
-    "callers.toml",
-    "consents.toml",
-    "officers.toml",
-    "operators.toml",
-    "rules/operators.cedar",
-    "rules/schema.cedarschema",
-    "templates/default.toml",
-    "texts/forms/fse-consents.md",
-    "trust.toml",
-    "courier/policy.toml",
-    "courier/messages/activation.txt",
-]
+# The first byte of an input is the place of its file in the target's list.
+POLICY_SET = re.findall(r'^    "(.+)",$', (ROOT / "fuzz/fuzz_targets/policy_set.rs").read_text(), re.MULTILINE)
 
 
 def examples(media_type):
