@@ -17,46 +17,46 @@ const PACK: usize = 8 << 10;
 /// A stored key and a stored value.
 pub(super) type Entry = (IVec, IVec);
 
+/// Bytes of a length.
+const LENGTH: usize = 4;
+
 /// Events that follow each other.
 #[derive(Default)]
 struct Pack {
     last: u64,
-    keys: u16,
-    /// The only key, while there is one.
-    first: Vec<u8>,
-    value: Vec<u8>,
+    events: Vec<(Vec<u8>, Vec<u8>)>,
+    bytes: usize,
 }
-
-/// Bytes of a length.
-const LENGTH: usize = 4;
 
 impl Pack {
     fn follows(&self, number: u64, bytes: usize) -> bool {
-        self.last.checked_add(1) == Some(number)
-            && self.keys < u16::MAX
-            && self.value.len().saturating_add(bytes) <= PACK
+        self.last.checked_add(1) == Some(number) && self.bytes.saturating_add(bytes) <= PACK
     }
 
-    /// Takes one more, or nothing if its length cannot be told.
-    fn add(&mut self, number: u64, key: Vec<u8>, value: &[u8]) -> Option<()> {
-        self.value.extend(u32::try_from(value.len()).ok()?.to_be_bytes());
-        self.value.extend(value);
-        (self.last, self.keys) = (number, self.keys.checked_add(1)?);
-        if self.keys == 1 {
-            self.first = key;
+    fn add(&mut self, number: u64, key: Vec<u8>, value: Vec<u8>) {
+        self.bytes = self.bytes.saturating_add(LENGTH).saturating_add(value.len());
+        self.last = number;
+        self.events.push((key, value));
+    }
+
+    /// Key and value; nothing where one event is better off alone, or a number does not fit.
+    fn packed(&self) -> Option<(Vec<u8>, Vec<u8>)> {
+        let count = u16::try_from(self.events.len()).ok().filter(|count| *count > 1)?;
+        let mut value = Vec::with_capacity(self.bytes);
+        for (_, event) in &self.events {
+            value.extend(u32::try_from(event.len()).ok()?.to_be_bytes());
+            value.extend(event);
         }
-        Some(())
+        let key = [self.last.to_be_bytes().as_slice(), &count.to_be_bytes()].concat();
+        Some((record::stored_key(Space::Event, &key), value))
     }
 
+    /// Every event goes into the batch, together or alone.
     fn close(&mut self, batch: &mut Batch) {
-        let Self { last, keys, first, mut value } = std::mem::take(self);
-        match keys {
-            0 => {}
-            1 => batch.insert(first, value.split_off(LENGTH)),
-            _ => {
-                let key = [last.to_be_bytes().as_slice(), &keys.to_be_bytes()].concat();
-                batch.insert(record::stored_key(Space::Event, &key), value);
-            }
+        let pack = std::mem::take(self);
+        match pack.packed() {
+            Some((key, value)) => batch.insert(key, value),
+            None => pack.events.into_iter().for_each(|(key, value)| batch.insert(key, value)),
         }
     }
 }
@@ -76,9 +76,7 @@ pub(super) fn batch(writes: Writes) -> Batch {
         if !pack.follows(number, value.len()) {
             pack.close(&mut batch);
         }
-        if pack.add(number, key, &value).is_none() {
-            pack.close(&mut batch);
-        }
+        pack.add(number, key, value);
     }
     pack.close(&mut batch);
     batch
@@ -261,21 +259,22 @@ mod tests {
             (found.next(), found.next())
         };
         let mut sound = Pack::default();
-        sound.add(8, key(8), b"eight").unwrap();
-        sound.add(9, key(9), b"nine").unwrap();
+        sound.add(8, key(8), b"eight".to_vec());
+        sound.add(9, key(9), b"nine".to_vec());
+        let (_, sound) = sound.packed().unwrap();
         let name = |last: u64, count: &[u8]| [key(last), count.to_vec()].concat();
-        assert!(matches!(pack(&name(9, &[0, 2]), &sound.value), (Some(Ok(_)), Some(Ok(_)))));
-        let short = &sound.value[..sound.value.len() - 1];
-        let long = [sound.value.as_slice(), b"x"].concat();
+        assert!(matches!(pack(&name(9, &[0, 2]), &sound), (Some(Ok(_)), Some(Ok(_)))));
+        let short = &sound[..sound.len() - 1];
+        let long = [sound.as_slice(), b"x"].concat();
         for (name, value) in [
             (name(9, &[0, 2]), short),
             (name(9, &[0, 2]), &long),
-            (name(9, &[0, 3]), &sound.value),
-            (name(9, &[0, 1]), &sound.value),
+            (name(9, &[0, 3]), &sound),
+            (name(9, &[0, 1]), &sound),
             (name(9, &[0, 0]), b""),
-            (name(1, &[0, 3]), &sound.value),
-            (name(9, &[2]), &sound.value),
-            (b"e".to_vec(), &sound.value),
+            (name(1, &[0, 3]), &sound),
+            (name(9, &[2]), &sound),
+            (b"e".to_vec(), &sound),
         ] {
             let found = pack(&name, value);
             assert!(matches!(found, (Some(Err(Error::Fatal(_))), None)), "{name:?}: {found:?}");
