@@ -25,6 +25,8 @@ const ROOT: u64 = 1;
 const FILE: u64 = 2;
 /// The one file of the mount.
 const NAME: &str = "disk";
+/// So often it is looked whether a file system is gone, so far apart: a minute.
+const GONE: (u32, Duration) = (6000, Duration::from_millis(10));
 /// How long the kernel may remember attributes that never change.
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -164,6 +166,26 @@ fn text(path: &Path) -> Result<&str, String> {
     path.to_str().ok_or_else(|| format!("{} is not UTF-8", path.display()))
 }
 
+/// Waits until the kernel has ended the file system on this device.
+///
+/// Unmounting takes one mount away. While a mount namespace that was copied meanwhile has another, by any process of
+/// this machine, the file system lives on, and writes to the disk after the power has come back.
+fn is_gone(device: &str) -> Result<(), String> {
+    let Some(name) = Path::new(device).file_name() else {
+        return Err(format!("{device} is no device"));
+    };
+    let alive = Path::new("/sys/fs/ext4").join(name);
+    for _ in 0..GONE.0 {
+        if !alive.exists() {
+            return Ok(());
+        }
+        std::thread::sleep(GONE.1);
+    }
+    Err(format!(
+        "the file system of {device} lives on in a mount namespace of another process: end it, and run again"
+    ))
+}
+
 impl Rig {
     /// A new ext4 of so many MiB, mounted over the directory `at`, with what was in it.
     ///
@@ -253,6 +275,7 @@ impl Rig {
         // What the kernel still holds of before is gone with it: writes fail as long as the power is off.
         self.unmount()?;
         if let Some(device) = self.device.take() {
+            is_gone(&device)?;
             command("losetup", &["-d", &device])?;
         }
         let cut = self.on_disk(|disk| disk.cut(seed, kept_of_256)).map_err(|e| e.to_string())?;
