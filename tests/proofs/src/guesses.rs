@@ -200,7 +200,8 @@ mod tests {
         assert!(with_branch(&lost, &first).is_err(), "no second recovery");
         // Events of others change nothing.
         let other = json!({ "kind": SPENT, "card": "other", "request": "7", "ticket": "1" });
-        let among = |events: &[Value]| about(&[&[other.clone()], events, &[other.clone()]].concat(), "c");
+        let other = std::slice::from_ref(&other);
+        let among = |events: &[Value]| about(&[other, events, other].concat(), "c");
         assert_eq!(with_branch(&among(&lost), &among(&log)), with_branch(&lost, &log));
     }
 

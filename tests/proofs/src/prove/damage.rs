@@ -18,7 +18,7 @@ use crate::{
     Run,
     ground::Ground,
     power::{check, under_load},
-    trouble::panics,
+    trouble::panicked,
 };
 
 /// What is done to one file.
@@ -210,11 +210,8 @@ async fn proof(run: &Run<'_>) -> Result<Claim, String> {
             }
             Err(why) => refused(&mut ground, &why, (&sigillo, &what), &mut findings)?,
         };
-        if panics(&ground)? > 0 {
-            let log = fs::read_to_string(ground.here.directory().join("logs/authority.log"));
-            let log = log.map_err(|e| e.to_string())?;
-            let panic = log.lines().skip_while(|line| !line.contains("panicked")).take(2);
-            findings.push(format!("{what}: it panics: {}", panic.collect::<Vec<_>>().join(" ")));
+        if let Some(panic) = panicked(&ground)? {
+            findings.push(format!("{what}: it panics: {panic}"));
         }
         if file.exists() {
             fs::remove_file(&file).map_err(|e| e.to_string())?;

@@ -58,11 +58,12 @@ fn fill(directory: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// Panics that the authority's log tells of.
-pub(crate) fn panics(ground: &Ground) -> Result<usize, String> {
+/// The first panic that the authority's log tells of since its last start, on one line.
+pub(crate) fn panicked(ground: &Ground) -> Result<Option<String>, String> {
     let log = ground.here.directory().join("logs/authority.log");
     let text = fs::read_to_string(&log).map_err(|e| format!("{}: {e}", log.display()))?;
-    Ok(text.matches("panicked").count())
+    let panic: Vec<&str> = text.lines().skip_while(|line| !line.contains("panicked")).take(2).collect();
+    Ok((!panic.is_empty()).then(|| panic.join(" ")))
 }
 
 fn counted(refused: &[String]) -> BTreeMap<&str, usize> {
@@ -81,15 +82,15 @@ fn read_only(ground: &mut Ground, rig: &Rig) -> Result<String, String> {
     rig.unmount()?;
     rig.mount(&["-o", "ro"])?;
     let refused = ground.here.start_authority(&sigillo).err();
-    let panicked = panics(ground)?;
+    let panicked = panicked(ground)?;
     ground.here.kill("authority")?;
     rig.unmount()?;
     rig.mount(&[])?;
     ground.here.start_authority(&sigillo)?;
-    match refused.as_deref().and_then(|why| why.lines().last()) {
-        Some(why) if panicked == 0 => Ok(format!("refused: {why}")),
-        Some(why) => Err(format!("it panics: {why}")),
-        None => Err("it was started".into()),
+    match (panicked, refused.as_deref().and_then(|why| why.lines().last())) {
+        (None, Some(why)) => Ok(format!("refused: {why}")),
+        (Some(panic), _) => Err(format!("it panics: {panic}")),
+        (None, None) => Err("it was started".into()),
     }
 }
 
@@ -123,8 +124,9 @@ async fn meet(
         // Durably: a cut of the next trouble would bring it back.
         fs::File::open(&store).and_then(|store| store.sync_all()).map_err(|e| e.to_string())?;
     }
-    let panicked = panics(ground)?;
-    let went_on = trouble != Trouble::Broken && ground.here.still_running("authority").is_ok();
+    let panicked = panicked(ground)?;
+    // One that stops for what it met may still be draining; it is not ready again.
+    let went_on = trouble != Trouble::Broken && ground.here.authority_is_ready().is_ok();
     if !went_on {
         ground.here.kill("authority")?;
         if trouble == Trouble::Broken {
@@ -143,9 +145,9 @@ async fn meet(
     let bad = bad.map(ToString::to_string);
     told.add(new);
     match (panicked, bad) {
-        (0, None) => Ok(figure),
-        (0, Some(bad)) => Err(format!("answered {bad}: {figure}")),
-        (_, _) => Err(format!("it panics: {figure}")),
+        (None, None) => Ok(figure),
+        (None, Some(bad)) => Err(format!("answered {bad}: {figure}")),
+        (Some(panic), _) => Err(format!("it panics: {panic}: {figure}")),
     }
 }
 
