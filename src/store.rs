@@ -247,6 +247,10 @@ pub enum Error {
     /// Certainly nothing was changed.
     #[error("store did not write: {0}")]
     NotWritten(String),
+    /// It cannot go on, and nothing says that its records are damaged: its disk failed, or it stopped before. Nothing more is
+    /// answered until it is opened again.
+    #[error("store has stopped: {0}")]
+    Stopped(String),
     /// The unit may or may not be durable. Deny; never try again as if it had not happened.
     #[error("outcome of the write is unknown: {0}")]
     Unknown(String),
@@ -300,7 +304,7 @@ pub type Opened = (Box<dyn Engine>, Arc<dyn Reader>);
 pub trait Engine: Send {
     /// Applies the units in order, each all or nothing, and makes them durable before it returns.
     ///
-    /// An error is the error of every unit of the batch. After [`Error::Unknown`] or [`Error::Fatal`] the shell
+    /// An error is the error of every unit of the batch. After any but [`Error::NotWritten`] the shell
     /// calls it no more. The shell has looked at every unit: an engine does not see one that writes to
     /// [`Space::Event`] or [`Space::Meta`], spends twice or is above the limits.
     fn commit(&mut self, units: &[Unit]) -> Result<Vec<Outcome>, Error>;
@@ -312,6 +316,7 @@ pub trait Engine: Send {
     ///
     /// # Errors
     /// [`Error::Fatal`]: they do not, and this store is refused at every later open; or they cannot be read.
+    /// [`Error::Stopped`]: the disk failed.
     fn patrol(&mut self) -> Result<Step, Error>;
 
     /// The records as they are now, to be read while later batches are committed.

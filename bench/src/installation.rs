@@ -146,14 +146,6 @@ impl Installation {
         let mut serve = Command::new(sigillo);
         serve.args(["serve", "--config"]).arg(self.directory.join("authority/serve.toml"));
         self.start("authority", serve)?;
-        self.authority_is_ready()
-    }
-
-    /// Waits until the authority that runs is ready.
-    ///
-    /// # Errors
-    /// A sentence, with the log's end if it has ended.
-    pub fn authority_is_ready(&mut self) -> Result<(), String> {
         self.wait_for("authority", || get(INTERNAL, "/readyz").is_ok_and(|answer| answer.contains("200 OK")))
     }
 

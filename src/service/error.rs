@@ -196,9 +196,10 @@ impl From<hsm::Error> for Error {
 impl From<store::Error> for Error {
     fn from(e: store::Error) -> Self {
         match e {
-            store::Error::Fatal(what) | store::Error::NotWritten(what) | store::Error::Unknown(what) => {
-                Self::Unavailable(what)
-            }
+            store::Error::Fatal(what)
+            | store::Error::NotWritten(what)
+            | store::Error::Stopped(what)
+            | store::Error::Unknown(what) => Self::Unavailable(what),
         }
     }
 }

@@ -142,16 +142,14 @@ impl Store {
         self.read(|reader| reader.last(space))
     }
 
-    /// A damaged record stops the store; a stopped store shows nothing, since it may not be what the disk holds.
+    /// A damaged record and a failed disk stop the store; a stopped store shows nothing, since it may not be what the disk holds.
     fn read<T>(&self, read: impl FnOnce(&dyn Reader) -> Result<T, Error>) -> Result<T, Error> {
-        if let Some(cause) = self.0.shared.failure() {
-            return Err(Error::Fatal(format!("stopped after: {cause}")));
+        match self.0.shared.failure() {
+            Some(Error::Fatal(damage)) => return Err(Error::Fatal(damage)),
+            Some(cause) => return Err(Error::Stopped(cause.to_string())),
+            None => {}
         }
-        read(&*self.0.reader).inspect_err(|error| {
-            if matches!(error, Error::Fatal(_)) {
-                self.0.shared.poison(error);
-            }
-        })
+        read(&*self.0.reader).inspect_err(|error| self.0.shared.poison_unless_passing(error))
     }
 
     /// The audit chain's head after the last durable commit.

@@ -42,8 +42,10 @@ struct SledReader {
     lock: File,
 }
 
+/// A disk that fails damages nothing by that. sled keeps its first such error, and reads tell of it as well.
 fn unreadable(error: ::sled::Error) -> Error {
-    Error::Fatal(format!("sled cannot read: {error}"))
+    let said = format!("sled cannot read: {error}");
+    if matches!(error, ::sled::Error::Io(_)) { Error::Stopped(said) } else { Error::Fatal(said) }
 }
 
 /// Reads; sled panics on some damage.
@@ -142,6 +144,13 @@ impl SledEngine {
             .map_err(|e| format!("sled cannot flush: {e}"))?;
         self.log.sync_data().map_err(|e| format!("cannot sync the log: {e}"))
     }
+
+    /// sled syncs its log once more when it is dropped, and panics where that fails. After a failed write it stays, with its
+    /// lock, until the process ends.
+    fn never_let_go(&self) {
+        #[expect(clippy::mem_forget, reason = "what must not be dropped")]
+        std::mem::forget(Arc::<SledReader>::clone(&self.reader));
+    }
 }
 
 impl Engine for SledEngine {
@@ -161,6 +170,7 @@ impl Engine for SledEngine {
             let change = self.patrol.change(&mut writes, batch.position.unit, former)?;
             self.snapshots.keep(&writes, former)?;
             self.write(writes).map_err(|cause| {
+                self.never_let_go();
                 self.failed = Some(cause.clone());
                 Error::Unknown(cause)
             })?;
@@ -188,5 +198,17 @@ impl Engine for SledEngine {
     fn snapshot(&mut self) -> Snapshot {
         let reader = Arc::<SledReader>::clone(&self.reader);
         self.snapshots.begin(reader, self.position.head)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_that_fails_is_not_damage() {
+        let disk = ::sled::Error::Io(std::io::ErrorKind::StorageFull.into());
+        assert!(matches!(unreadable(disk), Error::Stopped(_)));
+        assert!(matches!(unreadable(::sled::Error::ReportableBug("page".into())), Error::Fatal(_)));
     }
 }

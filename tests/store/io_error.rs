@@ -31,7 +31,12 @@ async fn child(config: sled::Config) {
     store.stopped().await;
     let late = store.submit(unit(written)).await;
     assert!(matches!(late, Err(Error::NotWritten(_))), "{late:?}");
+    assert!(matches!(store.get(Space::Card, b"k"), Err(Error::Stopped(_))));
     assert_eq!(store.head().seq, written);
+    // What may panic when it is dropped is not: it keeps its lock.
+    store.close().await;
+    drop(store);
+    assert!(matches!(sled::open(&config), Err(sled::OpenError::InUse { .. })));
     std::fs::write(config.dir.join("written"), written.to_string()).unwrap();
 }
 

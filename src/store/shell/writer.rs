@@ -44,6 +44,14 @@ impl Shared {
         });
     }
 
+    /// Stops after an error that is not over once it is told.
+    pub(super) fn poison_unless_passing(&self, error: &Error) {
+        match error {
+            Error::Fatal(_) | Error::Stopped(_) | Error::Unknown(_) => self.poison(error),
+            Error::NotWritten(_) => {}
+        }
+    }
+
     pub(super) fn end(&self) {
         self.state.send_modify(|state| *state = State::Ended(state.failure().cloned()));
     }
@@ -237,10 +245,7 @@ fn commit(engine: &mut dyn Engine, units: &[Unit], replies: Vec<Reply>, shared: 
         }
         Err(error) => {
             shared.counters.add_failed();
-            match &error {
-                Error::Fatal(_) | Error::Unknown(_) => shared.poison(&error),
-                Error::NotWritten(_) => {}
-            }
+            shared.poison_unless_passing(&error);
             replies.into_iter().for_each(|reply| reply.send(Err(error.clone())));
         }
     }

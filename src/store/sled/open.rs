@@ -147,8 +147,7 @@ pub fn open(config: &Config) -> Result<Opened, OpenError> {
     }
     let reader = Arc::new(SledReader { db, lock });
     let format = check_format(&dir, &*reader)?;
-    let position =
-        record::position(&*reader).map_err(|source| OpenError::Damaged { dir: dir.clone(), source })?;
+    let position = record::position(&*reader).map_err(sums_error(&dir))?;
     if format != record::FORMAT {
         tracing::info!(dir = %dir.display(), from = format, to = record::FORMAT, "a store is brought to today's format");
         sums::bring(&reader.db, &log, &position, format).map_err(sums_error(&dir))?;
@@ -208,7 +207,7 @@ pub(super) fn sums_error(dir: &Path) -> impl FnOnce(Error) -> OpenError {
     let dir = dir.to_path_buf();
     move |source| match source {
         Error::Fatal(_) => OpenError::Damaged { dir, source },
-        Error::NotWritten(_) | Error::Unknown(_) => {
+        Error::NotWritten(_) | Error::Stopped(_) | Error::Unknown(_) => {
             OpenError::Io { path: dir, source: io::Error::other(source) }
         }
     }
@@ -310,9 +309,7 @@ fn is_locked(error: &::sled::Error) -> bool {
 
 /// The format of the store: today's, or one that is brought to it.
 pub(super) fn check_format(dir: &Path, reader: &dyn Reader) -> Result<u32, OpenError> {
-    let format = reader
-        .get(Space::Meta, record::FORMAT_KEY)
-        .map_err(|source| OpenError::Damaged { dir: dir.to_path_buf(), source })?;
+    let format = reader.get(Space::Meta, record::FORMAT_KEY).map_err(sums_error(dir))?;
     let found = match format {
         None => "none".to_owned(),
         Some(format) => match format.value.as_slice().try_into().map(u32::from_be_bytes) {

@@ -127,8 +127,7 @@ impl Restore {
         // What is dropped last comes first.
         let Self { place: _place, mut partial, dir, reader, log } = self;
         let format = check_format(&partial.path, &reader)?;
-        let position = record::position(&reader)
-            .map_err(|source| OpenError::Damaged { dir: partial.path.clone(), source })?;
+        let position = record::position(&reader).map_err(sums_error(&partial.path))?;
         // A snapshot has the sum of its moment. One of a store without a sum gets it now.
         if format != record::FORMAT_WITHOUT_SUM {
             sums::whole(&reader.db).map_err(sums_error(&partial.path))?;
