@@ -297,6 +297,7 @@ impl Drop for Rig {
         // What cannot be taken away stays for a human to see; nothing else can be done here.
         let _unmounted = self.unmount();
         if let Some(device) = self.device.take() {
+            let _gone = is_gone(&device);
             let _detached = command("losetup", &["-d", &device]);
         }
         if let Some(session) = self.session.take() {

@@ -3,12 +3,13 @@
 
 use std::{collections::BTreeMap, fs, io::Write, path::Path, time::Duration};
 
+use serde_json::Value;
 use sigillo::tls::Protocols;
 use sigillo_proofs::{claim::Claim, disk::Mood};
 
 use crate::{
     Run,
-    ground::{Active, Ground},
+    ground::{Active, Ground, guess},
     power::{self, MIB, Told, check, under_load},
     rig::Rig,
 };
@@ -17,6 +18,8 @@ use crate::{
 const LASTS: Duration = Duration::from_millis(1500);
 /// Answers before it begins.
 const BEFORE: usize = 10;
+/// So often it is asked whether the authority goes on, so far apart: half a minute.
+const ASKED: (u32, Duration) = (300, Duration::from_millis(100));
 /// A flush of the slow disk, in milliseconds.
 const SLOW_MS: u64 = 400;
 
@@ -94,6 +97,23 @@ fn read_only(ground: &mut Ground, rig: &Rig) -> Result<String, String> {
     }
 }
 
+/// Whether the process serves again once the trouble is over. Where the trouble met sled itself the store has stopped, or stops
+/// at the next call, and the process ends: it is to be started again. Anything else is wrong.
+async fn goes_on(ground: &mut Ground, known: &Active, prefix: &str) -> Result<bool, String> {
+    let desk = ground.desk(Protocols::Any)?;
+    for n in 0..ASKED.0 {
+        if ground.here.still_running("authority").is_err() {
+            return Ok(false);
+        }
+        let body = guess(&known.team, &known.wrong(0, 1));
+        if desk.post::<_, Value>("/v1/verifications", &format!("{prefix}-after-{n}"), &body).await.is_ok() {
+            return Ok(true);
+        }
+        tokio::time::sleep(ASKED.1).await;
+    }
+    Err("the process neither serves nor ends".into())
+}
+
 /// One trouble; what came of it, or what must not be.
 async fn meet(
     ground: &mut Ground,
@@ -124,9 +144,8 @@ async fn meet(
         // Durably: a cut of the next trouble would bring it back.
         fs::File::open(&store).and_then(|store| store.sync_all()).map_err(|e| e.to_string())?;
     }
+    let went_on = trouble != Trouble::Broken && goes_on(ground, known, &prefix).await?;
     let panicked = panicked(ground)?;
-    // One that stops for what it met may still be draining; it is not ready again.
-    let went_on = trouble != Trouble::Broken && ground.here.authority_is_ready().is_ok();
     if !went_on {
         ground.here.kill("authority")?;
         if trouble == Trouble::Broken {
