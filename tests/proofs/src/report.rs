@@ -7,12 +7,25 @@ use crate::claim::Claim;
 pub struct About {
     /// Commit that was proved; with `-changed` if the files differ from it.
     pub commit: String,
-    /// Whether the short form was run.
-    pub short: bool,
+    /// `short` or `full`, and what it was altered by.
+    pub form: String,
     /// Machine: processors and memory.
     pub machine: String,
     /// Proofs of the list that were not asked for in this run and have no result of before.
     pub missing: Vec<&'static str>,
+    /// Proofs that were run more than once.
+    pub repeated: Vec<Repeated>,
+}
+
+/// A proof that was run again on one commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repeated {
+    /// Its name.
+    pub proof: &'static str,
+    /// Runs with a result before the one that counts.
+    pub before: usize,
+    /// Of them, those in which a claim was not shown.
+    pub not_shown: usize,
 }
 
 /// The report as Markdown.
@@ -21,12 +34,17 @@ pub fn markdown(about: &About, claims: &[Claim]) -> String {
     let mut text = format!(
         "# Proofs\n\nCommit {}, {} form, on {}. {shown} of {} claims are shown.\n",
         about.commit,
-        if about.short { "short" } else { "full" },
+        about.form,
         about.machine,
         claims.len()
     );
     if !about.missing.is_empty() {
         text.push_str(&format!("\n**Not run: {}.**\n", about.missing.join(", ")));
+    }
+    for Repeated { proof, before, not_shown } in &about.repeated {
+        text.push_str(&format!(
+            "\n**{proof} was run {before} times before this result; in {not_shown} of them a claim was not shown.**\n"
+        ));
     }
     let mut proof = "";
     for claim in claims {
@@ -78,12 +96,14 @@ mod tests {
             [claim("one", true, None), claim("one", false, Some(true)), claim("two", true, Some(false))];
         let about = About {
             commit: "abc".into(),
-            short: true,
+            form: "short".into(),
             machine: "2 processors".into(),
             missing: vec!["three"],
+            repeated: vec![Repeated { proof: "two", before: 3, not_shown: 1 }],
         };
         let text = markdown(&about, &claims);
         assert!(text.contains("1 of 3 claims are shown") && text.contains("Not run: three"), "{text}");
+        assert!(text.contains("two was run 3 times before this result; in 1 of them"), "{text}");
         assert_eq!((text.matches("## ").count(), text.matches("**NO**").count()), (2, 2), "{text}");
         assert!(text.contains("| a \\| b | 1 | 2 | yes | in the tests |"), "{text}");
         let back: Vec<Claim> = serde_json::from_str(&json(&claims).unwrap()).unwrap();

@@ -50,8 +50,9 @@ Examples:
   target/release/prove --short --only guess-limit
   target/release/prove --only guess-limit --url https://127.0.0.1:8443 --home demo --team 80380001200000000015
 
-A proof that is done on this commit is not run again: an interrupted run goes on where it was. With changed files nothing is
-remembered. Results are in target/proofs/<commit>, with the output of every child.
+A proof that is done on this commit with these programs is not run again: an interrupted run goes on where it was. With changed
+files, another number of samples or another authority nothing is remembered. What --again repeats is told of in the report. Results
+are in target/proofs/<commit>, with the output of every child.
 
 Exit codes: 0 every claim holds and every control failed as it must; 1 one did not, or a proof could not be run.")]
 pub(crate) struct Arguments {
@@ -160,9 +161,12 @@ fn prove(arguments: &Arguments) -> Result<bool, String> {
         if !arguments.only.is_empty() && !arguments.only.iter().any(|name| name == proof.name) {
             continue;
         }
-        if !arguments.again && state.done(proof.name)?.is_some() {
-            println!("{}: done before on this commit", proof.name);
-            continue;
+        if state.done(proof.name)?.is_some() {
+            if !arguments.again {
+                println!("{}: done before on this commit", proof.name);
+                continue;
+            }
+            state.put_aside(proof.name)?;
         }
         let bar = ProgressBar::new(1).with_style(
             ProgressStyle::with_template("{prefix} {bar:20} {elapsed} {wide_msg}")
@@ -191,15 +195,21 @@ fn prove(arguments: &Arguments) -> Result<bool, String> {
         }
     }
     let mut claims = Vec::new();
-    let mut missing = Vec::new();
+    let (mut missing, mut repeated) = (Vec::new(), Vec::new());
     for proof in PROOFS {
+        repeated.extend(state.repeated(proof.name)?);
         match state.done(proof.name)? {
             Some(of_proof) => claims.extend(of_proof),
             None => missing.push(proof.name),
         }
     }
-    let about =
-        About { commit: state.commit().into(), short: arguments.short, machine: state::machine(), missing };
+    let about = About {
+        commit: state.commit().into(),
+        form: state.form().into(),
+        machine: state::machine(),
+        missing,
+        repeated,
+    };
     for (name, text) in
         [("report.md", report::markdown(&about, &claims)), ("report.json", report::json(&claims)?)]
     {

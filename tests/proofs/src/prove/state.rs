@@ -7,34 +7,49 @@ use std::{
     process::Command,
 };
 
-use sigillo_proofs::claim::Claim;
+use aws_lc_rs::digest;
+use sigillo_proofs::{claim::Claim, report::Repeated};
 
 use crate::Arguments;
 
-/// Directory of one commit's results, in one of the two forms.
+/// Directory of one commit's results, in one form, with one pair of programs: the one that proves and the one that is proved.
 pub(crate) struct State {
     directory: PathBuf,
+    root: PathBuf,
     commit: String,
+    form: String,
 }
 
 impl State {
     /// Finds out which commit this is. Files that differ from it make every result of before worthless.
     pub(crate) fn open(arguments: &Arguments) -> Result<Self, String> {
         let commit = commit(&arguments.root)?;
-        let form = if arguments.short { "short" } else { "full" };
+        let altered = altered(arguments);
+        let plain = if arguments.short { "short" } else { "full" };
         fs::create_dir_all(&arguments.out).map_err(|e| format!("{}: {e}", arguments.out.display()))?;
         let out = fs::canonicalize(&arguments.out).map_err(|e| e.to_string())?;
-        let directory = out.join(&commit).join(form);
-        // Of changed files a single proof may be run again and again while it is written; never a resumed run.
-        if commit.ends_with(CHANGED) && directory.exists() {
+        let form = if altered.is_empty() { plain } else { "altered" };
+        let directory = out.join(&commit).join(form).join(programs(arguments)?);
+        // Of changed files, or in a form of one's own, a single proof may be run again and again; never a resumed run.
+        if (commit.ends_with(CHANGED) || !altered.is_empty()) && directory.exists() {
             fs::remove_dir_all(&directory).map_err(|e| format!("{}: {e}", directory.display()))?;
         }
         fs::create_dir_all(&directory).map_err(|e| format!("{}: {e}", directory.display()))?;
-        Ok(Self { directory, commit })
+        let form = if altered.is_empty() {
+            plain.to_owned()
+        } else {
+            format!("{plain}, altered by {}", altered.join(" and "))
+        };
+        Ok(Self { directory, root: arguments.root.clone(), commit, form })
     }
 
     pub(crate) fn commit(&self) -> &str {
         &self.commit
+    }
+
+    /// `short` or `full`, and by which options it was altered.
+    pub(crate) fn form(&self) -> &str {
+        &self.form
     }
 
     /// An empty directory for a proof's own files.
@@ -64,8 +79,47 @@ impl State {
         }
     }
 
+    fn former(&self, proof: &str, number: usize) -> PathBuf {
+        self.directory.join(format!("{proof}.{number}.json"))
+    }
+
+    /// Puts the result of a proof aside, which is run again: it is told of, and not taken for the new one if that cannot be run.
+    pub(crate) fn put_aside(&self, proof: &str) -> Result<(), String> {
+        let number = (1..).find(|number| !self.former(proof, *number).exists());
+        let (file, aside) = (self.file(proof), self.former(proof, number.unwrap_or(1)));
+        match fs::rename(&file, &aside) {
+            Err(e) if e.kind() != ErrorKind::NotFound => Err(format!("{}: {e}", aside.display())),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// How often a proof was run before the result that counts.
+    pub(crate) fn repeated(&self, proof: &'static str) -> Result<Option<Repeated>, String> {
+        let files = (1..).map(|number| self.former(proof, number)).take_while(|file| file.exists());
+        let mut repeated = Repeated { proof, before: 0, not_shown: 0 };
+        for file in files {
+            let text = fs::read(&file).map_err(|e| format!("{}: {e}", file.display()))?;
+            let claims: Vec<Claim> =
+                serde_json::from_slice(&text).map_err(|e| format!("{}: {e}", file.display()))?;
+            repeated.before = repeated.before.saturating_add(1);
+            let shown = claims.iter().all(Claim::is_shown);
+            repeated.not_shown = repeated.not_shown.saturating_add(usize::from(!shown));
+        }
+        Ok((repeated.before > 0).then_some(repeated))
+    }
+
     /// Keeps the claims of a proof: whole, or not at all.
+    ///
+    /// # Errors
+    /// The source is another than it was when this run began: nobody knows which of the two was proved.
     pub(crate) fn keep(&self, proof: &str, claims: &[Claim]) -> Result<(), String> {
+        let now = commit(&self.root)?;
+        if now != self.commit {
+            return Err(format!(
+                "the source was {} and is {now} now: this result is of neither",
+                self.commit
+            ));
+        }
         let (file, part) = (self.file(proof), self.directory.join(format!("{proof}.part")));
         let text = serde_json::to_vec(claims).map_err(|e| e.to_string())?;
         fs::write(&part, text)
@@ -75,6 +129,28 @@ impl State {
 }
 
 const CHANGED: &str = "-changed";
+
+/// Options that make a proof another than the one that the list describes.
+fn altered(arguments: &Arguments) -> Vec<&'static str> {
+    let options = [
+        ("--url", arguments.url.is_some()),
+        ("--tuples", arguments.tuples.is_some()),
+        ("--pairs", arguments.pairs.is_some()),
+        ("--cards", arguments.cards.is_some()),
+    ];
+    options.into_iter().filter_map(|(option, given)| given.then_some(option)).collect()
+}
+
+/// Names the program that is proved and this one by their content.
+fn programs(arguments: &Arguments) -> Result<String, String> {
+    let own = std::env::current_exe().map_err(|e| e.to_string())?;
+    let mut both = digest::Context::new(&digest::SHA256);
+    for program in [&arguments.sigillo, &own] {
+        let content = fs::read(program).map_err(|e| format!("{}: {e}", program.display()))?;
+        both.update(digest::digest(&digest::SHA256, &content).as_ref());
+    }
+    Ok(hex::encode(both.finish().as_ref().first_chunk::<8>().ok_or("a digest of SHA-256 is longer")?))
+}
 
 fn commit(root: &Path) -> Result<String, String> {
     let git = |arguments: &[&str]| {
@@ -100,4 +176,38 @@ pub(crate) fn machine() -> String {
     let model = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = model.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default().to_owned();
     format!("{processors} processors{model}, {} of memory", memory.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_run_again_is_put_aside_and_told_of() {
+        let directory = tempfile::tempdir().unwrap();
+        let place = directory.path().to_owned();
+        // No source: its name is that of one without a history.
+        let mut state = State {
+            directory: place.clone(),
+            root: place,
+            commit: format!("unknown{CHANGED}"),
+            form: "full".into(),
+        };
+        let claims = |holds| {
+            let text = || "text".to_owned();
+            let (proof, claim, figure, bound) = (text(), text(), text(), text());
+            [Claim { proof, claim, figure, bound, holds, control_failed_as_it_must: None }]
+        };
+        state.put_aside("one").unwrap();
+        assert_eq!(state.repeated("one"), Ok(None));
+        for holds in [false, true, true] {
+            state.put_aside("one").unwrap();
+            assert_eq!(state.done("one"), Ok(None), "not taken for the new one");
+            state.keep("one", &claims(holds)).unwrap();
+        }
+        assert_eq!(state.repeated("one"), Ok(Some(Repeated { proof: "one", before: 2, not_shown: 1 })));
+        assert_eq!(state.done("one"), Ok(Some(claims(true).to_vec())));
+        state.commit = "another".into();
+        assert!(state.keep("one", &claims(true)).unwrap_err().contains("is of neither"));
+    }
 }
