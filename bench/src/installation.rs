@@ -188,15 +188,18 @@ impl Installation {
     /// Refuses if a process has ended by itself.
     ///
     /// # Errors
-    /// A sentence with the log's last lines.
+    /// A sentence with its exit status, then the log's last lines.
     pub fn still_running(&mut self, name: &str) -> Result<(), String> {
         for (other, child) in &mut self.processes {
-            if *other == name && child.try_wait().map_err(|e| e.to_string())?.is_some() {
+            if *other != name {
+                continue;
+            }
+            if let Some(status) = child.try_wait().map_err(|e| e.to_string())? {
                 let log = fs::read_to_string(self.directory.join(format!("logs/{name}.log")));
                 let log = log.unwrap_or_default();
                 let lines: Vec<&str> = log.lines().rev().take(5).collect();
                 return Err(format!(
-                    "{name} has ended: {}",
+                    "{name} has ended ({status}):\n{}",
                     lines.into_iter().rev().collect::<Vec<_>>().join("\n")
                 ));
             }

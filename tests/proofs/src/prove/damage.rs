@@ -144,6 +144,23 @@ fn patrolled(ground: &mut Ground) -> Result<Option<String>, String> {
     Err("no pass over the store has ended".into())
 }
 
+/// Whether an authority that ended did so by itself and said why. Anything else, a signal above all, is no refusal.
+fn is_sentence(why: &str) -> bool {
+    why.contains("(exit status: 1)") && why.lines().last().is_some_and(|last| last.starts_with("sigillo: "))
+}
+
+/// Waits for the end of an authority that met damage while it was read, and answers its last words.
+fn last_words(ground: &mut Ground) -> Option<String> {
+    let (looks, apart) = LOOKS;
+    for _ in 0..looks {
+        if let Err(ended) = ground.here.still_running("authority") {
+            return Some(ended);
+        }
+        std::thread::sleep(apart);
+    }
+    None
+}
+
 /// How an authority ended that did not want this store; one that was found damaged is refused once more.
 fn refused(
     ground: &mut Ground,
@@ -151,12 +168,20 @@ fn refused(
     (sigillo, what): (&Path, &str),
     findings: &mut Vec<String>,
 ) -> Result<&'static str, String> {
+    if !is_sentence(why) {
+        findings.push(format!("{what}: no refusal: {why}"));
+        return Ok("ENDED WITHOUT A WORD");
+    }
     if !why.contains(FOUND) {
         return Ok("refused at the start");
     }
+    // Its log is that of the next start from now on.
+    if let Some(panic) = panicked(ground)? {
+        findings.push(format!("{what}: it panics: {panic}"));
+    }
     ground.here.kill("authority")?;
     match ground.here.start_authority(sigillo) {
-        Err(again) if again.contains(FOUND) => {}
+        Err(again) if again.contains(FOUND) && is_sentence(&again) => {}
         again => findings.push(format!("{what}: found by the patrol, and then: {again:?}")),
     }
     Ok("found by the patrol")
@@ -181,6 +206,13 @@ async fn proof(run: &Run<'_>) -> Result<Claim, String> {
     }
     let (sigillo, file) = (ground.sigillo.clone(), run.directory.join("log.ndjson"));
     let (mut ended, mut findings): (BTreeMap<(Harm, &str), u32>, Vec<String>) = Default::default();
+    // What is refused undamaged would be refused damaged for the same reason.
+    ground.here.start_authority(&sigillo).map_err(|why| format!("undamaged: {why}"))?;
+    if let Some(why) = patrolled(&mut ground)? {
+        return Err(format!("undamaged: {why}"));
+    }
+    check(&ground, &told, &file).await.map_err(|why| format!("undamaged: {why}"))?;
+    ground.here.kill("authority")?;
     for round in 0..rounds {
         // The token is that of the store: a start writes a mark there.
         for name in places {
@@ -194,14 +226,15 @@ async fn proof(run: &Run<'_>) -> Result<Claim, String> {
                 Some(why) => refused(&mut ground, &why, (&sigillo, &what), &mut findings)?,
                 None => match check(&ground, &told, &file).await {
                     Ok(()) => "nothing was lost",
-                    // A refusal is a sentence too; what must not be is another answer.
-                    Err(why) if why.contains("503 ") || ground.here.still_running("authority").is_err() => {
-                        "found when it was read"
-                    }
-                    Err(why) => {
-                        findings.push(format!("{what}: {why}"));
-                        "FOUND BY NOBODY"
-                    }
+                    // A refusal with a sentence, after which it ends; what must not be is another answer.
+                    Err(why) => match last_words(&mut ground) {
+                        Some(ended) if is_sentence(&ended) => "found when it was read",
+                        ended => {
+                            findings
+                                .push(format!("{what}: {why}; {}", ended.as_deref().unwrap_or("it goes on")));
+                            "FOUND BY NOBODY"
+                        }
+                    },
                 },
             },
             Err(why) if why.contains("not ready") => {
