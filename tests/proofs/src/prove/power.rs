@@ -174,18 +174,24 @@ fn read(ground: &Ground, told: &Told, file: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// The disk fails from a moment on, the authority is killed, and the power comes back.
-async fn cut(
-    ground: &mut Ground,
-    rig: &mut Rig,
-    known: &Active,
-    round: u64,
-) -> Result<(Told, usize), String> {
+/// What a cut left behind.
+struct After {
+    told: Told,
+    /// Blocks that were in the disk's cache.
+    volatile: usize,
+    /// Whether the authority wanted its store back.
+    started: Result<(), String>,
+}
+
+/// The disk fails from a moment on, the authority is killed, and the power comes back. The guesses of each cut are at a card that
+/// has all its tries.
+async fn cut(ground: &mut Ground, rig: &mut Rig, round: u64) -> Result<After, String> {
+    let known = ground.active(&ground.desk(Protocols::Any)?).await?;
     let enough = usize::try_from(scatter(round) % 64).unwrap_or(0).saturating_add(1);
     let prefix = format!("cut-{round}");
     // As long as disks take: else hardly any cut would fall between a write and its flush.
     rig.slow(scatter(round ^ 0xd15c) % 12);
-    let (told, ()) = under_load(ground, known, &prefix, enough, |ground| {
+    let (told, ()) = under_load(ground, &known, &prefix, enough, |ground| {
         rig.behave(Mood::Failing);
         ground.here.kill("authority")
     })
@@ -194,23 +200,19 @@ async fn cut(
     let kept = KEPT.get(usize::try_from(round % 4).unwrap_or(0)).copied().unwrap_or(0);
     let cut = rig.power_on(scatter(round ^ 0x5161_1110), kept)?;
     let sigillo = ground.sigillo.clone();
-    ground.here.start_authority(&sigillo)?;
-    Ok((told, cut.volatile))
+    let started = ground.here.start_authority(&sigillo);
+    Ok(After { told, volatile: cut.volatile, started })
 }
 
-/// A lying disk must be noticed, or nothing would be.
-async fn control(
-    ground: &mut Ground,
-    rig: &mut Rig,
-    known: &Active,
-    file: &Path,
-) -> Result<Option<String>, String> {
+/// A lying disk must be noticed, or nothing would be: by the authority or by the questions, not by a rig that fails.
+async fn control(ground: &mut Ground, rig: &mut Rig, file: &Path) -> Result<Option<String>, String> {
     for round in 0..CONTROLS {
         rig.behave(Mood::Lying);
         // Rounds of which nothing is kept.
-        let noticed = match cut(ground, rig, known, (1 << 20) | (round << 2)).await {
+        let after = cut(ground, rig, (1 << 20) | (round << 2)).await?;
+        let noticed = match after.started {
             Err(why) => Some(why),
-            Ok((told, _)) => check(ground, &told, file).await.err(),
+            Ok(()) => check(ground, &after.told, file).await.err(),
         };
         if let Some(why) = noticed {
             return Ok(Some(why));
@@ -249,23 +251,20 @@ async fn proof(run: &Run<'_>) -> Result<Claim, String> {
     let cuts: u64 = if run.arguments.short { 8 } else { 300 };
     run.bar.set_length(cuts);
     let mut ground = Ground::new(run, "installation", cards_for(cuts.saturating_add(CONTROLS))).await?;
-    let known = ground.active(&ground.desk(Protocols::Any)?).await?;
     let mut rig = on_a_disk_of_its_own(run, &mut ground)?;
     let file = run.directory.join("log.ndjson");
     let (mut all, mut answers, mut volatile) = (Told::default(), 0_usize, 0_usize);
     let mut loss = None;
     for round in 0..cuts {
         run.bar.set_message(format!("{answers} answers, none lost"));
-        let one = match cut(&mut ground, &mut rig, &known, round).await {
-            Ok((told, lost)) => {
-                answers = answers.saturating_add(told.answers());
-                volatile = volatile.saturating_add(lost);
-                let soon = repeat(&ground, &told).await;
-                all.add(told);
-                soon
-            }
+        let After { told, volatile: lost, started } = cut(&mut ground, &mut rig, round).await?;
+        answers = answers.saturating_add(told.answers());
+        volatile = volatile.saturating_add(lost);
+        let one = match started {
+            Ok(()) => repeat(&ground, &told).await,
             Err(why) => Err(why),
         };
+        all.add(told);
         // The log, and once more what was said before former cuts, now and then: both grow.
         let one = match one {
             Ok(()) if round % 4 == 3 || round.saturating_add(1) == cuts => {
@@ -282,7 +281,7 @@ async fn proof(run: &Run<'_>) -> Result<Claim, String> {
     let flushes = rig.flushes();
     let noticed = match loss {
         Some(_) => None,
-        None => control(&mut ground, &mut rig, &known, &file).await?,
+        None => control(&mut ground, &mut rig, &file).await?,
     };
     let figure = match &loss {
         Some(why) => why.clone(),
