@@ -58,11 +58,27 @@ pub(crate) fn cargo_test(
     arguments: &[&str],
     variables: &[(&str, &str)],
 ) -> Result<Said, String> {
+    cargo_test_as(run, "proving", arguments, variables)
+}
+
+/// The same with the options of a release, whole-program optimisation among them: what the compiler makes of a comparison is what is
+/// asked there. Linking takes minutes.
+pub(crate) fn cargo_test_as_released(
+    run: &Run<'_>,
+    arguments: &[&str],
+    variables: &[(&str, &str)],
+) -> Result<Said, String> {
+    cargo_test_as(run, "release", arguments, variables)
+}
+
+fn cargo_test_as(
+    run: &Run<'_>,
+    profile: &str,
+    arguments: &[&str],
+    variables: &[(&str, &str)],
+) -> Result<Said, String> {
     let mut command = Command::new("cargo");
-    command
-        .args(["test", "--profile", "proving", "--locked"])
-        .args(arguments)
-        .envs(variables.iter().copied());
+    command.args(["test", "--profile", profile, "--locked"]).args(arguments).envs(variables.iter().copied());
     run_child(run, command, arguments.iter().find(|word| !word.starts_with('-')).copied().unwrap_or("all"))
 }
 

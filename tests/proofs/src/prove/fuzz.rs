@@ -1,6 +1,6 @@
 //! What strangers, files and cards may say: every fuzz target for a time, and one that must fail.
 
-use std::{path::Path, process::Command};
+use std::{fs, path::Path, process::Command};
 
 use serde::Deserialize;
 use sigillo_proofs::claim::Claim;
@@ -10,6 +10,8 @@ use crate::{Run, child::run_child};
 /// Fewer inputs show nothing. A policy set is some milliseconds' work.
 const LEAST: u64 = 1_000;
 const LEAST_IN_SHORT: u64 = 100;
+/// The target that must fail.
+const PLANTED: &str = "planted";
 
 /// What `fuzz/run.sh` says of a target once its time is over.
 #[derive(Debug, PartialEq, Eq, Deserialize)]
@@ -39,9 +41,21 @@ fn totals(lines: &[String]) -> Result<Vec<Total>, String> {
     lines.map(|line| serde_json::from_str(line).map_err(|e| format!("not a total: {e}: {line}"))).collect()
 }
 
+/// The targets that there are, but for the one that must fail: the programs of the package.
+fn targets(manifest: &str) -> Vec<&str> {
+    let programs = manifest.split("[[bin]]").skip(1);
+    let names =
+        programs.filter_map(|program| program.lines().find_map(|line| line.strip_prefix("name = \"")));
+    names.filter_map(|name| name.strip_suffix('"')).filter(|name| *name != PLANTED).collect()
+}
+
 /// Runs the targets as `make fuzz` does. Ending with a finding is an answer too; ending without a word is none.
 fn fuzz(run: &Run<'_>, name: &str, variables: &[(&str, &Path)]) -> Result<Vec<Total>, String> {
     let mut script = Command::new("sh");
+    // Whoever calls may have named some of the targets for `make fuzz`.
+    for variable in ["FUZZ_TARGETS", "FUZZ_KEPT", "FUZZ_SECONDS"] {
+        script.env_remove(variable);
+    }
     script.arg("fuzz/run.sh").envs(variables.iter().copied());
     let said = run_child(run, script, name)?;
     let totals = totals(&said.lines)?;
@@ -57,12 +71,12 @@ pub(crate) fn prove(run: &Run<'_>) -> Result<Vec<Claim>, String> {
     // What it finds is no finding of this source: it has a place of its own.
     let kept = std::path::absolute(run.directory.join("planted")).map_err(|e| e.to_string())?;
     let variables =
-        [("FUZZ_TARGETS", Path::new("planted")), ("FUZZ_KEPT", &kept), ("FUZZ_SECONDS", Path::new("60"))];
+        [("FUZZ_TARGETS", Path::new(PLANTED)), ("FUZZ_KEPT", &kept), ("FUZZ_SECONDS", Path::new("60"))];
     let planted = fuzz(run, "planted", &variables)?.iter().any(|total| total.finding);
     let claim = |total: &Total| {
         run.claim(
             format!(
-                "whatever is said to `{}`, nothing panics and what is taken is written as it was",
+                "whatever is said to `{}`, nothing panics, and what is written of what was taken is read again as the same",
                 total.target
             ),
             (total.figure(), format!("no finding, at least {least} executions")),
@@ -70,12 +84,27 @@ pub(crate) fn prove(run: &Run<'_>) -> Result<Vec<Claim>, String> {
             Some(planted),
         )
     };
-    Ok(fuzz(run, "targets", &[("FUZZ_SECONDS", Path::new(seconds))])?.iter().map(claim).collect())
+    let totals = fuzz(run, "targets", &[("FUZZ_SECONDS", Path::new(seconds))])?;
+    let manifest = run.arguments.root.join("fuzz/Cargo.toml");
+    let manifest = fs::read_to_string(&manifest).map_err(|e| format!("{}: {e}", manifest.display()))?;
+    let run: Vec<_> = totals.iter().map(|total| total.target.as_str()).collect();
+    if run.is_empty() || run != targets(&manifest) {
+        return Err(format!("{} were run, of {}", run.join(", "), targets(&manifest).join(", ")));
+    }
+    Ok(totals.iter().map(claim).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_program_but_the_planted_one_is_a_target() {
+        let manifest = include_str!("../../../../fuzz/Cargo.toml");
+        let targets = targets(manifest);
+        assert_eq!(targets.len() + 1, manifest.matches("[[bin]]").count());
+        assert!(targets.contains(&"audit_file") && !targets.contains(&PLANTED), "{targets:?}");
+    }
 
     #[test]
     fn totals_are_read_among_other_lines() {

@@ -38,7 +38,7 @@ pub(crate) const PROOFS: &[Proof] = &[
     },
     Proof {
         name: "audit-tampering",
-        what: "Twenty-two ways to change a log whose audit key was replaced in the middle, each against `sigillo audit verify` under both keys.",
+        what: "Twenty-four ways to change a log whose audit key was replaced in the middle, each against `sigillo audit verify` under both keys.",
         not_covered: "what was never written; a log cut back, where no checkpoint was kept elsewhere.",
         run: tampering::prove,
     },
@@ -132,7 +132,7 @@ pub(crate) const PROOFS: &[Proof] = &[
         name: "fuzz",
         what: "cargo-fuzz over what strangers, files and cards may say: bodies, lines of batches, headers with certificates, the texts of \
                a request, files of a card, records of both stores, logs, policy sets, configuration, what gateways answer. No panic, no \
-               overflow, and what is taken is written as it was.",
+               overflow, and what is written of what was taken is read again as the same.",
         not_covered: "inputs that were not tried; the TLS and HTTP libraries below the requests (floods), the token's module \
                       (hsm-faults); the commands of a card, of which only its files and its answer to reset are made up.",
         run: fuzz::prove,

@@ -24,6 +24,7 @@ mod state;
 mod storm;
 mod storms;
 mod suites;
+mod takeover;
 mod tampering;
 mod tap;
 mod trouble;

@@ -123,8 +123,8 @@ pub(crate) fn faults(run: &Run<'_>) -> Result<Vec<Claim>, String> {
     Ok(vec![
         by_tests(
             run,
-            "whatever value any call of the token answers, no wrong code is accepted, no try is lost or given back, nothing panics, \
-             and it serves again or is stopped with a reason",
+            "whatever value any call of the token answers, no wrong code is accepted, the tries of a card are those that the log tells \
+             of, nothing panics, and it serves again or is stopped with a reason",
             &all.with(&[" cells", "served again at most", "refused for good"]),
             &all,
             4,

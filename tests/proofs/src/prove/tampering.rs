@@ -13,6 +13,7 @@ use sigillo_proofs::claim::Claim;
 use crate::{
     Run,
     ground::{Active, Ground, guess, verify},
+    takeover::{By, taken_over},
 };
 
 /// An export with a replacement of the audit key in its middle, and what else there is of that log.
@@ -184,6 +185,7 @@ fn deeds(one: &Log, other: &Log) -> Result<Vec<Deed>, String> {
         let to = text.split_once("\\nto ").and_then(|(_, rest)| rest.split_once("\\n"));
         to.map(|(key, _)| key.to_owned()).ok_or("a handover names no key")
     };
+    let taken = |by| taken_over((events, &newest), (place_of_handover, &handover), by, chained);
     let ended = one.branch.len().saturating_sub(1);
     let mixed = |from: usize| {
         events.iter().take(from).chain(other.events().iter().skip(from)).cloned().collect::<Vec<_>>()
@@ -235,6 +237,16 @@ fn deeds(one: &Log, other: &Log) -> Result<Vec<Deed>, String> {
         (
             "another node's handover stands for this one, and the chain is computed anew",
             handed(&handover, &others)?,
+            false,
+        ),
+        (
+            "it is handed over to a key of one's own, which signs for the former key and the end",
+            taken(By::Own)?,
+            false,
+        ),
+        (
+            "it is handed over to a key of one's own, with the former key's signature of the true handover",
+            taken(By::Copied)?,
             false,
         ),
         (

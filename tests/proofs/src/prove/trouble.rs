@@ -1,16 +1,13 @@
 //! A disk in trouble under load: it is full, broken, read-only or slow. What was answered stays true, what cannot be done is
 //! refused as unavailable, and nothing panics.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    io::Write,
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, fs, io::Write, path::Path, time::Duration};
 
 use serde_json::Value;
-use sigillo::tls::Protocols;
+use sigillo::{
+    clock::{Clock, SystemClock},
+    tls::Protocols,
+};
 use sigillo_proofs::{claim::Claim, disk::Mood};
 
 use crate::{
@@ -184,10 +181,11 @@ async fn meet(
 
 /// How long an answer takes on a disk that is slow, in milliseconds.
 async fn how_late(ground: &Ground, known: &Active, prefix: &str) -> Result<u128, String> {
-    let (desk, began) = (ground.desk(Protocols::Any)?, Instant::now());
+    let (desk, clock) = (ground.desk(Protocols::Any)?, SystemClock::new());
+    let began = clock.uptime();
     let body = guess(&known.team, &known.wrong(0, 1));
     match desk.post::<_, Value>("/v1/verifications", &format!("{prefix}-late"), &body).await {
-        Ok(_) => Ok(began.elapsed().as_millis()),
+        Ok(_) => Ok(clock.uptime().saturating_sub(began).as_millis()),
         Err(why) => Err(format!("no answer at all: {why}")),
     }
 }
