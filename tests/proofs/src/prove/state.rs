@@ -200,12 +200,12 @@ mod tests {
         };
         state.put_aside("one").unwrap();
         assert_eq!(state.repeated("one"), Ok(None));
-        for holds in [false, true, true] {
+        for holds in [false, true, false, true] {
             state.put_aside("one").unwrap();
             assert_eq!(state.done("one"), Ok(None), "not taken for the new one");
             state.keep("one", &claims(holds)).unwrap();
         }
-        assert_eq!(state.repeated("one"), Ok(Some(Repeated { proof: "one", before: 2, not_shown: 1 })));
+        assert_eq!(state.repeated("one"), Ok(Some(Repeated { proof: "one", before: 3, not_shown: 2 })));
         assert_eq!(state.done("one"), Ok(Some(claims(true).to_vec())));
         state.commit = "another".into();
         assert!(state.keep("one", &claims(true)).unwrap_err().contains("is of neither"));
