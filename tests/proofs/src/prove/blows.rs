@@ -43,6 +43,17 @@ impl Blow {
             Self::Restore => 2,
         }
     }
+
+    /// Within so many milliseconds after the first guesses were sent their tries are spent and decided; a commit on a slow disk
+    /// takes several flushes.
+    pub(crate) const fn within_ms(self) -> usize {
+        if matches!(self, Self::Disk) { 160 } else { 20 }
+    }
+
+    /// Whether it may cut off a guess whose try is spent and that is not decided yet.
+    pub(crate) const fn cuts_off(self) -> bool {
+        matches!(self, Self::Kill | Self::Token | Self::Disk)
+    }
 }
 
 /// Where it happens.
@@ -58,6 +69,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 const LOOKS: usize = 1_500;
 /// For so long the disk takes no write before the authority is killed.
 const FAILING: Duration = Duration::from_millis(200);
+/// So much longer a flush of the disk takes, in milliseconds, while guesses are under way.
+const FLUSH_MS: u64 = 4;
 
 async fn until_ready(ready: bool) -> Result<(), String> {
     for _ in 0..LOOKS {
@@ -85,6 +98,15 @@ impl Scene<'_> {
 
     fn rig(&mut self) -> Result<&mut Rig, String> {
         self.rig.as_deref_mut().ok_or_else(|| "no disk whose power can be cut".into())
+    }
+
+    /// Before the guesses are sent.
+    pub(crate) fn prepare(&mut self, blow: Blow) -> Result<(), String> {
+        if blow == Blow::Disk {
+            // As long as disks take: else hardly a blow would fall between a spent try and its outcome.
+            self.rig()?.slow(FLUSH_MS);
+        }
+        Ok(())
     }
 
     /// The blow falls, while guesses are under way.
@@ -132,6 +154,7 @@ impl Scene<'_> {
                 until_ready(true).await?;
             }
             Blow::Disk => {
+                self.rig()?.slow(0);
                 self.rig()?.power_on(seed, 0)?;
                 self.ground.here.start_authority(&sigillo)?;
             }
