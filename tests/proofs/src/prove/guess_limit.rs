@@ -25,7 +25,9 @@ const LIFETIME: usize = 100;
 /// Rounds of every storm, in full.
 const ROUNDS: usize = 25;
 /// Rounds in short of a storm whose blow may cut off a try: so many that one of them does. Of the others there is one.
-const SHORT_ROUNDS: usize = 8;
+const SHORT_ROUNDS: usize = 12;
+/// Of so many rounds one has its blow after an answer, the others while tries are in flight.
+const AFTER_AN_ANSWER: usize = 3;
 
 /// The storms, on an installation of its own or on the one that is named.
 pub(crate) fn prove(run: &Run<'_>) -> Result<Vec<Claim>, String> {
@@ -52,7 +54,8 @@ fn moment(storm: &Storm, round: usize, random: &mut Random) -> Moment {
     let after = random.below(storm.keys / 2).saturating_add(1).min(storm.blow.before(storm.guesses));
     let ms = random.below(storm.blow.within_ms());
     // A backup of the middle needs a middle.
-    if storm.blow == Blow::Restore || round % 2 == 1 { Moment::Answers(after) } else { Moment::Ms(ms) }
+    let after_an_answer = storm.blow == Blow::Restore || round % AFTER_AN_ANSWER == AFTER_AN_ANSWER - 1;
+    if after_an_answer { Moment::Answers(after) } else { Moment::Ms(ms) }
 }
 
 /// Storms on an installation of its own, its store on a disk of its own if `on_a_disk`.
@@ -75,7 +78,7 @@ async fn here(run: &Run<'_>, storms: &'static [Storm], on_a_disk: bool) -> Resul
         let desk = ground.desk(Any)?;
         let card = ground.active(&desk).await?;
         // Early, so that it may be in time; late, so that it finds the card locked.
-        let place = random.below(if round % 4 < 2 { 4 } else { storm.keys });
+        let place = random.below(if round % 2 == 0 { 4 } else { storm.keys });
         let moment = moment(storm, round, &mut random);
         let desks = front_ends::desks(&ground, storm).await?;
         let codes = codes(&card, storm, place);
