@@ -24,7 +24,7 @@ const IN_A_ROW: u32 = 5;
 const LIFETIME: usize = 100;
 /// Rounds of every storm, in full.
 const ROUNDS: usize = 25;
-/// Rounds in short of a storm whose blow may cut off a try: so many that one of them does. Of the others there is one.
+/// Rounds in short of a storm whose blow must cut off a try: so many that one of them does. Of the others there is one.
 const SHORT_ROUNDS: usize = 12;
 /// Of so many rounds one has its blow after an answer, the others while tries are in flight.
 const AFTER_AN_ANSWER: usize = 3;
@@ -55,14 +55,14 @@ fn moment(storm: &Storm, round: usize, random: &mut Random) -> Moment {
     let ms = random.below(storm.blow.within_ms());
     // A backup of the middle needs a middle.
     let after_an_answer = storm.blow == Blow::Restore || round % AFTER_AN_ANSWER == AFTER_AN_ANSWER - 1;
-    if after_an_answer { Moment::Answers(after) } else { Moment::Ms(ms) }
+    if after_an_answer { Moment::Answers(after) } else { Moment::Spent(ms) }
 }
 
 /// Storms on an installation of its own, its store on a disk of its own if `on_a_disk`.
 async fn here(run: &Run<'_>, storms: &'static [Storm], on_a_disk: bool) -> Result<Vec<Judged>, String> {
     let rounds = |storm: &Storm| match run.arguments.short {
         false => ROUNDS,
-        true if storm.blow.cuts_off() => SHORT_ROUNDS,
+        true if storm.blow.must_cut_off() => SHORT_ROUNDS,
         true => 1,
     };
     let each = (0..ROUNDS).flat_map(|round| storms.iter().map(move |storm| (round, storm)));

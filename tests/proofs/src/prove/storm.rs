@@ -95,15 +95,15 @@ impl Told {
 pub(crate) enum Moment {
     /// After so many answers. The first of them leaves on a tick, when the tries are spent and most are decided.
     Answers(usize),
-    /// So many milliseconds after the guesses were sent: before the first answer, among them, while tries are in flight.
-    Ms(usize),
+    /// So many milliseconds after the store was first written: tries are in flight, spent and not yet decided.
+    Spent(usize),
 }
 
 impl std::fmt::Display for Moment {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Answers(count) => write!(f, "{count} answers"),
-            Self::Ms(ms) => write!(f, "{ms} ms"),
+            Self::Spent(ms) => write!(f, "the first try and {ms} ms"),
         }
     }
 }
@@ -133,7 +133,7 @@ pub(crate) async fn loose(
     moment: Moment,
 ) -> Result<Told, String> {
     let before = storm.blow.before(storm.guesses);
-    let (Moment::Answers(number) | Moment::Ms(number)) = moment;
+    let (Moment::Answers(number) | Moment::Spent(number)) = moment;
     let after = number.min(before);
     let (answers, enough) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
     let (mut told, mut sent, mut keys) = (Told::default(), 0_usize, BTreeSet::new());
@@ -161,16 +161,17 @@ pub(crate) async fn loose(
         }
     };
     let mut running = JoinSet::new();
-    if let Some(scene) = &mut scene {
-        scene.prepare(storm.blow)?;
-    }
+    let written = scene.as_mut().map(|scene| scene.prepare(storm.blow)).transpose()?;
     send(&mut running, 0..before);
-    if let Some(mut scene) = scene
+    if let (Some(mut scene), Some(written)) = (scene, written)
         && storm.blow != Blow::Nothing
     {
         match moment {
             Moment::Answers(_) => enough.notified().await,
-            Moment::Ms(ms) => tokio::time::sleep(Duration::from_millis(u64::try_from(ms).unwrap_or(0))).await,
+            Moment::Spent(ms) => {
+                scene.until_written(written)?;
+                tokio::time::sleep(Duration::from_millis(u64::try_from(ms).unwrap_or(0))).await;
+            }
         }
         scene.strike(storm.blow).await?;
         send(&mut running, before..storm.guesses);

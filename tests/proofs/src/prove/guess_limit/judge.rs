@@ -37,9 +37,9 @@ pub(super) struct Judged {
     contradiction: Option<String>,
     /// Whether every judge says no to what was forged: a log without a try, a log with one twice, a wrong code that was accepted.
     control: bool,
-    /// Tries that met the blow as they must, if the storm has one.
-    pub(super) met: Option<usize>,
-    met_what: &'static str,
+    /// Tries that met the blow, if the storm has one that they can meet, and how; over all rounds, so many at least.
+    met: Option<(usize, &'static str)>,
+    least: usize,
 }
 
 impl Judged {
@@ -48,9 +48,10 @@ impl Judged {
     }
 
     pub(super) fn claim(self, run: &Run<'_>) -> Claim {
-        let holds = self.holds() && self.met != Some(0);
-        let Self { name, figure, contradiction, control, met, met_what, .. } = self;
-        let met = met.map(|met| format!("; {met} {met_what}, in all rounds")).unwrap_or_default();
+        let holds = self.holds() && self.met.is_none_or(|(met, _)| met >= self.least);
+        let Self { name, figure, contradiction, control, met, least, .. } = self;
+        let wanted = if least > 0 { format!(", at least {least}") } else { String::new() };
+        let met = met.map(|(met, what)| format!("; {met} {what}, in all rounds{wanted}")).unwrap_or_default();
         let why = contradiction.map(|why| format!("; {why}")).unwrap_or_default();
         let bound = format!(
             "{IN_A_ROW} wrong guesses in a row, {LIFETIME} in a life; none evaluated without a spent try; no ticket twice; no \
@@ -64,7 +65,7 @@ impl Judged {
     /// of both that met the blow.
     pub(super) fn beside(self, other: Self) -> Self {
         let weight = |one: &Self| (!one.holds(), one.own.cut, one.own.longest_row);
-        let met = self.met.zip(other.met).map(|(one, two)| one.saturating_add(two));
+        let met = self.met.zip(other.met).map(|((one, what), (two, _))| (one.saturating_add(two), what));
         let says_more = if weight(&other) > weight(&self) { other } else { self };
         Self { met, ..says_more }
     }
@@ -85,7 +86,7 @@ impl Judged {
             contradiction: Some("a storm that was none".into()),
             control: false,
             met: None,
-            met_what: "",
+            least: 0,
         }
     }
 }
@@ -103,15 +104,14 @@ pub(super) fn judge(log: &[Value], done: &Done) -> Result<Judged, String> {
     let log = &with_branch(&told.branch, kept)?;
     let counted = Counted::of(log, card)?;
     let own = Counted::of(&own(log, done), card)?;
-    let (met, met_what) = match storm.blow {
-        Blow::Nothing | Blow::Stop => (None, ""),
-        Blow::Kill | Blow::Token | Blow::Disk => {
-            (Some(own.cut), "tries cut off after they were spent, without an outcome")
-        }
-        Blow::Restore => {
-            let lost = counted.granted.saturating_sub(Counted::of(kept, card)?.granted);
-            (Some(lost), "tries of which only the lost branch tells")
-        }
+    let lost = counted.granted.saturating_sub(Counted::of(kept, card)?.granted);
+    let (met, least) = match storm.blow {
+        Blow::Nothing | Blow::Stop => (None, 0),
+        Blow::Kill | Blow::Token | Blow::Disk => (
+            Some((own.cut, "tries cut off after they were spent, without an outcome")),
+            usize::from(storm.blow.must_cut_off()),
+        ),
+        Blow::Restore => (Some((lost, "tries of which only the lost branch tells")), 1),
     };
     let answers = [told.answers.as_slice(), after].concat();
     let contradiction = broken
@@ -142,7 +142,7 @@ pub(super) fn judge(log: &[Value], done: &Done) -> Result<Judged, String> {
         && stricter
         && forged(log, card)?.iter().all(|forged| !forged.is_within(IN_A_ROW, LIFETIME))
         && exchanged(log, card, &told.answers);
-    Ok(Judged { name: name.clone(), counted, own, figure, contradiction, control, met, met_what })
+    Ok(Judged { name: name.clone(), counted, own, figure, contradiction, control, met, least })
 }
 
 /// The events of the storm itself: without the guesses after it; of a card that others guess at too, only what it was answered.
@@ -158,6 +158,7 @@ fn own(log: &[Value], done: &Done) -> Vec<Value> {
 /// Guesses that should have been answered and were not.
 fn unanswered(done: &Done) -> Option<String> {
     let Done { storm, told, alone, .. } = done;
+    // What a blow meets is sent once more.
     let times = if matches!(storm.blow, Blow::Nothing | Blow::Stop) { 1 } else { 2 };
     if told.sent != storm.guesses.saturating_mul(times) {
         return Some(format!("{} guesses were sent, not {} {times} times", told.sent, storm.guesses));
@@ -169,6 +170,9 @@ fn unanswered(done: &Done) -> Option<String> {
             || (what == "in_progress" && told.keys.len() < storm.guesses)
             || (what == "too_many_requests" && !alone)
     };
+    if storm.blow == Blow::Token && told.refusals.iter().all(|refusal| refusal.in_calm) {
+        return Some("no guess met the loss of the token".into());
+    }
     let refused = told.refusals.iter().find(|refusal| refusal.in_calm && !is_allowed(&refusal.what));
     if let Some(refusal) = refused {
         return Some(format!("a guess was answered {} with nothing in its way", refusal.what));
