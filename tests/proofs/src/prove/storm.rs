@@ -27,7 +27,7 @@ use crate::{
 /// A guess that was not answered.
 pub(crate) struct Refusal {
     /// With its front end.
-    key: String,
+    pub(crate) key: String,
     /// Code of the refusal, or `no answer`.
     pub(crate) what: String,
     /// Nothing was in its way: there was no blow, or what was struck had been mended before.

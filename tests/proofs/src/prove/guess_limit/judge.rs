@@ -243,3 +243,54 @@ fn exchanged(log: &[Value], card: &str, answers: &[Answer]) -> bool {
     }
     untrue(&log, card, &[accepted]).is_some_and(|why| why.contains("wrong code"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{storm::Refusal, storms::STORMS};
+
+    /// The first storm, of which so many guesses were answered and the others refused by this code.
+    fn done(answered: usize, what: &str, alone: bool) -> Done {
+        let storm = &STORMS[0];
+        let keys: Vec<_> = (0..storm.keys).map(|key| key.to_string()).collect();
+        let answer = |key: &String| Answer {
+            key: key.clone(),
+            right: false,
+            outcome: "rejected".into(),
+            verification: format!("v-{key}"),
+        };
+        let refusal = |key: &String| Refusal { key: key.clone(), what: what.into(), in_calm: true };
+        let told = Told {
+            sent: storm.guesses,
+            answers: keys.iter().take(answered).map(answer).collect(),
+            refusals: keys.iter().skip(answered).map(refusal).collect(),
+            keys: keys.into_iter().collect(),
+            branch: Vec::new(),
+        };
+        Done { name: "a storm".into(), storm, told, after: Vec::new(), alone, broken: None }
+    }
+
+    #[test]
+    fn a_storm_of_which_guesses_were_refused_is_not_shown() {
+        assert_eq!(unanswered(&done(64, "", true)), None);
+        for what in ["no answer", "unavailable", "too_many_requests", "in_progress", "outcome_unknown"] {
+            assert!(unanswered(&done(63, what, true)).is_some(), "{what}");
+        }
+        // Only where limits of an operator are met.
+        assert_eq!(unanswered(&done(1, "too_many_requests", false)), None);
+        assert!(unanswered(&done(1, "unavailable", false)).is_some());
+        let mut fewer = done(64, "", true);
+        fewer.told.sent = 63;
+        assert!(unanswered(&fewer).is_some());
+        let mut unheard = done(64, "", true);
+        unheard.told.answers.truncate(63);
+        assert!(unanswered(&unheard).is_some());
+    }
+
+    #[test]
+    fn a_storm_without_an_answer_is_not_shown_whatever_the_log_says() {
+        let judged = judge(&[], &done(0, "too_many_requests", false)).unwrap();
+        assert!(!judged.holds() && !judged.control);
+        assert!(judged.figure.contains("64 too_many_requests"), "{}", judged.figure);
+    }
+}
