@@ -41,8 +41,22 @@ pub fn with_branch(lost: &[Value], log: &[Value]) -> Result<Vec<Value>, String> 
     Ok(lost.iter().chain(log.iter().skip(from)).cloned().collect())
 }
 
-fn text<'a>(event: &'a Value, name: &str) -> &'a str {
+/// A member of an event, empty if it is missing or no text.
+pub(crate) fn text<'a>(event: &'a Value, name: &str) -> &'a str {
     event.get(name).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// The requests that ended in these verifications.
+pub fn requests_of<'a>(events: &'a [Value], verifications: &BTreeSet<&str>) -> BTreeSet<&'a str> {
+    let is = |event: &&Value| {
+        text(event, "kind") == DECIDED && verifications.contains(text(event, "verification"))
+    };
+    events.iter().filter(is).map(|event| text(event, "request")).collect()
+}
+
+/// The events of requests that are among these, or that are not.
+pub fn of_requests(events: &[Value], requests: &BTreeSet<&str>, among: bool) -> Vec<Value> {
+    events.iter().filter(|event| requests.contains(text(event, "request")) == among).cloned().collect()
 }
 
 /// The card that a verification was about.
@@ -58,8 +72,8 @@ pub fn card_of<'a>(events: &'a [Value], verification: &str) -> Result<&'a str, S
         .ok_or_else(|| format!("verification {verification} is not in the log"))
 }
 
-const SPENT: &str = "verification.spent";
-const DECIDED: &str = "verification.decided";
+pub(crate) const SPENT: &str = "verification.spent";
+pub(crate) const DECIDED: &str = "verification.decided";
 const RECOVERED: &str = "store.recovered";
 
 /// What the log says about one card.
@@ -69,6 +83,8 @@ pub struct Counted {
     pub asked: usize,
     /// Tries that were granted. Each may have been evaluated, whether an outcome is in the log or not.
     pub granted: usize,
+    /// Of them, those whose requests have no outcome: they were cut off after the try was spent.
+    pub cut: usize,
     /// Of them, those that were right.
     pub accepted: usize,
     /// The longest row of granted tries, in the order of their tickets, without a right one among them.
@@ -87,7 +103,7 @@ impl Counted {
     pub fn of(events: &[Value], card: &str) -> Result<Self, String> {
         let mut counted = Self::default();
         let mut tickets: BTreeMap<u64, &str> = BTreeMap::new();
-        let (mut granted, mut accepted) = (BTreeSet::new(), BTreeSet::new());
+        let (mut granted, mut accepted, mut decided) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         for event in events.iter().filter(|event| text(event, "card") == card) {
             let request = text(event, "request");
             match text(event, "kind") {
@@ -104,6 +120,7 @@ impl Counted {
                     }
                 }
                 DECIDED => {
+                    decided.insert(request);
                     // The letter T: the decision counted a granted try.
                     let evaluated =
                         text(event, "checks").contains('T') || text(event, "outcome") == "accepted";
@@ -118,6 +135,7 @@ impl Counted {
             }
         }
         counted.accepted = accepted.len();
+        counted.cut = granted.difference(&decided).count();
         let mut row = 0_u32;
         for request in tickets.values() {
             row = if accepted.contains(request) { 0 } else { row.saturating_add(1) };
@@ -175,6 +193,10 @@ mod tests {
     fn what_was_never_decided_counts_and_what_was_never_spent_is_found() {
         let counted = Counted::of(&[spent(1, 1), spent(2, 2)], "c").unwrap();
         assert_eq!((counted.longest_row, counted.wrong()), (2, 2), "killed before the outcome");
+        assert_eq!(counted.cut, 2);
+        // One that was decided, and one that had no try, are not cut off.
+        let log = [wrong(1, 1).to_vec(), vec![spent(2, 2), spent(3, 0)]].concat();
+        assert_eq!(Counted::of(&log, "c").unwrap().cut, 1);
         for log in [
             vec![decided(1, "rejected", "KAFST-")],
             vec![spent(1, 0), decided(1, "rejected", "KAFST-")],
@@ -184,6 +206,14 @@ mod tests {
             assert!(!Counted::of(&log, "c").unwrap().is_within(5, 100), "{log:?}");
         }
         assert!(Counted::of(&[json!({ "kind": SPENT, "card": "c" })], "c").is_err());
+    }
+
+    #[test]
+    fn what_came_after_a_storm_is_told_apart() {
+        let log = [wrong(1, 1), wrong(2, 2), wrong(3, 3)].concat();
+        let after = requests_of(&log, &BTreeSet::from(["v2", "v3", "v9"]));
+        let granted = |among| Counted::of(&of_requests(&log, &after, among), "c").unwrap().granted;
+        assert_eq!((granted(true), granted(false)), (2, 1));
     }
 
     #[test]

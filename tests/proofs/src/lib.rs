@@ -1,6 +1,7 @@
-//! What proofs have in common: claims, their report, how a log is judged, tests of series of times, and a disk with a
+//! What proofs have in common: claims, their report, how a log and answers are judged, tests of series of times, and a disk with a
 //! volatile cache.
 
+pub mod answers;
 pub mod claim;
 pub mod disk;
 pub mod guesses;

@@ -4,7 +4,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use rustix::process::Signal;
@@ -43,6 +43,23 @@ impl Blow {
             Self::Restore => 2,
         }
     }
+
+    /// So many milliseconds after the store was first written a try that was being spent then may not be decided yet. A commit on
+    /// a slow disk takes several flushes.
+    pub(crate) const fn within_ms(self) -> usize {
+        if matches!(self, Self::Disk) { 160 } else { 8 }
+    }
+
+    /// Whether it may cut off a guess whose try is spent and that is not decided yet.
+    pub(crate) const fn cuts_off(self) -> bool {
+        matches!(self, Self::Kill | Self::Token | Self::Disk)
+    }
+
+    /// Whether it must have, in some round. A token that is gone is noticed when it is looked at next, once a second: whether a
+    /// try is in flight then is chance.
+    pub(crate) const fn must_cut_off(self) -> bool {
+        matches!(self, Self::Kill | Self::Disk)
+    }
 }
 
 /// Where it happens.
@@ -56,8 +73,13 @@ pub(crate) struct Scene<'a> {
 /// Looks at `/readyz` so often.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 const LOOKS: usize = 1_500;
+/// Looks at the store so often, for a second.
+const LOOK_AT_STORE_EVERY: Duration = Duration::from_micros(100);
+const LOOKS_AT_STORE: usize = 10_000;
 /// For so long the disk takes no write before the authority is killed.
 const FAILING: Duration = Duration::from_millis(200);
+/// So much longer a flush of the disk takes, in milliseconds, while guesses are under way.
+const FLUSH_MS: u64 = 4;
 
 async fn until_ready(ready: bool) -> Result<(), String> {
     for _ in 0..LOOKS {
@@ -85,6 +107,31 @@ impl Scene<'_> {
 
     fn rig(&mut self) -> Result<&mut Rig, String> {
         self.rig.as_deref_mut().ok_or_else(|| "no disk whose power can be cut".into())
+    }
+
+    /// Before the guesses are sent. Answers when the store was written last.
+    pub(crate) fn prepare(&mut self, blow: Blow) -> Result<SystemTime, String> {
+        if blow == Blow::Disk {
+            // As long as disks take: else hardly a blow would fall between a spent try and its outcome.
+            self.rig()?.slow(FLUSH_MS);
+        }
+        self.written()
+    }
+
+    fn written(&self) -> Result<SystemTime, String> {
+        let file = self.home().join("authority/store/db");
+        fs::metadata(&file).and_then(|data| data.modified()).map_err(|e| format!("{}: {e}", file.display()))
+    }
+
+    /// Until the store is written after that time, or for a second: the first tries are being spent.
+    pub(crate) fn until_written(&self, after: SystemTime) -> Result<(), String> {
+        for _ in 0..LOOKS_AT_STORE {
+            if self.written()? != after {
+                break;
+            }
+            std::thread::sleep(LOOK_AT_STORE_EVERY);
+        }
+        Ok(())
     }
 
     /// The blow falls, while guesses are under way.
@@ -132,6 +179,7 @@ impl Scene<'_> {
                 until_ready(true).await?;
             }
             Blow::Disk => {
+                self.rig()?.slow(0);
                 self.rig()?.power_on(seed, 0)?;
                 self.ground.here.start_authority(&sigillo)?;
             }

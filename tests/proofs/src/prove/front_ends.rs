@@ -61,17 +61,21 @@ pub(crate) fn make(home: &Path) -> Result<(), String> {
     fs::write(&file, callers).map_err(|e| told(&file, e))
 }
 
-/// The clients of a storm, with as many certificates in turn as it says.
+/// The clients of a storm, with as many certificates in turn as it says. Each has a connection: what is sent leaves at once.
 ///
 /// # Errors
 /// A sentence.
-pub(crate) fn desks(ground: &Ground, storm: &Storm) -> Result<Vec<Arc<Desk>>, String> {
+pub(crate) async fn desks(ground: &Ground, storm: &Storm) -> Result<Vec<Arc<Desk>>, String> {
     let mut names = FRONT_ENDS.into_iter().take(storm.front_ends).cycle();
     let client = |protocols| {
         let name = names.next().ok_or("a storm without front ends")?;
         ground.front_end(name, protocols).map(Arc::new)
     };
-    storm.clients.iter().copied().map(client).collect()
+    let desks: Vec<Arc<Desk>> = storm.clients.iter().copied().map(client).collect::<Result<_, String>>()?;
+    for desk in &desks {
+        desk.session().await.map_err(|e| e.to_string())?;
+    }
+    Ok(desks)
 }
 
 #[cfg(test)]

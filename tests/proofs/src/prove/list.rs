@@ -19,8 +19,10 @@ pub(crate) const PROOFS: &[Proof] = &[
     Proof {
         name: "guess-limit",
         what: "Storms of guesses over the public API, from one front end and from several; with SIGKILL, SIGSTOP, loss of the token, and \
-               a restore of a backup in the middle; the log says what was evaluated.",
-        not_covered: "guesses by somebody who has the verify key.",
+               a restore of a backup in the middle; kills fall between a spent try and its outcome, which is counted; the log says \
+               what was evaluated, and who guessed whether the answers are right.",
+        not_covered: "guesses by somebody who has the verify key; whether the token's loss meets a try that is in flight is chance, and \
+                      counted.",
         run: guess_limit::prove,
     },
     Proof {
