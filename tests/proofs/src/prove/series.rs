@@ -10,17 +10,25 @@ use crate::Run;
 
 /// Answers to a verification leave on a multiple of this, microseconds, as shipped.
 pub(crate) const TICK: f64 = 20_000.0;
-/// A leak that is planted makes one answer of so many late.
-const PLANTED: usize = 10;
+
+/// What takes longer than a tick shows in no median, but in how many answers leave on a later one.
+#[derive(Clone, Copy)]
+pub(crate) struct Late {
+    /// The tick, in the unit of the times.
+    pub(crate) tick: f64,
+    /// By how much shares of late answers may differ.
+    pub(crate) bound: f64,
+    /// The leak that is planted makes one answer of so many late by a tick: more than the bound, and than noise hides.
+    pub(crate) planted: usize,
+}
 
 /// What differences are held against.
 pub(crate) struct Bounds {
     /// Of times, in `unit`.
     pub(crate) time: f64,
     pub(crate) unit: &'static str,
-    /// The tick on which answers leave, in the same unit, and by how much shares of late ones may differ. What takes longer than
-    /// a tick shows in no median, but in how many leave on a later one.
-    pub(crate) late: Option<(f64, f64)>,
+    /// Where answers leave on a tick.
+    pub(crate) late: Option<Late>,
 }
 
 /// Whether an interval lies inside a bound on both sides of 0.
@@ -83,32 +91,32 @@ fn lateness(
     run: &Run<'_>,
     (name, times): (&str, &[f64]),
     (first, reference): (&str, &[f64]),
-    ((tick, bound), unit): ((f64, f64), &str),
+    (Late { tick, bound, planted }, unit): (Late, &str),
 ) -> Claim {
     let from = median(reference) + tick / 2.0;
     let both = |times: &[f64]| -> Vec<(bool, bool)> {
         times.iter().zip(reference).map(|(one, other)| (*one > from, *other > from)).collect()
     };
     let pairs = both(times);
-    let planted = |(n, time): (usize, &f64)| if n.is_multiple_of(PLANTED) { time + tick } else { *time };
-    let planted = paired(&both(&times.iter().enumerate().map(planted).collect::<Vec<_>>()));
+    let later = |(n, time): (usize, &f64)| if n.is_multiple_of(planted) { time + tick } else { *time };
+    let leaking = paired(&both(&times.iter().enumerate().map(later).collect::<Vec<_>>()));
     let share = paired(&pairs);
     let percent = |is: fn(&(bool, bool)) -> bool| {
         let number = |n: usize| u32::try_from(n).map_or(f64::INFINITY, f64::from);
         100.0 * number(pairs.iter().filter(|pair| is(pair)).count()) / number(pairs.len().max(1))
     };
     let figure = format!(
-        "{:.2} % and {:.2} % later than {from:.0} {unit}, difference {}; with {tick} {unit} more for one of {PLANTED}: {}",
+        "{:.2} % and {:.2} % later than {from:.0} {unit}, difference {}; with {tick} {unit} more for one of {planted}: {}",
         percent(|pair| pair.0),
         percent(|pair| pair.1),
         told(&share),
-        told(&planted)
+        told(&leaking)
     );
     run.claim(
         format!("\"{name}\" leaves on a later tick as often as \"{first}\""),
         (figure, format!("interval inside {} points, p above {TOLD_APART:.0e}", 100.0 * bound)),
         is_inside(share.interval, bound) && share.same > TOLD_APART,
-        Some(!is_inside(planted.interval, bound) && planted.same < TOLD_APART),
+        Some(!is_inside(leaking.interval, bound) && leaking.same < TOLD_APART),
     )
 }
 

@@ -11,7 +11,7 @@ use crate::{
     field::{self, CLASSES, Field, Keys},
     ground::Ground,
     letters::{self, Asked, note},
-    series::{self, Bounds, TICK},
+    series::{self, Bounds, Late, TICK},
 };
 
 /// Tuples that are not measured: they open the connection and fill caches.
@@ -82,7 +82,7 @@ pub(crate) fn prove(run: &Run<'_>) -> Result<Vec<Claim>, String> {
         measured.letters,
         calls::claim(run, &measured.calls),
     ];
-    let bounds = Bounds { time, unit: "us", late: Some((TICK, share)) };
+    let bounds = Bounds { time, unit: "us", late: Some(Late { tick: TICK, bound: share, planted: 10 }) };
     claims.extend(series::claims(run, (&CLASSES, &measured.times), &bounds));
     Ok(claims)
 }
