@@ -126,7 +126,7 @@ pub(crate) struct Field {
 }
 
 impl Field {
-    /// Cards for so many guesses of each class, `each` at one card, and so many times another card before it is used up.
+    /// Cards for so many guesses of each class, `each` at one card, and for so many rows at other cards.
     pub(crate) async fn of(
         ground: &mut Ground,
         desk: &Arc<Desk>,
@@ -135,7 +135,10 @@ impl Field {
     ) -> Result<Self, String> {
         let number = |each: usize| match each {
             ALL => 1,
-            _ => guesses.div_ceil(each.max(1)).saturating_add(others),
+            _ => {
+                let others = others.saturating_mul(ROW.div_ceil(each.max(1)));
+                guesses.div_ceil(each.max(1)).saturating_add(others)
+            }
         };
         let cards = stock(ground, desk, each.map(number)).await?;
         let mut each = each.into_iter();
