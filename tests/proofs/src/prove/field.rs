@@ -196,3 +196,60 @@ fn code_of(class: usize, card: &Active) -> String {
         _ => card.cip.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn field(each: [usize; CLASSES.len()]) -> Field {
+        let card = |number: usize| Active { team: number.to_string(), cip: "12345678".into() };
+        Field { pools: each.map(|each| Pool { cards: (0..9).map(card).collect(), each, used: 0 }) }
+    }
+
+    fn teams(field: &mut Field, class: usize, guesses: usize) -> Vec<String> {
+        let mut teams = Vec::new();
+        for _ in 0..guesses {
+            let pool = &mut field.pools[class];
+            teams.push(pool.card().unwrap().0.team.clone());
+            pool.used += 1;
+        }
+        teams
+    }
+
+    #[test]
+    fn a_card_takes_no_more_than_it_has_tries_and_a_row_has_one_of_its_own() {
+        let mut field = field(EACH);
+        for class in [5, 6, 8] {
+            assert_eq!(teams(&mut field, class, 7), ["0", "0", "0", "0", "0", "1", "1"], "{class}");
+            field.another(class);
+            assert_eq!(teams(&mut field, class, ROW), ["2"; ROW]);
+            field.another(class);
+            field.another(class);
+            assert_eq!(teams(&mut field, class, 1), ["3"], "an unused card is another one");
+        }
+        for class in GIVEN_BACK {
+            assert_eq!(teams(&mut field, class, USES + 1)[USES - 1..], ["0", "1"]);
+        }
+        assert_eq!(teams(&mut field, 4, 3), ["0", "1", "2"]);
+        for class in [1, 7] {
+            field.another(class);
+            teams(&mut field, class, 3);
+            field.another(class);
+            assert_eq!(teams(&mut field, class, 1), ["0"]);
+        }
+    }
+
+    #[test]
+    fn classes_differ_in_what_is_said() {
+        let card = Active { team: "1".into(), cip: "12345678".into() };
+        let codes: Vec<_> = (0..CLASSES.len()).map(|class| code_of(class, &card)).collect();
+        assert_eq!(codes[..4], ["12345679", "12345678", "22345678", "123456780"]);
+        assert_eq!((&codes[9], &codes[6]), (&codes[0], &codes[1]));
+    }
+
+    #[test]
+    fn an_answer_names_itself() {
+        assert_eq!(verification(br#"{"outcome":"rejected","verification":"v1"}"#), "v1");
+        assert_eq!(verification(b"no JSON"), "");
+    }
+}

@@ -71,3 +71,19 @@ pub(crate) fn claim(run: &Run<'_>, ground: &Ground, asked: &Asked) -> Result<Cla
         Some(is_caught),
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_guess_of_another_class_is_seen() {
+        let log = [("v1", "KAFST-"), ("v2", "KAFST-"), ("v3", "KAFS--")];
+        let log = log.map(|(name, letters)| (name.to_owned(), letters.to_owned())).into();
+        let of =
+            |names: &[&str]| found(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>(), &log);
+        assert!(is_class(&of(&["v1", "v2"]), "KAFST-") && !is_class(&of(&["v1", "v2"]), "KAFS--"));
+        assert!(!is_class(&of(&["v1", "v3"]), "KAFST-") && !is_class(&of(&[]), "KAFST-"));
+        assert!(!is_class(&of(&["v1", "v4"]), "KAFST-"), "one that the log does not have");
+    }
+}
