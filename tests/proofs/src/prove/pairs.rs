@@ -243,6 +243,9 @@ mod tests {
             let of_one = controls / 5;
             assert!((0..CLASSES.len()).all(|class| with(class, true) <= of_one + OF_ONE), "{controls}");
             let swapped = work.iter().filter(|(pair, _)| pair.first() > pair.last()).count();
+            let controls_last =
+                work.chunks(ROUND + controls / rounds).all(|round| round[..ROUND].iter().all(|(_, is)| !is));
+            assert!(!controls_last, "{controls}");
             assert!(swapped * 5 > work.len() && swapped * 5 < work.len() * 4, "{swapped}");
         }
         // Not all at the end, where the machine may do something else.
