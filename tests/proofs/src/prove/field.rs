@@ -211,7 +211,7 @@ mod tests {
         for _ in 0..guesses {
             let pool = &mut field.pools[class];
             teams.push(pool.card().unwrap().0.team.clone());
-            pool.used += 1;
+            pool.used = pool.used.saturating_add(1);
         }
         teams
     }
