@@ -51,7 +51,7 @@ struct Size {
 
 const FULL: Size = Size {
     cards: 1_000_000,
-    tuples: 2_000,
+    tuples: 1_500,
     cache: 16,
     bound: 50.0,
     late: Late { tick: TICK, bound: 0.08, planted: 5 },

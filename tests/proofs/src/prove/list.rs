@@ -48,7 +48,8 @@ pub(crate) const PROOFS: &[Proof] = &[
                Friedman, sign and Wilcoxon tests, bootstrap intervals of the median, and the share of answers that leave a tick later; \
                an A/A pair, leaks planted in the measured times, and a repeated request, which calls the token less often. The log \
                says that each guess was of its class and was granted a try.",
-        not_covered: "cold caches (time-of-cold-caches); pairs in one packet (time-of-pairs); a machine that does other work: run it alone.",
+        not_covered: "cold caches (time-of-cold-caches); pairs in one packet (time-of-pairs); the shipped number of counters that unknown \
+                      cards share, which so many guesses would use up; a machine that does other work: run it alone.",
         run: wire::prove,
     },
     Proof {
