@@ -51,10 +51,10 @@ struct Size {
 
 const FULL: Size = Size {
     cards: 1_000_000,
-    tuples: 1_500,
+    tuples: 1_200,
     cache: 16,
-    bound: 50.0,
-    late: Late { tick: TICK, bound: 0.08, planted: 5 },
+    bound: 100.0,
+    late: Late { tick: TICK, bound: 0.08, planted: 10 },
 };
 /// So few tuples show that the proof runs and that caches are cold, not more.
 const SHORT: Size = Size {
