@@ -1,6 +1,9 @@
 //! How many guesses at a C.I.P. were really evaluated, from the audit log alone.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::BufRead,
+};
 
 use serde_json::Value;
 
@@ -75,6 +78,23 @@ pub fn card_of<'a>(events: &'a [Value], verification: &str) -> Result<&'a str, S
 pub(crate) const SPENT: &str = "verification.spent";
 pub(crate) const DECIDED: &str = "verification.decided";
 const RECOVERED: &str = "store.recovered";
+
+/// Why each verification of an export was answered as it was: its letters.
+///
+/// # Errors
+/// A sentence.
+pub fn checks(export: impl BufRead) -> Result<BTreeMap<String, String>, String> {
+    let mut checks = BTreeMap::new();
+    for line in export.lines() {
+        let line = line.map_err(|e| format!("the export: {e}"))?;
+        if line.contains(DECIDED) {
+            for event in events(&line)?.iter().filter(|event| text(event, "kind") == DECIDED) {
+                checks.insert(text(event, "verification").into(), text(event, "checks").into());
+            }
+        }
+    }
+    Ok(checks)
+}
 
 /// What the log says about one card.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -240,5 +260,11 @@ mod tests {
         let export = "{\"hash\":\"00\",\"event\":{\"kind\":\"a\"}}\n{\"checkpoint\":\"text\"}\n";
         assert_eq!(events(export).unwrap(), [json!({ "kind": "a" })]);
         assert!(events("x").is_err());
+        let line = |event: Value| json!({ "hash": "00", "event": event }).to_string();
+        let said = json!({ "kind": "a", "said": DECIDED, "verification": "v3", "checks": "KAFSTM" });
+        let log = [line(spent(1, 0)), line(decided(1, "rejected", "KAFS--")), line(said)].join("\n");
+        let found = checks(log.as_bytes()).unwrap();
+        assert_eq!(found, BTreeMap::from([("v1".into(), "KAFS--".into())]));
+        assert!(checks(format!("{log}\n{DECIDED}").as_bytes()).is_err());
     }
 }

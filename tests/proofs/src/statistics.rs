@@ -4,18 +4,7 @@
 pub const TOLD_APART: f64 = 1e-5;
 
 /// As many deviations from its mean a normal value is with the probability [`TOLD_APART`].
-const DEVIATIONS: f64 = 4.417_173;
-
-/// What comes out of a count of which of two came first.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Order {
-    /// Share in which the one came first, as if it had been sent first as often as second.
-    pub share: f64,
-    /// Interval of it: one half is outside if `same` is below [`TOLD_APART`].
-    pub interval: (f64, f64),
-    /// Probability of it, if both are the same (two-sided).
-    pub same: f64,
-}
+pub(crate) const DEVIATIONS: f64 = 4.417_173;
 
 /// What comes out of a comparison of pairs.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -30,7 +19,7 @@ pub struct Pairs {
     pub wilcoxon: f64,
 }
 
-fn count(n: usize) -> f64 {
+pub(crate) fn count(n: usize) -> f64 {
     u32::try_from(n).map_or(f64::INFINITY, f64::from)
 }
 
@@ -142,21 +131,6 @@ pub fn pairs(a: &[f64], b: &[f64]) -> Pairs {
     Pairs { median: median(&all), interval: bootstrap(&all), sign, wilcoxon }
 }
 
-/// How often the one of two came first: so often of so many where it was sent first, and where it was sent second. That who is
-/// sent first comes first is no difference between them; each place counts by itself (Agresti and Caffo 2000, with one
-/// of either kind more).
-pub fn order(sent_first: (usize, usize), sent_second: (usize, usize)) -> Order {
-    let [first, second] = [sent_first, sent_second].map(|(first, of)| {
-        let n = count(of) + 2.0;
-        let share = (count(first) + 1.0) / n;
-        (share, share * (1.0 - share) / n)
-    });
-    let share = f64::midpoint(first.0, second.0);
-    let deviation = (first.1 + second.1).sqrt() / 2.0;
-    let interval = (share - DEVIATIONS * deviation, share + DEVIATIONS * deviation);
-    Order { share, interval, same: beyond((share - 0.5) / deviation) }
-}
-
 /// Friedman's test: probability of the rank sums of these classes, if all are the same. Each row is one tuple.
 pub fn friedman(rows: &[Vec<f64>]) -> f64 {
     let classes = rows.first().map_or(0, Vec::len);
@@ -212,22 +186,6 @@ mod tests {
     #[test]
     fn equal_ranks_are_shared() {
         assert_eq!(ranks(&[10.0, 20.0, 10.0, 5.0]), (vec![2.5, 4.0, 2.5, 1.0], 6.0));
-    }
-
-    #[test]
-    fn order_tells_classes_apart_and_not_places() {
-        for (first, second) in [((505, 1_000), (489, 1_000)), ((998, 1_000), (1, 1_000)), ((0, 0), (0, 0))] {
-            let same = order(first, second);
-            assert!(same.same > 1e-3 && same.interval.0 < 0.5 && 0.5 < same.interval.1, "{same:?}");
-        }
-        for (first, second) in
-            [((600, 1_000), (580, 1_000)), ((999, 1_000), (60, 1_000)), ((900, 1_000), (0, 0))]
-        {
-            let differs = order(first, second);
-            assert!(differs.share > 0.5, "{differs:?}");
-            assert_eq!(differs.same < TOLD_APART, differs.interval.0 > 0.5, "{differs:?}");
-            assert_eq!(differs.same < TOLD_APART, second.1 > 0, "{differs:?}");
-        }
     }
 
     #[test]

@@ -109,7 +109,7 @@ fn put_back(from: &Path, to: &Path) -> Result<(), String> {
 }
 
 /// A gauge or counter of the authority, as it is shown now.
-fn metric(name: &str) -> Option<String> {
+pub(crate) fn metric(name: &str) -> Option<String> {
     let metrics = get(INTERNAL, "/metrics").unwrap_or_default();
     let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     line.map(str::to_owned)

@@ -5,6 +5,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
+    sync::Arc,
 };
 
 use serde_json::{Value, json};
@@ -18,10 +19,12 @@ use sigillo_bench::{
     mailbox::Mailbox,
 };
 
-use crate::{Run, front_ends, limits};
+use crate::{Run, front_ends, limits, together::together};
 
 /// Regions whose cards have another template than the default one.
 const OTHERS: [&str; 3] = ["8038000010", "8038000030", "8038000042"];
+/// Activations before their messages are waited for.
+const BATCH: usize = 200;
 
 /// An active card, whole.
 #[derive(Clone)]
@@ -74,9 +77,41 @@ fn without_a_limit_in_all(policy: &str) -> String {
     format!("{before}[limits.all]{}\n", all.lines().map(raised).collect::<Vec<_>>().join("\n"))
 }
 
-/// Mailbox of the holder of the card that was used as this one.
-fn address(used: usize) -> String {
-    format!("citizen-{used}@example.it")
+/// Changes a file of the installation.
+pub(crate) fn edit(file: &Path, change: impl FnOnce(&str) -> String) -> Result<(), String> {
+    let text = fs::read_to_string(file).and_then(|text| fs::write(file, change(&text)));
+    text.map_err(|e| format!("{}: {e}", file.display()))
+}
+
+/// An activated card, and its paper.
+struct Activated {
+    card: NewCard,
+    /// Mailbox that the second parts go to.
+    address: String,
+    paper: HandedOut,
+}
+
+/// Activates the card that was used as this one.
+async fn activate(desk: &Desk, card: NewCard, used: usize) -> Result<Activated, String> {
+    let address = format!("citizen-{used}@example.it");
+    let body = activation(&card, &address);
+    let key = format!("activation-{used}");
+    let paper = desk.post("/v1/activations", &key, &body).await.map_err(|e| e.to_string())?;
+    Ok(Activated { card, address, paper })
+}
+
+/// Revokes an active card by its C.I.P.
+pub(crate) async fn revoke(desk: &Desk, card: &Active) -> Result<(), String> {
+    let key = format!("revoke-{}", card.team);
+    let verified: Value = desk
+        .post("/v1/verifications", &format!("{key}-v"), &guess(&card.team, &card.cip))
+        .await
+        .map_err(|e| e.to_string())?;
+    let body = json!({
+        "team_number": card.team, "verification": verified.get("verification"), "reason": "stolen",
+        "applicant": holder(),
+    });
+    desk.post::<_, Value>("/v1/revocations", &key, &body).await.map(drop).map_err(|e| e.to_string())
 }
 
 pub(crate) struct Ground {
@@ -90,6 +125,16 @@ pub(crate) struct Ground {
 impl Ground {
     /// Everything started, `cards` registered, the operator's card too.
     pub(crate) async fn new(run: &Run<'_>, name: &str, cards: u64) -> Result<Self, String> {
+        Self::with(run, name, cards, |_| Ok(())).await
+    }
+
+    /// The same with an installation that is changed before anything is started.
+    pub(crate) async fn with(
+        run: &Run<'_>,
+        name: &str,
+        cards: u64,
+        change: impl FnOnce(&Path) -> Result<(), String>,
+    ) -> Result<Self, String> {
         let told = |path: &Path, e: std::io::Error| format!("{}: {e}", path.display());
         let (root, sigillo) = (&run.arguments.root, &run.arguments.sigillo);
         let sigillo = fs::canonicalize(sigillo).map_err(|e| told(sigillo, e))?;
@@ -97,13 +142,10 @@ impl Ground {
         let relay = fs::canonicalize(&relay).map_err(|e| told(&relay, e))?;
         run.bar.set_message("an installation is made");
         let mut here = Installation::make(&sigillo, &run.directory.join(name), cards)?;
-        let file = here.directory().join("authority/policies/authority.toml");
-        let text = fs::read_to_string(&file).map_err(|e| told(&file, e))?;
-        fs::write(&file, limits::generous(&text)).map_err(|e| told(&file, e))?;
+        edit(&here.directory().join("authority/policies/authority.toml"), limits::generous)?;
         front_ends::make(here.directory())?;
-        let file = here.directory().join("courier/policy.toml");
-        let text = fs::read_to_string(&file).map_err(|e| told(&file, e))?;
-        fs::write(&file, without_a_limit_in_all(&text)).map_err(|e| told(&file, e))?;
+        edit(&here.directory().join("courier/policy.toml"), without_a_limit_in_all)?;
+        change(here.directory())?;
         here.start_relay(&relay)?;
         here.start_authority(&sigillo)?;
         here.start_courier(&sigillo)?;
@@ -137,36 +179,55 @@ impl Ground {
         self.cards.pop_front().ok_or_else(|| "too few cards".into())
     }
 
-    /// Activates a card; what is printed and, by the control number, what will arrive.
-    pub(crate) async fn activate(&mut self, desk: &Desk) -> Result<(NewCard, HandedOut), String> {
-        let card = self.card()?;
-        let body = activation(&card, &address(self.used));
-        let key = format!("activation-{}", self.used);
-        let paper = desk.post("/v1/activations", &key, &body).await.map_err(|e| e.to_string())?;
-        Ok((card, paper))
+    /// Activates so many cards, several at one time.
+    async fn activate(&mut self, desk: &Arc<Desk>, number: usize) -> Result<Vec<Activated>, String> {
+        let mut work = Vec::new();
+        for _ in 0..number {
+            let (desk, card, used) = (Arc::clone(desk), self.card()?, self.used);
+            work.push(async move { activate(&desk, card, used).await });
+        }
+        together(work).await
     }
 
-    /// An active card whose second parts have arrived.
-    pub(crate) async fn active(&mut self, desk: &Desk) -> Result<Active, String> {
-        let (card, paper) = self.activate(desk).await?;
-        let message = self.mailbox.wait_for(&address(self.used), &paper.control).await?;
+    /// Waits for the second parts.
+    async fn whole(&mut self, Activated { card, address, paper }: Activated) -> Result<Active, String> {
+        let message = self.mailbox.wait_for(&address, &paper.control).await?;
         let first = paper.first_parts.get("CIP").ok_or("no first part of a C.I.P.")?;
         let second = message.second_parts.get("CIP").ok_or("no second part of a C.I.P.")?;
         Ok(Active { team: card.team_number, cip: format!("{first}{second}") })
     }
 
-    /// Revokes an active card by its C.I.P.
-    pub(crate) async fn revoke(&self, desk: &Desk, card: &Active) -> Result<(), String> {
-        let key = format!("revoke-{}", card.team);
-        let verified: Value = desk
-            .post("/v1/verifications", &format!("{key}-v"), &guess(&card.team, &card.cip))
-            .await
-            .map_err(|e| e.to_string())?;
-        let body = json!({
-            "team_number": card.team, "verification": verified.get("verification"), "reason": "stolen",
-            "applicant": holder(),
-        });
-        desk.post::<_, Value>("/v1/revocations", &key, &body).await.map(drop).map_err(|e| e.to_string())
+    /// An active card whose second parts have arrived.
+    pub(crate) async fn active(&mut self, desk: &Desk) -> Result<Active, String> {
+        let card = self.card()?;
+        let activated = activate(desk, card, self.used).await?;
+        self.whole(activated).await
+    }
+
+    /// So many of them.
+    pub(crate) async fn active_ones(
+        &mut self,
+        desk: &Arc<Desk>,
+        number: usize,
+    ) -> Result<Vec<Active>, String> {
+        let mut active = Vec::new();
+        while active.len() < number {
+            let batch = number.saturating_sub(active.len()).min(BATCH);
+            for activated in self.activate(desk, batch).await? {
+                active.push(self.whole(activated).await?);
+            }
+        }
+        Ok(active)
+    }
+
+    /// Activated cards whose second parts nobody brings: their TEAM numbers. The courier is gone afterwards.
+    pub(crate) async fn undelivered(
+        &mut self,
+        desk: &Arc<Desk>,
+        number: usize,
+    ) -> Result<Vec<String>, String> {
+        self.here.kill("courier")?;
+        Ok(self.activate(desk, number).await?.into_iter().map(|done| done.card.team_number).collect())
     }
 
     /// The log as an auditor exports it, checked by `sigillo audit verify`.

@@ -47,23 +47,29 @@ pub(crate) const PROOFS: &[Proof] = &[
     Proof {
         name: "time-on-wire",
         what: "Ten classes of guesses in tuples of random order over mutual TLS: form, calls of the token, and time: \
-               Friedman, sign and Wilcoxon tests, bootstrap intervals; an A/A pair, and a leak planted in the measured times.",
-        not_covered: "cold caches (time-of-cold-caches); pairs in one packet (time-of-pairs); a machine that does other work: run it alone.",
+               Friedman, sign and Wilcoxon tests, bootstrap intervals of the median, and the share of answers that leave a tick later; \
+               an A/A pair, leaks planted in the measured times, and a repeated request, which calls the token less often. The log \
+               says that each guess was of its class and was granted a try.",
+        not_covered: "cold caches (time-of-cold-caches); pairs in one packet (time-of-pairs); the shipped number of counters that unknown \
+                      cards share, which so many guesses would use up; a machine that does other work: run it alone.",
         run: wire::prove,
     },
     Proof {
         name: "time-of-cold-caches",
         what: "The same ten classes in a store of 1,000,000 cards, each guess at a card that was not met since a new start, with nothing \
-               of the store in the system's memory; the same tests and the same planted leak.",
-        not_covered: "differences below the bound, which is wider than that of time-on-wire; caches of disks and of the machine below this \
-                      one.",
+               of the store in the system's memory and 16 MiB in its own: what is fetched from the disk during each answer is counted, \
+               against answers with everything in memory; the same tests and the same planted leaks.",
+        not_covered: "differences below the bound, which is wider than that of time-on-wire; the first pass over the store after a start, \
+                      beside which what an answer fetches cannot be told; caches of disks and of the machine below this one.",
         run: cold::prove,
     },
     Proof {
         name: "time-of-pairs",
         what: "Two guesses of two classes as two streams of one HTTP/2 connection, in one TLS record, every class with every other: the \
-               order of the answers' HEADERS frames on the connection; and a request that is 100 microseconds later.",
-        not_covered: "guesses on two connections (time-on-wire); work that differs by less than the interval sees, some microseconds.",
+               order of the answers' HEADERS frames on the connection; and requests that are 200 microseconds later (in short 2,000), \
+               against what the second place does by itself.",
+        not_covered: "guesses on two connections (time-on-wire); work that differs by less than the interval sees, some 50 microseconds \
+                      with 40,000 pairs, since the timers that both answers wait for have steps of a millisecond.",
         run: pairs::prove,
     },
     Proof {

@@ -2,6 +2,7 @@
 #![expect(clippy::print_stdout, reason = "the figures are what this program is for")]
 
 mod blows;
+mod calls;
 mod child;
 mod code;
 mod cold;
@@ -11,22 +12,25 @@ mod front_ends;
 mod fuzz;
 mod ground;
 mod guess_limit;
+mod letters;
 #[path = "../../../support/limits.rs"]
 mod limits;
+mod line;
 mod list;
 mod pairs;
 mod power;
 mod process;
 mod rig;
 mod series;
-mod spread;
 mod state;
+mod stock;
 mod storm;
 mod storms;
 mod suites;
 mod takeover;
 mod tampering;
 mod tap;
+mod together;
 mod trouble;
 mod wire;
 

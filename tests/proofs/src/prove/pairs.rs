@@ -2,144 +2,44 @@
 //! connection, in one TLS record, so that no network comes between them ("timeless timing": Van Goethem and others, USENIX
 //! Security 2020). Both answers leave on the tick, often the same one: what is left is the order of their HEADERS frames.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use h2::client::{ResponseFuture, SendRequest};
-use hyper::{Request, StatusCode, body::Bytes};
-use sigillo::{
-    clock::{Clock, SystemClock},
-    tls::{Protocols, TlsClientFiles, client_config},
-};
-use sigillo_bench::{desk::Desk, installation::API};
+use sigillo::tls::Protocols;
 use sigillo_proofs::{
     claim::Claim,
-    statistics::{Order, Random, TOLD_APART, order},
+    shares::{Order, Share, differ, order},
+    statistics::{Random, TOLD_APART},
 };
-use tokio::net::TcpStream;
-use tokio_rustls::{TlsConnector, rustls::pki_types::ServerName};
 
 use crate::{
     Run,
-    field::{CLASSES, Field, Keys},
-    ground::{Ground, guess},
-    tap::{Notes, Tap},
+    field::{self, CLASSES, Field, Keys},
+    ground::Ground,
+    letters::{self, Asked, note},
+    line::Line,
 };
 
 /// Every class with every other one.
 const ROUND: usize = 45;
 /// Pairs of one class with another in a round.
 const OF_ONE: usize = 9;
-/// How much later the second request leaves in the control, in a packet of its own.
-const PLANTED: Duration = Duration::from_micros(100);
 /// Pairs on one connection: the authority ends each after an hour.
 const ON_A_LINE: usize = 2_000;
 
-/// A connection whose frames are noted.
-struct Line {
-    requests: SendRequest<Bytes>,
-    notes: Notes,
+/// How much it takes, and what it sees.
+struct Size {
+    pairs: usize,
+    /// Pairs beside them whose second request leaves later, in a packet of its own.
+    controls: usize,
+    /// By so much. Timers have steps of a millisecond: of what is less, only that share shows.
+    later: Duration,
+    /// The widest interval that shows anything.
+    width: f64,
 }
 
-/// A pair that was answered.
-struct Answered {
-    /// The one that was sent first came first.
-    in_order: bool,
-    /// Size of the record that both were in; nothing if they were in two.
-    record: Option<usize>,
-}
-
-impl Line {
-    async fn open(ground: &Ground) -> Result<Self, String> {
-        let clients = ground.here.directory().join("clients");
-        let files = TlsClientFiles {
-            server_ca: clients.join("ca.pem"),
-            certificate: clients.join("desk.pem"),
-            key: clients.join("desk.key"),
-        };
-        let clock = Arc::new(SystemClock::new());
-        let config = client_config(&files, Protocols::Http2, clock).map_err(|e| e.to_string())?;
-        let tcp = TcpStream::connect(API).await.map_err(|e| e.to_string())?;
-        tcp.set_nodelay(true).map_err(|e| e.to_string())?;
-        let name = API.split(':').next().unwrap_or_default();
-        let name = ServerName::try_from(name).map_err(|e| e.to_string())?;
-        let tls = TlsConnector::from(Arc::new(config)).connect(name, tcp).await.map_err(|e| e.to_string())?;
-        let notes = Notes::default();
-        let (requests, connection) =
-            h2::client::handshake(Tap::new(tls, notes.clone())).await.map_err(|e| e.to_string())?;
-        tokio::spawn(connection);
-        Ok(Self { requests, notes })
-    }
-
-    /// Sends a guess to the connection's queue; it leaves when the connection runs.
-    fn send(
-        requests: &mut SendRequest<Bytes>,
-        desk: &Desk,
-        key: &str,
-        (team, code): &(String, String),
-    ) -> Result<ResponseFuture, String> {
-        let mut request =
-            Request::post(format!("https://{API}/v1/verifications")).body(()).map_err(|e| e.to_string())?;
-        *request.headers_mut() = desk.headers(key)?;
-        let body = serde_json::to_vec(&guess(team, code)).map_err(|e| e.to_string())?;
-        let (answer, mut stream) = requests.send_request(request, false).map_err(|e| e.to_string())?;
-        stream.send_data(Bytes::from(body), true).map_err(|e| e.to_string())?;
-        Ok(answer)
-    }
-
-    /// Sends two guesses, the second so much later, and waits for both answers.
-    async fn pair(
-        &self,
-        desk: &Desk,
-        keys: &mut Keys,
-        guesses: &[(String, String); 2],
-        later: Option<Duration>,
-    ) -> Result<Answered, String> {
-        let ready = || async { self.requests.clone().ready().await.map_err(|e| e.to_string()) };
-        let (mut first, mut second) = (ready().await?, ready().await?);
-        let [one, two] = guesses;
-        {
-            let mut noted = self.notes.lock();
-            noted.answers.clear();
-            noted.records.clear();
-        }
-        // The runtime has one thread: nothing leaves between the two unless it is waited for.
-        let first = Self::send(&mut first, desk, &keys.next(), one)?;
-        if let Some(later) = later {
-            let (clock, mut waited) = (SystemClock::new(), Duration::ZERO);
-            let from = clock.uptime();
-            while waited < later {
-                tokio::task::yield_now().await;
-                waited = clock.uptime().saturating_sub(from);
-            }
-        }
-        let second = Self::send(&mut second, desk, &keys.next(), two)?;
-        let sent = [&first, &second].map(|answer| answer.stream_id().as_u32());
-        tokio::try_join!(whole(first), whole(second))?;
-        let noted = self.notes.lock();
-        let [a, b] = noted.answers[..] else { return Err("two answers in another number of frames".into()) };
-        if [a, b] != sent && [b, a] != sent {
-            return Err("answers on other streams".into());
-        }
-        let record = noted.records.iter().find(|(streams, _)| *streams == sent).map(|(_, bytes)| *bytes);
-        Ok(Answered { in_order: [a, b] == sent, record })
-    }
-}
-
-/// Waits for an answer to its end.
-async fn whole(
-    answer: impl Future<Output = Result<hyper::Response<h2::RecvStream>, h2::Error>>,
-) -> Result<(), String> {
-    let answer = answer.await.map_err(|e| e.to_string())?;
-    if answer.status() != StatusCode::OK {
-        return Err(format!("a verification was answered {}", answer.status()));
-    }
-    let mut body = answer.into_body();
-    while let Some(bytes) = body.data().await {
-        let bytes = bytes.map_err(|e| e.to_string())?;
-        body.flow_control().release_capacity(bytes.len()).map_err(|e| e.to_string())?;
-    }
-    Ok(())
-}
+const FULL: Size = Size { pairs: 40_000, controls: 2_000, later: Duration::from_micros(200), width: 0.05 };
+/// So few pairs tell only the coarsest order: any width is taken, and told.
+const SHORT: Size = Size { pairs: 450, controls: 60, later: Duration::from_millis(2), width: 1.0 };
 
 /// How often a class came first: where its request was the first one of the pair, and where it was the second.
 #[derive(Clone, Copy, Default)]
@@ -147,9 +47,8 @@ struct Tally([(usize, usize); 2]);
 
 impl Tally {
     fn add(&mut self, place: usize, came_first: bool) {
-        if let Some((first, of)) = self.0.get_mut(place) {
-            *first = first.saturating_add(usize::from(came_first));
-            *of = of.saturating_add(1);
+        if let Some(tally) = self.0.get_mut(place) {
+            add(tally, came_first);
         }
     }
 
@@ -161,121 +60,144 @@ impl Tally {
 
 struct Counted {
     classes: [Tally; 10],
-    /// Pairs in which the first request was answered first.
-    in_order: usize,
-    pairs: usize,
+    /// Pairs in which the first request was answered first, of so many.
+    in_order: (usize, usize),
     /// Pairs that did not leave in one record.
     apart: usize,
     /// Smallest and largest record.
     records: (usize, usize),
-    /// The last class, its request later.
-    control: Tally,
+    /// As `in_order`, where the second request left later.
+    later: (usize, usize),
+    letters: Claim,
 }
 
-async fn count(run: &Run<'_>, rounds: usize) -> Result<Counted, String> {
-    let controls = rounds.saturating_mul(2).clamp(60, 1_000);
-    let guesses = rounds.saturating_mul(OF_ONE).saturating_add(controls).saturating_add(20);
-    let cards = guesses.saturating_mul(2).saturating_add(100);
-    let mut ground = Ground::new(run, "installation", u64::try_from(cards).unwrap_or(0)).await?;
-    let desk = ground.desk(Protocols::Http1)?;
-    run.bar.set_message("cards of every class are made");
-    let mut field = Field::of(&mut ground, &desk, guesses).await?;
-    let (mut keys, mut random) = (Keys::new(0), Random::new(2026));
-    let mut turns = [0_usize; CLASSES.len()];
-    let mut counted = Counted {
-        classes: [Tally::default(); 10],
-        in_order: 0,
-        pairs: 0,
-        apart: 0,
-        records: (usize::MAX, 0),
-        control: Tally::default(),
-    };
+/// Counts once more, and whether it was so.
+fn add((so, of): &mut (usize, usize), is_so: bool) {
+    *so = so.saturating_add(usize::from(is_so));
+    *of = of.saturating_add(1);
+}
+
+/// The pairs of so many rounds in random order, of which some are controls: of classes in turn, so that what they are told apart
+/// by is not their classes.
+fn work(rounds: usize, controls: usize, random: &mut Random) -> Vec<([usize; 2], bool)> {
     let both: Vec<[usize; 2]> = (0..CLASSES.len()).flat_map(|b| (0..b).map(move |a| [a, b])).collect();
-    let mut work: Vec<([usize; 2], bool)> = Vec::new();
-    for _ in 0..rounds {
-        let mut round = both.clone();
+    let mut control_pairs = both.iter().cycle();
+    let mut work = Vec::new();
+    for left in (1..=rounds).rev() {
+        let mut round: Vec<_> = both.iter().map(|pair| (*pair, false)).collect();
+        let given = work.len().saturating_sub(rounds.saturating_sub(left).saturating_mul(ROUND));
+        let controls = controls.saturating_sub(given).div_ceil(left);
+        round.extend(control_pairs.by_ref().take(controls).map(|pair| (*pair, true)));
         random.shuffle(&mut round);
-        work.extend(round.into_iter().map(|pair| (pair, false)));
+        for (pair, _) in &mut round {
+            if random.below(2) == 1 {
+                pair.reverse();
+            }
+        }
+        work.extend(round);
     }
-    work.extend(std::iter::repeat_n(([0, CLASSES.len().saturating_sub(1)], true), controls));
+    work
+}
+
+async fn count(run: &Run<'_>, rounds: usize, size: &Size) -> Result<Counted, String> {
+    let guesses = rounds.saturating_mul(OF_ONE).saturating_add(size.controls);
+    let mut ground = Ground::with(run, "installation", Field::cards(guesses), field::with_decoys).await?;
+    let desk = Arc::new(ground.desk(Protocols::Any)?);
+    run.bar.set_message("cards of every class are made");
+    let mut field = Field::of(&mut ground, &desk, (guesses, 0), field::EACH).await?;
+    let (mut keys, mut random, mut asked) = (Keys::new(), Random::new(2026), Asked::default());
+    let (mut classes, mut in_order, mut later) = ([Tally::default(); 10], (0, 0), (0, 0));
+    let (mut apart, mut records) = (0_usize, (usize::MAX, 0));
+    let work = work(rounds, size.controls, &mut random);
     run.bar.set_length(u64::try_from(work.len()).unwrap_or(1));
+    run.bar.set_message("pairs");
     let mut line = Line::open(&ground).await?;
-    for (number, (mut pair, is_control)) in work.into_iter().enumerate() {
+    for (number, (pair, is_control)) in work.into_iter().enumerate() {
         if number.is_multiple_of(ON_A_LINE) {
             line = Line::open(&ground).await?;
         }
-        let swapped = random.below(2) == 1;
-        if swapped && !is_control {
-            pair.reverse();
-        }
         let mut guesses = Vec::new();
         for class in pair {
-            let turn = turns.get_mut(class).ok_or("a class")?;
-            guesses.push(field.next(class, *turn, &desk, &mut keys).await?);
-            *turn = turn.saturating_add(1);
+            guesses.push(field.next(class, &desk, &mut keys).await?);
         }
         let guesses = <[_; 2]>::try_from(guesses).map_err(|_| "two guesses")?;
-        let later = is_control.then_some(PLANTED);
-        let answered = line.pair(&desk, &mut keys, &guesses, later).await?;
+        let answered = line.pair(&desk, &mut keys, &guesses, is_control.then_some(size.later)).await?;
+        for (class, verification) in pair.into_iter().zip(answered.verifications) {
+            note(&mut asked, class, verification);
+        }
         run.bar.inc(1);
         if is_control {
-            // The coin says where its request would have been, were it not later.
-            counted.control.add(usize::from(swapped), !answered.in_order);
+            add(&mut later, answered.in_order);
             continue;
         }
         let Some(bytes) = answered.record else {
-            counted.apart = counted.apart.saturating_add(1);
+            apart = apart.saturating_add(1);
             continue;
         };
-        counted.pairs = counted.pairs.saturating_add(1);
-        counted.in_order = counted.in_order.saturating_add(usize::from(answered.in_order));
-        counted.records = (counted.records.0.min(bytes), counted.records.1.max(bytes));
+        add(&mut in_order, answered.in_order);
+        records = (records.0.min(bytes), records.1.max(bytes));
         for (place, class) in pair.into_iter().enumerate() {
-            if let Some(tally) = counted.classes.get_mut(class) {
+            if let Some(tally) = classes.get_mut(class) {
                 tally.add(place, answered.in_order == (place == 0));
             }
         }
     }
+    let letters = letters::claim(run, &ground, &asked)?;
     ground.here.stop()?;
-    Ok(counted)
+    Ok(Counted { classes, in_order, apart, records, later, letters })
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.2}", share * 100.0)
+}
+
+fn share((part, whole): (usize, usize)) -> String {
+    let number = |n: usize| u32::try_from(n).map_or(f64::INFINITY, f64::from);
+    percent(number(part) / number(whole.max(1)))
 }
 
 /// One claim for each class.
 pub(crate) fn prove(run: &Run<'_>) -> Result<Vec<Claim>, String> {
-    let pairs = run.arguments.pairs.unwrap_or(if run.arguments.short { 450 } else { 40_000 });
+    let size = if run.arguments.short { SHORT } else { FULL };
+    let pairs = run.arguments.pairs.unwrap_or(size.pairs);
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
-    let counted = runtime.block_on(count(run, pairs.div_ceil(ROUND).max(1)))?;
-    let percent = |share: f64| format!("{:.2}", share * 100.0);
-    let share = |(part, whole): (usize, usize)| {
-        let number = |n: usize| u32::try_from(n).map_or(f64::INFINITY, f64::from);
-        percent(number(part) / number(whole.max(1)))
-    };
+    let counted = runtime.block_on(count(run, pairs.div_ceil(ROUND).max(1), &size))?;
+    let (in_order, later) = (counted.in_order, counted.later);
+    // Who is sent first is answered first oftener than not: a later request is held against what the place does by itself.
+    let control = differ(later, in_order);
+    let is_caught = control.same < TOLD_APART && control.difference > 0.0;
     let figure = format!(
         "{} pairs, each in one record of {} to {} bytes; {} left in two and are not counted; the first request was answered first \
-         in {} %",
-        counted.pairs,
+         in {} %, and in {} % of {} pairs whose second request left {} us later: {}",
+        in_order.1,
         counted.records.0,
         counted.records.1,
         counted.apart,
-        share((counted.in_order, counted.pairs)),
+        share(in_order),
+        share(later),
+        later.1,
+        size.later.as_micros(),
+        told(&control),
     );
-    let is_enough = counted.pairs >= pairs.saturating_sub(pairs / 100);
+    let is_enough = in_order.1 >= pairs.saturating_sub(pairs / 100);
     let bound = "at most one pair of a hundred in two records";
-    let mut claims = vec![run.claim(
-        "two verifications are asked on one HTTP/2 connection in one TLS record, and the order of the answers' HEADERS frames is counted",
-        (figure, bound.into()),
-        is_enough,
-        None,
-    )];
-    let control = counted.control.order();
-    let is_caught = control.same < TOLD_APART;
+    let mut claims = vec![
+        run.claim(
+            "two verifications are asked on one HTTP/2 connection in one TLS record, and the order of the answers' HEADERS frames is \
+             counted",
+            (figure, bound.into()),
+            is_enough,
+            Some(is_caught),
+        ),
+        counted.letters,
+    ];
     for (name, tally) in CLASSES.iter().zip(&counted.classes) {
         let order = tally.order();
         let [sent_first, sent_second] = tally.0;
+        let width = order.interval.1 - order.interval.0;
         let figure = format!(
-            "{} pairs, first in {} %, {} to {} %, p = {:.1e} (sent first: {} %, sent second: {} %); {} us later: first in {} %, \
-             p = {:.1e}",
+            "{} pairs, first in {} %, {} to {} %, p = {:.1e} (sent first: {} %, sent second: {} %)",
             sent_first.1.saturating_add(sent_second.1),
             percent(order.share),
             percent(order.interval.0),
@@ -283,16 +205,51 @@ pub(crate) fn prove(run: &Run<'_>) -> Result<Vec<Claim>, String> {
             order.same,
             share(sent_first),
             share(sent_second),
-            PLANTED.as_micros(),
-            percent(control.share),
-            control.same,
         );
+        let wide = if size.width < 1.0 {
+            format!("at most {} points wide", percent(size.width))
+        } else {
+            format!("{} points wide: what is less does not show in so few pairs", percent(width))
+        };
         claims.push(run.claim(
             format!("\"{name}\" is answered before another class as often as after it"),
-            (figure, format!("50 % in the interval: p above {TOLD_APART:.0e}")),
-            order.same > TOLD_APART,
+            (figure, format!("50 % in the interval, p above {TOLD_APART:.0e}, and the interval {wide}")),
+            order.same > TOLD_APART && width <= size.width,
             Some(is_caught),
         ));
     }
     Ok(claims)
+}
+
+fn told(share: &Share) -> String {
+    let Share { difference, interval, same } = share;
+    let [difference, low, high] = [*difference, interval.0, interval.1].map(percent);
+    format!("{difference} points more, {low} to {high}, p = {same:.1e}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_class_meets_every_other_one_and_controls_are_among_them() {
+        for (rounds, controls) in [(10, 60), (889, 2_000), (7, 3), (1, 60)] {
+            let work = work(rounds, controls, &mut Random::new(1));
+            let with = |class: usize, control: bool| {
+                work.iter().filter(|(pair, is)| pair.contains(&class) && *is == control).count()
+            };
+            assert_eq!(work.len(), rounds * ROUND + controls);
+            assert!((0..CLASSES.len()).all(|class| with(class, false) == rounds * OF_ONE));
+            let of_one = controls / 5;
+            assert!((0..CLASSES.len()).all(|class| with(class, true) <= of_one + OF_ONE), "{controls}");
+            let swapped = work.iter().filter(|(pair, _)| pair.first() > pair.last()).count();
+            let controls_last =
+                work.chunks(ROUND + controls / rounds).all(|round| round[..ROUND].iter().all(|(_, is)| !is));
+            assert!(!controls_last, "{controls}");
+            assert!(swapped * 5 > work.len() && swapped * 5 < work.len() * 4, "{swapped}");
+        }
+        // Not all at the end, where the machine may do something else.
+        let half = work(10, 60, &mut Random::new(1)).into_iter().take(255).filter(|(_, is)| *is).count();
+        assert_eq!(half, 30);
+    }
 }
