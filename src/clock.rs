@@ -1,5 +1,7 @@
 //! Port: time. Manual in tests.
 
+pub mod alarm;
+
 use std::time::Duration;
 
 /// Wall and monotonic time.

@@ -37,7 +37,7 @@ use tokio::sync::Semaphore;
 
 use crate::{
     auth::{Remote, cns::Validator},
-    clock::Clock,
+    clock::{Clock, alarm::Alarm},
     domain::{date::CivilDate, id::RequestId, tax_code::TaxCode},
     http::{self, Body, Handler, Language, Limits, Problem},
     metrics::Metrics,
@@ -48,6 +48,7 @@ use crate::{
 
 /// The application behind the listener.
 pub struct App {
+    alarm: Alarm,
     backups: Arc<Semaphore>,
     batches: Semaphore,
     clock: Arc<dyn Clock>,
@@ -183,11 +184,11 @@ impl App {
         operators: Arc<Validator>,
         metrics: Arc<Metrics>,
         limits: Limits,
-        clock: Arc<dyn Clock>,
+        (clock, alarm): (Arc<dyn Clock>, Alarm),
     ) -> Self {
         let (backups, batches) = (Arc::new(Semaphore::new(BACKUPS)), Semaphore::new(BATCHES));
         let reports = Arc::new(Semaphore::new(STATISTICS));
-        Self { backups, batches, clock, limits, metrics, operators, reports, service }
+        Self { alarm, backups, batches, clock, limits, metrics, operators, reports, service }
     }
 
     /// The permit of the caller behind this certificate, with the operator whom `who` finds under the same policy; or the

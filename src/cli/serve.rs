@@ -19,7 +19,7 @@ use self::config::Config;
 use super::{Failure, reexec};
 use crate::{
     auth::cns::Validator,
-    clock::{Clock, SystemClock},
+    clock::{Clock, SystemClock, alarm::Alarm},
     hsm::{self, Hsm},
     http::{Listener, internal::InternalListener},
     metrics::Metrics,
@@ -211,7 +211,7 @@ async fn serve_with(
         Arc::clone(&operators),
         Arc::clone(&metrics),
         limits,
-        Arc::clone(&clock),
+        (Arc::clone(&clock), Alarm::start().map_err(Failure::failed)?),
     ));
     let upkeep = {
         let (service, stopped) = (Arc::clone(&service), stopped.clone());

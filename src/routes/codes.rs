@@ -70,7 +70,7 @@ impl App {
         };
         let tick = call.permit.policy().parameters().verification.tick;
         let result = self.service.verify(call, VerificationRequest { team, code, purpose }).await;
-        tokio::time::sleep(to_next_tick(self.clock.uptime().saturating_sub(at), tick)).await;
+        self.alarm.after(to_next_tick(self.clock.uptime().saturating_sub(at), tick)).await;
         let answer = result.map_err(|e| problems::of(&e, id))?;
         self.metrics.verification(answer.outcome == Verdict::Accepted);
         let outcome = match answer.outcome {
