@@ -20,6 +20,7 @@ use sigillo_proofs::{
 
 use crate::{
     Run,
+    awake::Awake,
     damage::metric,
     field::{CLASSES, Field, Keys, ONCE},
     ground::{Active, Ground, edit},
@@ -157,6 +158,7 @@ async fn measure(run: &Run<'_>, size: &Size) -> Result<Measured, String> {
         warm.push(fetched(pid)? - before);
     }
     run.bar.set_message("tuples");
+    let awake = Awake::all()?;
     for _ in 0..size.tuples {
         let mut order: Vec<usize> = (0..CLASSES.len()).collect();
         random.shuffle(&mut order);
@@ -176,6 +178,7 @@ async fn measure(run: &Run<'_>, size: &Size) -> Result<Measured, String> {
         times.push(row);
         run.bar.inc(1);
     }
+    drop(awake);
     let letters = letters::claim(run, &ground, &asked)?;
     ground.here.stop()?;
     Ok(Measured { times, shapes, fetched: of_classes, warm, letters })

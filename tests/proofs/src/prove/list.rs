@@ -46,7 +46,7 @@ pub(crate) const PROOFS: &[Proof] = &[
     },
     Proof {
         name: "time-on-wire",
-        what: "Ten classes of guesses in tuples of random order over mutual TLS: form, calls of the token, and time: \
+        what: "Ten classes of guesses in tuples of random order over mutual TLS, while no processor sleeps: form, calls of the token, and time: \
                Friedman, sign and Wilcoxon tests, bootstrap intervals of the median, and the share of answers that leave a tick later; \
                an A/A pair, leaks planted in the measured times, and a repeated request, which calls the token less often. The log \
                says that each guess was of its class and was granted a try.",
@@ -68,8 +68,7 @@ pub(crate) const PROOFS: &[Proof] = &[
         what: "Two guesses of two classes as two streams of one HTTP/2 connection, in one TLS record, every class with every other: the \
                order of the answers' HEADERS frames on the connection; and requests that are 200 microseconds later (in short 2,000), \
                against what the second place does by itself.",
-        not_covered: "guesses on two connections (time-on-wire); work that differs by less than the interval sees, some 50 microseconds \
-                      with 40,000 pairs, since the timers that both answers wait for have steps of a millisecond.",
+        not_covered: "guesses on two connections (time-on-wire); work that differs by less than the interval sees.",
         run: pairs::prove,
     },
     Proof {

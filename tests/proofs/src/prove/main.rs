@@ -1,6 +1,7 @@
 //! `prove`: runs the proofs one after another and writes one report.
 #![expect(clippy::print_stdout, reason = "the figures are what this program is for")]
 
+mod awake;
 mod blows;
 mod calls;
 mod child;
@@ -73,7 +74,7 @@ pub(crate) struct Arguments {
     /// Runs proofs again that are done.
     #[arg(long)]
     again: bool,
-    /// time-on-wire: so many tuples instead of 10,000, or 1,000 in short.
+    /// time-on-wire: so many tuples instead of 12,000, or 1,000 in short.
     #[arg(long, value_name = "NUMBER")]
     tuples: Option<usize>,
     /// time-of-pairs: so many pairs, in rounds of 45, instead of 40,000, or 450 in short.

@@ -13,6 +13,7 @@ use sigillo_proofs::{
 
 use crate::{
     Run,
+    awake::Awake,
     field::{self, CLASSES, Field, Keys},
     ground::Ground,
     letters::{self, Asked, note},
@@ -112,6 +113,7 @@ async fn count(run: &Run<'_>, rounds: usize, size: &Size) -> Result<Counted, Str
     run.bar.set_length(u64::try_from(work.len()).unwrap_or(1));
     run.bar.set_message("pairs");
     let mut line = Line::open(&ground).await?;
+    let awake = Awake::all()?;
     for (number, (pair, is_control)) in work.into_iter().enumerate() {
         if number.is_multiple_of(ON_A_LINE) {
             line = Line::open(&ground).await?;
@@ -142,6 +144,7 @@ async fn count(run: &Run<'_>, rounds: usize, size: &Size) -> Result<Counted, Str
             }
         }
     }
+    drop(awake);
     let letters = letters::claim(run, &ground, &asked)?;
     ground.here.stop()?;
     Ok(Counted { classes, in_order, apart, records, later, letters })

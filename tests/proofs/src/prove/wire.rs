@@ -7,7 +7,9 @@ use sigillo::tls::Protocols;
 use sigillo_proofs::{claim::Claim, statistics::Random};
 
 use crate::{
-    Run, calls,
+    Run,
+    awake::Awake,
+    calls,
     field::{self, CLASSES, Field, Keys},
     ground::Ground,
     letters::{self, Asked, note},
@@ -39,6 +41,7 @@ async fn measure(run: &Run<'_>, tuples: usize) -> Result<Measured, String> {
     let mut keys = Keys::new();
     let (mut times, mut shapes, mut asked) = (Vec::new(), BTreeSet::new(), Asked::default());
     let mut random = Random::new(2026);
+    let awake = Awake::all()?;
     run.bar.set_length(u64::try_from(tuples).unwrap_or(1));
     run.bar.set_message("tuples");
     for tuple in 0..guesses {
@@ -58,6 +61,7 @@ async fn measure(run: &Run<'_>, tuples: usize) -> Result<Measured, String> {
             run.bar.inc(1);
         }
     }
+    drop(awake);
     let calls = calls::count(&mut field, (&desk, &mut keys), &mut asked).await?;
     let letters = letters::claim(run, &ground, &asked)?;
     ground.here.stop()?;
@@ -66,7 +70,7 @@ async fn measure(run: &Run<'_>, tuples: usize) -> Result<Measured, String> {
 
 /// Equal in what is counted, and in time.
 pub(crate) fn prove(run: &Run<'_>) -> Result<Vec<Claim>, String> {
-    let (tuples, (time, share)) = if run.arguments.short { (1_000, SHORT) } else { (10_000, FULL) };
+    let (tuples, (time, share)) = if run.arguments.short { (1_000, SHORT) } else { (12_000, FULL) };
     let tuples = run.arguments.tuples.unwrap_or(tuples);
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| e.to_string())?;
