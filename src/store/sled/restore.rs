@@ -40,6 +40,9 @@ struct Partial {
     moved: bool,
 }
 
+/// So many bytes are written between two flushes, at most: half of one of sled's segments.
+const IN_FLIGHT: usize = 256 << 10;
+
 /// A thread of sled may still write the last file into a directory that is being removed.
 const REMOVALS: usize = 5;
 
@@ -111,10 +114,28 @@ impl Restore {
         Ok(Self { dir, reader, log, partial, place })
     }
 
-    /// Adds entries.
+    /// Adds entries: a chunk of a backup, or as much as you like.
+    ///
+    /// sled stands still for ever where seven of its threads wait for its accountant of segments, and who holds that waits for the
+    /// file to be cut, which an eighth is to do. Few bytes between two flushes leave that many nothing to write.
     pub fn write(&self, entries: Vec<Entry>) -> Result<(), OpenError> {
+        let (mut some, mut bytes) = (Vec::new(), 0_usize);
+        for (key, value) in entries {
+            bytes = bytes.saturating_add(key.len()).saturating_add(value.len());
+            some.push((key, value));
+            if bytes >= IN_FLIGHT {
+                self.write_some(std::mem::take(&mut some))?;
+                bytes = 0;
+            }
+        }
+        self.write_some(some)
+    }
+
+    fn write_some(&self, entries: Vec<Entry>) -> Result<(), OpenError> {
         let writes = entries.into_iter().map(|(key, value)| (key, Some(value))).collect();
-        self.reader.db.apply_batch(packs::batch(writes)).map_err(|source| self.engine(source))
+        let db = &self.reader.db;
+        db.apply_batch(packs::batch(writes)).map_err(|source| self.engine(source))?;
+        db.flush().map(drop).map_err(|source| self.engine(source))
     }
 
     /// Proves the end of the log, compares all records to their sum, has `check` look at the whole, and puts the store in its place.
