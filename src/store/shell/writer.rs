@@ -11,7 +11,7 @@ use tokio::sync::{oneshot, watch};
 use super::{Stats, pace::Pace};
 use crate::{
     domain::audit::Head,
-    store::{Engine, Error, Outcome, Snapshot, Step, Unit},
+    store::{Engine, Error, Op, Outcome, Snapshot, Step, Unit},
 };
 
 /// What the writer is doing.
@@ -161,6 +161,48 @@ impl Drop for Ending {
     }
 }
 
+/// So many bytes are written by one batch, about: one more unit may be larger. A database that writes in the background has little in
+/// flight then: seven full buffers at one time may make sled stand still for ever (`store/sled/restore.rs`).
+const IN_FLIGHT: usize = 512 << 10;
+
+/// What else a batch may take.
+struct Room {
+    asked: usize,
+    bytes: usize,
+}
+
+impl Room {
+    fn take(&mut self, asked: &Asked) {
+        self.asked = self.asked.saturating_sub(1);
+        if let Asked::Commit(job) = asked {
+            self.bytes = self.bytes.saturating_sub(weight(&job.unit));
+        }
+    }
+
+    const fn is_left(&self) -> bool {
+        self.asked > 0 && self.bytes > 0
+    }
+}
+
+/// About how many bytes a unit writes: its records, and an event's text, which is not written out yet.
+fn weight(unit: &Unit) -> usize {
+    const KEY: usize = 64;
+    const EVENT: usize = 512;
+    let record = |op: &Op| match op {
+        Op::Put { value, .. } => value.len().saturating_add(KEY),
+        Op::Charge { .. }
+        | Op::Delete { .. }
+        | Op::Forgive { .. }
+        | Op::RenewTries { .. }
+        | Op::Settle { .. }
+        | Op::Spend { .. }
+        | Op::Touch { .. }
+        | Op::Unlock { .. } => KEY,
+    };
+    let records = unit.ops.iter().map(record).fold(0, usize::saturating_add);
+    records.saturating_add(unit.events.len().saturating_mul(EVENT))
+}
+
 /// Commits batches until the queue is shut and empty, or until a commit whose outcome is not certain. Whenever there is nothing
 /// to commit, and now and then under load, it looks at some records of a pass over all of them.
 pub(super) fn run(
@@ -189,7 +231,9 @@ pub(super) fn run(
             return; // a reader met a damaged record meanwhile
         }
         let (mut units, mut replies, mut snapshots) = (Vec::new(), Vec::new(), Vec::new());
-        for asked in std::iter::once(first).chain(ending.jobs.try_iter()).take(batch) {
+        let (mut next, mut room) = (Some(first), Room { asked: batch, bytes: IN_FLIGHT });
+        while let Some(asked) = next {
+            room.take(&asked);
             match asked {
                 Asked::Commit(job) => {
                     units.push(job.unit);
@@ -197,6 +241,7 @@ pub(super) fn run(
                 }
                 Asked::Snapshot(reply) => snapshots.push(reply),
             }
+            next = if room.is_left() { ending.jobs.try_recv().ok() } else { None };
         }
         replies.iter_mut().for_each(|reply| reply.seen_by_engine = true);
         if !units.is_empty() {
@@ -300,4 +345,35 @@ impl Counters {
 
 fn count(n: usize) -> u64 {
     u64::try_from(n).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Expect, Space};
+
+    fn asked(bytes: usize) -> Asked {
+        let put = Op::Put { space: Space::Card, key: vec![1], value: vec![0; bytes], expect: Expect::Any };
+        let unit = Unit { ops: vec![put, Op::Touch { key: vec![1] }], events: Vec::new() };
+        Asked::Commit(Job { unit, reply: Reply::new(oneshot::channel().0) })
+    }
+
+    fn taken(room: &mut Room, bytes: usize) -> usize {
+        let mut taken = 0;
+        while room.is_left() {
+            room.take(&asked(bytes));
+            taken += 1;
+        }
+        taken
+    }
+
+    #[test]
+    fn a_batch_is_full_of_units_or_of_bytes() {
+        assert_eq!(taken(&mut Room { asked: 100, bytes: IN_FLIGHT }, 1000), 100);
+        assert_eq!(taken(&mut Room { asked: 100, bytes: IN_FLIGHT }, 64 << 10), 8);
+        assert_eq!(taken(&mut Room { asked: 100, bytes: IN_FLIGHT }, 1 << 20), 1, "one is always taken");
+        let mut room = Room { asked: 2, bytes: 1 };
+        room.take(&Asked::Snapshot(oneshot::channel().0));
+        assert!(room.is_left(), "a snapshot writes nothing");
+    }
 }
