@@ -1,9 +1,8 @@
-//! Wakes waiters at their moments, to some tens of microseconds, whatever else the process does.
+//! Wakes waiters at their moments, as exactly as the kernel's high-resolution timer does.
 //!
 //! The runtime's own timers have steps of a millisecond, and the wait for their next step is counted from the moment at which a
 //! thread of the runtime went to sleep, rounded up to a whole millisecond: how long a request was evaluated, modulo a millisecond,
-//! would be seen in the moment at which its answer leaves (I6). Here one thread of its own sleeps until the next moment by the
-//! kernel's high-resolution timer.
+//! would be seen in the moment at which its answer leaves (I6). Here one thread of its own sleeps until the next moment.
 
 use std::{
     cmp::{Ordering, Reverse},
