@@ -115,8 +115,8 @@ fn ended(result: Result<(), Failure>) -> ExitCode {
             let code = failure.exit_code();
             // Standard error is the last resort; if it is closed, the exit code still says it.
             match writeln!(io::stderr(), "sigillo: {failure}") {
-                Ok(()) | Err(_) if code == cli::MODULE_GIVEN_UP => {
-                    // At an orderly exit the module's own handlers would run under the call that hangs in it.
+                Ok(()) | Err(_) if code == cli::GIVEN_UP => {
+                    // At an orderly exit the handlers of the library would run under the call that hangs in it.
                     signal_hook::low_level::exit(code.into())
                 }
                 Ok(()) | Err(_) => ExitCode::from(code),

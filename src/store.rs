@@ -19,6 +19,7 @@ pub mod durable;
 #[cfg(feature = "testing")]
 pub mod memory;
 pub mod sled;
+pub mod watchdog;
 
 pub use patrol::Step;
 pub use record::{EVENT_TEXT_MAX, KEY_MAX, UNIT_MAX, VALUE_MAX, logged_event};

@@ -10,7 +10,7 @@ use tokio::{
     sync::watch,
 };
 
-use super::Failure;
+use super::{Failure, block_on};
 use crate::{
     cli::reexec,
     client::ClientError,
@@ -46,7 +46,7 @@ Exit codes:
   0   told to stop; with --once: all that was due has been tried
   1   the token or the courier's store did not start or is lost; with --once: authority, token or a gateway did not work
   64  the configuration, or a file that it names, is refused
-  75  a call did not come back from the token's module: to be started again")]
+  75  a call did not come back from the token's module, or from the store: to be started again")]
 pub struct Args {
     /// Configuration file (policies/courier/courier.toml.example documents every key).
     #[arg(long, value_name = "FILE")]
@@ -87,7 +87,7 @@ pub enum Error {
     /// Core dumps, swap, files, ports or system calls could not be given up.
     #[error(transparent)]
     Sandbox(#[from] sandbox::Error),
-    /// A call did not come back from the token's module.
+    /// A call did not come back from the token's module or from the store.
     #[error(transparent)]
     Hung(#[from] Failure),
     /// With `--once`: not everything that was due could be carried out.
@@ -155,7 +155,7 @@ pub fn enter(args: Args) -> Result<(), Error> {
     durable::deny_sync_file_range()?;
     let (settings, profile) = confinement(&args.config)?;
     sandbox::enter(settings, &profile)?;
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run(args))
+    block_on(run(args), Error::exit_code)
 }
 
 /// The courier's store as the courier opens it: one that is missing is refused, never made.
@@ -251,6 +251,7 @@ async fn run(args: Args) -> Result<(), Error> {
     tracing::info!(sent = tally.sent, "courier ended");
     match (has_hung, failure, args.once && tally.trouble > 0) {
         (true, ..) => Err(Failure::hung().into()),
+        (false, Some(_), _) if store.stands_still() => Err(Failure::store_stands_still().into()),
         (false, Some(failure), _) => Err(Error::StoreLost(failure)),
         (false, None, true) => Err(Error::Trouble),
         (false, None, false) => Ok(()),

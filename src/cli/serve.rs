@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use self::config::Config;
-use super::{Failure, reexec};
+use super::{Failure, block_on, reexec};
 use crate::{
     auth::cns::Validator,
     clock::{Clock, SystemClock, alarm::Alarm},
@@ -45,13 +45,14 @@ come. What does not hold is refused, and what is in force stays: see the log.
 
 A token that is lost is opened again in this process, with every check of the start and the same keys only. A call
 that does not come back from the PKCS#11 module cannot be cancelled: after pool.give_up_ms the process ends with 75, to
-be started again.
+be started again. So it does after one to two minutes when a call to the store does not come back.
 
 With each lease the courier presents the newest checkpoint that it has seen. If this log does not hold it, the store has
 gone back: nothing is served any more, and the process ends with 65, which only a recovery by officers mends.
 
 Exit codes: 0 told to stop; 1 HSM, store or a listener failed, or --check found that a start would fail; 64 configuration or
-policy is refused; 65 the store went back; 75 a call did not come back from the HSM's module.")]
+policy is refused; 65 the store went back; 75 a call did not come back from the HSM's module or
+from the store.")]
 pub struct Args {
     /// Configuration file (hsm-config/serve.toml.example documents every key).
     #[arg(long, value_name = "FILE")]
@@ -88,9 +89,7 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<(), Failure> {
     durable::deny_sync_file_range().map_err(Failure::failed)?;
     let (settings, profile) = confinement(&args.config)?;
     sandbox::enter(settings, &profile).map_err(Failure::failed)?;
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::failed)?;
-    runtime.block_on(serve(config, policy, files, &hsm_config))
+    block_on(serve(config, policy, files, &hsm_config), Failure::exit_code)
 }
 
 /// What a start would fail at that is no file of the configuration: directories that it writes to.
@@ -152,7 +151,11 @@ async fn serve(
     let result = serve_with(config, policy, files, audit_key, &hsm, &store, signals).await;
     // Whatever the result: a module that is still at work while the process exits may crash it.
     store.close().await;
-    if hsm.close().await { result } else { Err(Failure::hung()) }
+    match (hsm.close().await, store.stands_still()) {
+        (false, _) => Err(Failure::hung()),
+        (true, true) => Err(Failure::store_stands_still()),
+        (true, false) => result,
+    }
 }
 
 async fn serve_with(

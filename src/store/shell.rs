@@ -3,16 +3,25 @@
 //! It must never lose a unit without an answer, call an engine again after an unknown outcome, or block the caller's
 //! thread on a write.
 
+mod counters;
 mod pace;
+mod room;
+mod shared;
 mod writer;
 
-use std::sync::{Arc, PoisonError};
+use std::{
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
 
 use crossbeam_channel::{Sender, TrySendError};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 
-use self::writer::{Asked, Counters, Job, Queue, Reply, Shared, State};
-use super::{Engine, Error, Found, Outcome, Reader, Snapshot, Space, Unit, Versioned, record};
+use self::shared::{Asked, Job, Queue, Reply, Shared, State, shut, stopped, stopped_after};
+use super::{
+    Engine, Error, Found, Outcome, Reader, Snapshot, Space, Unit, Versioned, record,
+    watchdog::{self, Watchdog},
+};
 use crate::domain::audit::Head;
 
 /// How much the shell takes.
@@ -22,11 +31,13 @@ pub struct Limits {
     pub queue: usize,
     /// Units committed together. At least 1.
     pub batch: usize,
+    /// A call to the engine that lasts for so long, at most for twice as long, is given up.
+    pub patience: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { queue: 4096, batch: 1024 }
+        Self { queue: 4096, batch: 1024, patience: watchdog::PATIENCE }
     }
 }
 
@@ -63,19 +74,21 @@ struct Inner {
 }
 
 impl Store {
-    /// Starts the writer thread. If the system gives no thread the store is stopped from the start.
+    /// Starts the writer thread and its watchdog. If the system gives no thread the store is stopped from the start.
     pub fn start(engine: Box<dyn Engine>, reader: Arc<dyn Reader>, limits: Limits) -> Self {
-        let (sender, receiver) = crossbeam_channel::bounded(limits.queue.max(1));
-        let shared = Arc::new(Shared {
-            head: watch::Sender::new(engine.head()),
-            state: watch::Sender::new(State::Running),
-            counters: Counters::default(),
-        });
+        let (sender, jobs) = crossbeam_channel::bounded(limits.queue.max(1));
+        let shared = Arc::new(Shared::new(engine.head()));
         let queue = Arc::new(Queue::new(Some(sender)));
+        let give_up = {
+            let (queue, jobs, shared) = (Arc::downgrade(&queue), jobs.clone(), Arc::clone(&shared));
+            move || shared.give_up(&queue, &jobs)
+        };
         let (weak, writer) = (Arc::downgrade(&queue), Arc::clone(&shared));
-        let spawned = std::thread::Builder::new()
-            .name("store".into())
-            .spawn(move || writer::run(engine, receiver, weak, writer, limits.batch.max(1)));
+        let spawned = Watchdog::start(limits.patience, give_up).and_then(|watchdog| {
+            std::thread::Builder::new()
+                .name("store".into())
+                .spawn(move || writer::run(engine, jobs, weak, writer, limits.batch.max(1), watchdog))
+        });
         if let Err(error) = spawned {
             shared.poison(&Error::NotWritten(format!("cannot start the writer thread: {error}")));
             shared.end();
@@ -98,17 +111,17 @@ impl Store {
     pub async fn snapshot(&self) -> Result<Snapshot, Error> {
         let (reply, answer) = oneshot::channel();
         self.enqueue(Asked::Snapshot(reply))?;
-        answer.await.map_err(|_| writer::stopped())
+        answer.await.map_err(|_| stopped())
     }
 
     fn enqueue(&self, job: Asked) -> Result<(), Error> {
         if let Some(cause) = self.0.shared.failure() {
-            return Err(writer::stopped_after(&cause));
+            return Err(stopped_after(&cause));
         }
         let queue = self.0.queue.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(sender) = queue.as_ref() else { return Err(writer::stopped()) };
+        let Some(sender) = queue.as_ref() else { return Err(stopped()) };
         sender.try_send(job).map_err(|refused| match refused {
-            TrySendError::Disconnected(_) => writer::stopped(),
+            TrySendError::Disconnected(_) => stopped(),
             TrySendError::Full(_) => {
                 self.0.shared.counters.add_busy();
                 Error::NotWritten("busy: the queue of the store is full".into())
@@ -173,10 +186,15 @@ impl Store {
         self.0.shared.wait(|state| !matches!(state, State::Running)).await;
     }
 
-    /// Takes no more units, has the queued ones committed, and waits until the engine is dropped.
+    /// Takes no more units, has the queued ones committed, and waits until the engine is dropped, or does not come back.
     pub async fn close(&self) {
-        writer::shut(&self.0.queue);
-        self.0.shared.wait(|state| matches!(state, State::Ended(_))).await;
+        shut(&self.0.queue);
+        self.0.shared.wait(|state| matches!(state, State::Ended(_) | State::Stuck(_))).await;
+    }
+
+    /// Whether a call to the engine did not come back. It is still in it: nothing but the end of the process ends it.
+    pub fn stands_still(&self) -> bool {
+        matches!(*self.0.shared.state.borrow(), State::Stuck(_))
     }
 
     /// What it has done so far.

@@ -414,7 +414,7 @@ async fn units_of_a_batch_see_each_other(place: &impl Place) {
 async fn versions_never_come_back(place: &impl Place) {
     let mut seen = Vec::new();
     for _ in 0..3 {
-        let store = start_with(place, Limits { queue: 1, batch: 1 });
+        let store = start_with(place, Limits { queue: 1, batch: 1, ..Limits::default() });
         for value in [b"1", b"2"] {
             store.submit(ops([put(CARD, b"k", value, Expect::Any)])).await.unwrap();
             seen.push(version(&store, CARD, b"k"));

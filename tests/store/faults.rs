@@ -1,6 +1,6 @@
 //! What the shell does when an engine fails or is slow.
 
-use std::{future::Future, pin::pin, sync::Arc, task::Poll};
+use std::{future::Future, pin::pin, sync::Arc, task::Poll, time::Duration};
 
 use sigillo::store::{
     Engine, Error, Expect, Limits, Op, Outcome, Space, Store, Unit,
@@ -140,7 +140,7 @@ impl sigillo::store::Reader for Unreadable {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_queue_is_busy_at_once() {
     let memory = Memory::new();
-    let store = start_with(&memory, Limits { queue: 2, batch: 8 });
+    let store = start_with(&memory, Limits { queue: 2, batch: 8, ..Limits::default() });
     let first = hold(&memory, &store, card(0)).await;
     let (second, third) = (queue(&store, card(1)).await, queue(&store, card(2)).await);
     let busy = store.submit(card(3)).await;
@@ -159,7 +159,7 @@ async fn a_full_queue_is_busy_at_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_batch_has_its_limit() {
     let memory = Memory::new();
-    let store = start_with(&memory, Limits { queue: 9, batch: 2 });
+    let store = start_with(&memory, Limits { queue: 9, batch: 2, ..Limits::default() });
     let mut tasks = vec![hold(&memory, &store, card(0)).await];
     for n in 1..=5 {
         tasks.push(queue(&store, card(n)).await);
@@ -256,4 +256,37 @@ async fn a_bug_of_an_engine_is_an_unknown_outcome() {
     store.close().await;
     assert!(store.failure().is_some());
     assert!(matches!(store.submit(card(1)).await, Err(Error::NotWritten(_))));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_does_not_come_back_is_given_up() {
+    let memory = Memory::new();
+    let (engine, reader) = memory.open().unwrap();
+    let (dropped, wait) = tokio::sync::oneshot::channel();
+    let limits = Limits { batch: 1, patience: Duration::from_millis(20), ..Limits::default() };
+    let store = Store::start(Box::new(Watched(engine, Some(dropped))), reader, limits);
+    let seen = hold(&memory, &store, card(1)).await;
+    let queued = spawn(&store, card(2));
+    let snapshot = store.snapshot();
+
+    // The engine may have been about to write the one; it never saw the other.
+    assert!(matches!(seen.await.unwrap(), Err(Error::Unknown(_))));
+    assert!(matches!(queued.await.unwrap(), Err(Error::NotWritten(_))));
+    assert!(snapshot.await.is_err());
+    store.stopped().await;
+    store.close().await;
+    assert!(store.stands_still());
+    assert!(matches!(store.failure(), Some(Error::Unknown(_))));
+    assert!(matches!(store.get(Space::Card, &[1]), Err(Error::Stopped(_))));
+
+    // It comes back after all: nothing is taken back, and the writer ends.
+    memory.release();
+    wait.await.unwrap();
+    assert!(store.stands_still() && !store.is_up());
+    assert!(matches!(store.submit(card(3)).await, Err(Error::NotWritten(_))));
+    let after = start(&memory);
+    assert!(after.get(Space::Card, &[1]).unwrap().is_some(), "it had been written, or would be");
+    assert_eq!(after.get(Space::Card, &[2]), Ok(None));
+    after.close().await;
+    assert!(!after.stands_still());
 }

@@ -27,6 +27,8 @@ const FILE: u64 = 2;
 const NAME: &str = "disk";
 /// So often it is looked whether a file system is gone, so far apart: a minute.
 const GONE: (u32, Duration) = (6000, Duration::from_millis(10));
+/// How finely a slow flush waits, in milliseconds.
+const STEP_MS: u64 = 20;
 /// How long the kernel may remember attributes that never change.
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -128,9 +130,11 @@ impl Filesystem for Served {
     }
 
     fn fsync(&self, _: &Request, _: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
-        let slow = self.slow_ms.load(Ordering::SeqCst);
-        if slow > 0 {
-            std::thread::sleep(Duration::from_millis(slow));
+        let mut waited = 0;
+        // Over at once when it is no longer slow.
+        while waited < self.slow_ms.load(Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(STEP_MS));
+            waited = waited.saturating_add(STEP_MS);
         }
         match self.with(Disk::flush) {
             Ok(()) => reply.ok(),

@@ -1,4 +1,4 @@
-//! A disk in trouble under load: it is full, broken, read-only or slow. What was answered stays true, what cannot be done is
+//! A disk in trouble under load: it is full, broken, read-only or slow, or hangs. What was answered stays true, what cannot be done is
 //! refused as unavailable, and nothing panics.
 
 use std::{collections::BTreeMap, fs, io::Write, path::Path, time::Duration};
@@ -25,6 +25,10 @@ const BEFORE: usize = 10;
 const ASKED: (u32, Duration) = (300, Duration::from_millis(100));
 /// A flush of the slow disk, in milliseconds.
 const SLOW_MS: u64 = 400;
+/// A flush of the disk that does not come back: longer than anybody waits.
+const HANGS_MS: u64 = 3_600_000;
+/// So often, in these steps, it is looked whether the authority gives the call up: four minutes, of the two that it has.
+const GIVES_UP: (u32, Duration) = (2400, Duration::from_millis(100));
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Trouble {
@@ -32,10 +36,20 @@ enum Trouble {
     Broken,
     ReadOnly,
     Slow,
+    Hanging,
 }
 
 impl Trouble {
-    const ALL: [Self; 4] = [Self::Full, Self::Broken, Self::ReadOnly, Self::Slow];
+    const ALL: [Self; 5] = [Self::Full, Self::Broken, Self::ReadOnly, Self::Slow, Self::Hanging];
+
+    /// In how many rounds: the last one takes minutes, and the short form has no time for it.
+    const fn rounds(self, short: bool) -> u64 {
+        match (self, short) {
+            (Self::Hanging, true) => 0,
+            (Self::Hanging, false) | (_, true) => 1,
+            (_, false) => 10,
+        }
+    }
 
     const fn claim(self) -> &'static str {
         match self {
@@ -45,6 +59,9 @@ impl Trouble {
             }
             Self::ReadOnly => "a store that cannot be written to is refused at the start, with a sentence",
             Self::Slow => "on a disk whose flushes take 400 ms it answers late, and right",
+            Self::Hanging => {
+                "on a disk that does not come back the store is given up, who waits is told so, and the process ends with 75"
+            }
         }
     }
 }
@@ -131,15 +148,21 @@ async fn meet(
         return read_only(ground, rig);
     }
     let prefix = format!("{trouble:?}-{round}");
-    let (new, ()) = under_load(ground, known, &prefix, BEFORE, |_| {
+    let (new, stood) = under_load(ground, known, &prefix, BEFORE, |ground| {
         match trouble {
             Trouble::Full => fill(&store)?,
             Trouble::Broken => rig.behave(Mood::Failing),
             Trouble::Slow => rig.slow(SLOW_MS),
+            Trouble::Hanging => {
+                rig.slow(HANGS_MS);
+                let stood = gives_up(ground);
+                rig.slow(0);
+                return stood;
+            }
             Trouble::ReadOnly => {}
         }
         std::thread::sleep(LASTS);
-        Ok(())
+        Ok(Duration::ZERO)
     })
     .await?;
     let late = if trouble == Trouble::Slow { Some(how_late(ground, known, &prefix).await?) } else { None };
@@ -151,6 +174,7 @@ async fn meet(
     }
     let went_on = trouble != Trouble::Broken && goes_on(ground, known, &prefix).await?;
     let panicked = panicked(ground)?;
+    let ended = ground.here.still_running("authority").err();
     if !went_on {
         ground.here.kill("authority")?;
         if trouble == Trouble::Broken {
@@ -169,6 +193,13 @@ async fn meet(
         Some(ms) => format!("{figure}; an answer took {ms} ms"),
         None => figure,
     };
+    let figure = match (trouble, ended) {
+        (Trouble::Hanging, Some(ended)) if ended.contains("exit status: 75") => {
+            format!("{figure}; given up after {} s, exit code 75", stood.as_secs())
+        }
+        (Trouble::Hanging, ended) => return Err(format!("it did not end with 75: {ended:?}; {figure}")),
+        (Trouble::Full | Trouble::Broken | Trouble::ReadOnly | Trouble::Slow, _) => figure,
+    };
     let bad = refusals.keys().find(|what| !what.starts_with("503 ") && **what != "no answer");
     let bad = bad.map(ToString::to_string);
     told.add(new);
@@ -177,6 +208,20 @@ async fn meet(
         (None, Some(bad)) => Err(format!("answered {bad}: {figure}")),
         (Some(panic), _) => Err(format!("it panics: {panic}: {figure}")),
     }
+}
+
+/// How long it takes until the authority's log tells that the store is given up. The disk comes back then: before that nothing
+/// could end the process.
+fn gives_up(ground: &Ground) -> Result<Duration, String> {
+    let log = ground.here.directory().join("logs/authority.log");
+    for n in 0..GIVES_UP.0 {
+        std::thread::sleep(GIVES_UP.1);
+        let text = fs::read_to_string(&log).map_err(|e| format!("{}: {e}", log.display()))?;
+        if text.contains("the store stands still") {
+            return Ok(GIVES_UP.1.saturating_mul(n));
+        }
+    }
+    Err("nobody notices that the disk does not come back".into())
 }
 
 /// How long an answer takes on a disk that is slow, in milliseconds.
@@ -196,6 +241,7 @@ fn took_hold(trouble: Trouble, figure: &str) -> bool {
     match trouble {
         Trouble::Full | Trouble::Broken => figure.contains("503 ") || figure.contains("no answer"),
         Trouble::ReadOnly => figure.starts_with("refused"),
+        Trouble::Hanging => figure.contains("given up after"),
         Trouble::Slow => {
             let words = figure.rsplit_once("took ").and_then(|(_, late)| late.split_once(' '));
             words.and_then(|(ms, _)| ms.parse::<u64>().ok()).is_some_and(|ms| ms >= SLOW_MS)
@@ -204,8 +250,8 @@ fn took_hold(trouble: Trouble, figure: &str) -> bool {
 }
 
 async fn proof(run: &Run<'_>) -> Result<Vec<Claim>, String> {
-    let rounds: u64 = if run.arguments.short { 1 } else { 10 };
-    let all = rounds.saturating_mul(u64::try_from(Trouble::ALL.len()).unwrap_or(0));
+    let rounds = |trouble: Trouble| trouble.rounds(run.arguments.short);
+    let all = Trouble::ALL.into_iter().map(rounds).fold(0, u64::saturating_add);
     run.bar.set_length(all);
     let mut ground = Ground::new(run, "installation", power::cards_for(all)).await?;
     let known = ground.active(&ground.desk(Protocols::Any)?).await?;
@@ -213,8 +259,8 @@ async fn proof(run: &Run<'_>) -> Result<Vec<Claim>, String> {
     let file = run.directory.join("log.ndjson");
     let mut ended: BTreeMap<usize, Result<String, String>> = BTreeMap::new();
     let mut held: BTreeMap<usize, bool> = BTreeMap::new();
-    for round in 0..rounds {
-        for (place, trouble) in Trouble::ALL.into_iter().enumerate() {
+    for round in 0..Trouble::ALL.into_iter().map(rounds).max().unwrap_or(0) {
+        for (place, trouble) in Trouble::ALL.into_iter().enumerate().filter(|(_, one)| round < rounds(*one)) {
             run.bar.set_message(trouble.claim());
             let mut told = Told::default();
             let met = meet(&mut ground, &mut rig, &known, (trouble, round), &mut told).await;
@@ -238,7 +284,12 @@ async fn proof(run: &Run<'_>) -> Result<Vec<Claim>, String> {
             let figure = met.unwrap_or_else(|why| why);
             let bound =
                 "every answer is true afterwards, refusals are 503, no panic, the log whole".to_owned();
-            run.claim(trouble.claim(), (format!("{figure} (last of {rounds})"), bound), holds, Some(control))
+            run.claim(
+                trouble.claim(),
+                (format!("{figure} (last of {})", rounds(trouble)), bound),
+                holds,
+                Some(control),
+            )
         },
     );
     Ok(claims.collect())
