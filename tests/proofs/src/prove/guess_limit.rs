@@ -1,6 +1,7 @@
 //! The limit on wrong guesses, from outside: storms of guesses over the public API, judged by the log.
 
 mod judge;
+mod missed;
 
 use std::{fs, sync::Arc};
 

@@ -9,7 +9,7 @@ use sigillo_proofs::{
     guesses::{Counted, about, card_of, of_requests, requests_of, with_branch},
 };
 
-use super::{IN_A_ROW, LIFETIME};
+use super::{IN_A_ROW, LIFETIME, missed::missed};
 use crate::{Run, blows::Blow, storm::Told, storms::Storm};
 
 /// What happened in one storm, and after it.
@@ -114,8 +114,10 @@ pub(super) fn judge(log: &[Value], done: &Done) -> Result<Judged, String> {
         Blow::Restore => (Some((lost, "tries of which only the lost branch tells")), 1),
     };
     let answers = [told.answers.as_slice(), after].concat();
-    let contradiction = broken
-        .clone()
+    let contradiction = missed(log, &told.verifications())
+        .filter(|_| !alone)
+        .map(str::to_owned)
+        .or_else(|| broken.clone())
         .or_else(|| unanswered(done))
         .or_else(|| untrue(log, card, &answers))
         // What a restore loses is looked at once more.
@@ -246,6 +248,8 @@ fn exchanged(log: &[Value], card: &str, answers: &[Answer]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::{storm::Refusal, storms::STORMS};
 
@@ -285,6 +289,29 @@ mod tests {
         let mut unheard = done(64, "", true);
         unheard.told.answers.truncate(63);
         assert!(unanswered(&unheard).is_some());
+    }
+
+    #[test]
+    fn a_storm_at_an_unknown_card_of_others_is_not_shown() {
+        let one = done(64, "", false);
+        let log = |letters: [&str; 2]| {
+            let event = |n: usize| {
+                let (granted, id) = (n < 5, format!("r-{n}"));
+                let (ticket, checks) = if granted { (n + 1, letters[0]) } else { (0, letters[1]) };
+                let about = json!({ "kind": "verification.spent", "card": "c", "request": id, "ticket": ticket.to_string() });
+                let decided = json!({ "kind": "verification.decided", "card": "c", "request": id, "outcome": "rejected",
+                    "verification": format!("v-{n}"), "checks": checks });
+                [about, decided]
+            };
+            (0..64).flat_map(event).collect::<Vec<_>>()
+        };
+        let shown = |letters| {
+            let judged = judge(&log(letters), &one).unwrap();
+            (judged.holds(), judged.control)
+        };
+        assert_eq!(shown(["KAFST-", "KAFS--"]), (true, true));
+        assert_eq!(shown(["----T-", "------"]), (false, true), "a stand-in");
+        assert!(!shown(["KAFST-", "KAFST-"]).0, "no limit");
     }
 
     #[test]
