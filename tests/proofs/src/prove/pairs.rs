@@ -2,6 +2,8 @@
 //! connection, in one TLS record, so that no network comes between them ("timeless timing": Van Goethem and others, USENIX
 //! Security 2020). Both answers leave on the tick, often the same one: what is left is the order of their HEADERS frames.
 
+mod twos;
+
 use std::{sync::Arc, time::Duration};
 
 use sigillo::tls::Protocols;
@@ -11,6 +13,7 @@ use sigillo_proofs::{
     statistics::{Random, TOLD_APART},
 };
 
+use self::twos::Twos;
 use crate::{
     Run,
     awake::Awake,
@@ -36,11 +39,15 @@ struct Size {
     later: Duration,
     /// The widest interval that shows anything.
     width: f64,
+    /// How far from one half the order of two classes may be; each two meet 45 times less often than all do.
+    of_two: f64,
 }
 
-const FULL: Size = Size { pairs: 40_000, controls: 2_000, later: Duration::from_micros(200), width: 0.05 };
+const FULL: Size =
+    Size { pairs: 40_000, controls: 2_000, later: Duration::from_micros(200), width: 0.05, of_two: 0.15 };
 /// So few pairs tell only the coarsest order: any width is taken, and told.
-const SHORT: Size = Size { pairs: 450, controls: 60, later: Duration::from_millis(2), width: 1.0 };
+const SHORT: Size =
+    Size { pairs: 450, controls: 60, later: Duration::from_millis(2), width: 1.0, of_two: f64::INFINITY };
 
 /// How often a class came first: where its request was the first one of the pair, and where it was the second.
 #[derive(Clone, Copy, Default)]
@@ -61,6 +68,7 @@ impl Tally {
 
 struct Counted {
     classes: [Tally; 10],
+    twos: Twos,
     /// Pairs in which the first request was answered first, of so many.
     in_order: (usize, usize),
     /// Pairs that did not leave in one record.
@@ -107,7 +115,8 @@ async fn count(run: &Run<'_>, rounds: usize, size: &Size) -> Result<Counted, Str
     run.bar.set_message("cards of every class are made");
     let mut field = Field::of(&mut ground, &desk, (guesses, 0), field::EACH).await?;
     let (mut keys, mut random, mut asked) = (Keys::new(), Random::new(2026), Asked::default());
-    let (mut classes, mut in_order, mut later) = ([Tally::default(); 10], (0, 0), (0, 0));
+    let (mut classes, mut twos) = ([Tally::default(); 10], Twos::new());
+    let (mut in_order, mut later) = ((0, 0), (0, 0));
     let (mut apart, mut records) = (0_usize, (usize::MAX, 0));
     let work = work(rounds, size.controls, &mut random);
     run.bar.set_length(u64::try_from(work.len()).unwrap_or(1));
@@ -138,6 +147,7 @@ async fn count(run: &Run<'_>, rounds: usize, size: &Size) -> Result<Counted, Str
         };
         add(&mut in_order, answered.in_order);
         records = (records.0.min(bytes), records.1.max(bytes));
+        twos::note(&mut twos, pair, answered.in_order);
         for (place, class) in pair.into_iter().enumerate() {
             if let Some(tally) = classes.get_mut(class) {
                 tally.add(place, answered.in_order == (place == 0));
@@ -147,7 +157,7 @@ async fn count(run: &Run<'_>, rounds: usize, size: &Size) -> Result<Counted, Str
     drop(awake);
     let letters = letters::claim(run, &ground, &asked)?;
     ground.here.stop()?;
-    Ok(Counted { classes, in_order, apart, records, later, letters })
+    Ok(Counted { classes, twos, in_order, apart, records, later, letters })
 }
 
 fn percent(share: f64) -> String {
@@ -159,7 +169,7 @@ fn share((part, whole): (usize, usize)) -> String {
     percent(number(part) / number(whole.max(1)))
 }
 
-/// One claim for each class.
+/// One claim for each class, and one for all pairs of classes.
 pub(crate) fn prove(run: &Run<'_>) -> Result<Vec<Claim>, String> {
     let size = if run.arguments.short { SHORT } else { FULL };
     let pairs = run.arguments.pairs.unwrap_or(size.pairs);
@@ -221,6 +231,7 @@ pub(crate) fn prove(run: &Run<'_>) -> Result<Vec<Claim>, String> {
             Some(is_caught),
         ));
     }
+    claims.push(twos::claim(run, &counted.twos, (in_order, later), size.of_two));
     Ok(claims)
 }
 
