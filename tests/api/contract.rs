@@ -44,7 +44,11 @@ fn program() -> PathBuf {
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/schemathesis/bin/schemathesis"),
         PathBuf::from,
     );
-    assert!(path.is_file(), "no {}: sh tests/support/schemathesis.sh, or make deps", path.display());
+    assert!(
+        path.is_file(),
+        "no {}: sh tests/support/schemathesis.sh, which takes Python 3.11 or later and PyPI",
+        path.display()
+    );
     path
 }
 

@@ -9,6 +9,8 @@ use crate::{
     child::{Said, cargo_test, run_child},
 };
 
+const SCHEMATHESIS: &str = "schemathesis.sh";
+
 /// A claim that stands on tests: each of them panics if it does not hold.
 fn by_tests(run: &Run<'_>, claim: &str, figure: &str, said: &Said, least: u64) -> Claim {
     let tests = format!("{} tests passed, {} failed", said.passed, said.failed);
@@ -85,11 +87,7 @@ pub(crate) fn crashes(run: &Run<'_>) -> Result<Vec<Claim>, String> {
 pub(crate) fn tokens(run: &Run<'_>) -> Result<Vec<Claim>, String> {
     let mut claims = Vec::new();
     run.bar.set_length(4);
-    let mut make = Command::new("sh");
-    make.arg("tests/support/kryoptic.sh");
-    if !run_child(run, make, "kryoptic.sh")?.succeeded {
-        return Err("tests/support/kryoptic.sh failed: what is missing is in kryoptic.sh.err".into());
-    }
+    made_by(run, "kryoptic.sh")?;
     run.bar.inc(1);
     for kind in ["softhsm", "kryoptic", "p11-kit"] {
         let said = cargo_test(run, &["-p", "sigillo", "--test", "hsm"], &[("SIGILLO_HSM", kind)])?;
@@ -141,13 +139,20 @@ pub(crate) fn floods(run: &Run<'_>) -> Result<Vec<Claim>, String> {
     Ok(vec![by_tests(run, claim, "", &said, 2)])
 }
 
+/// A program that tests need and `make deps` does not install.
+fn made_by(run: &Run<'_>, script: &str) -> Result<(), String> {
+    let mut make = Command::new("sh");
+    make.arg(format!("tests/support/{script}"));
+    if run_child(run, make, script)?.succeeded {
+        Ok(())
+    } else {
+        Err(format!("tests/support/{script} failed: what is missing is in {script}.err"))
+    }
+}
+
 /// The served description against the service.
 pub(crate) fn contract(run: &Run<'_>) -> Result<Vec<Claim>, String> {
-    let mut make = Command::new("sh");
-    make.arg("tests/support/schemathesis.sh");
-    if !run_child(run, make, "schemathesis.sh")?.succeeded {
-        return Err("tests/support/schemathesis.sh failed: what is missing is in schemathesis.sh.err".into());
-    }
+    made_by(run, SCHEMATHESIS)?;
     let requests = rounds(run, "20000", "500");
     let arguments = ["-p", "sigillo", "--test", "api", "contract::", "--", "--nocapture"];
     let said = cargo_test(run, &arguments, &[("SIGILLO_CONTRACT", requests)])?;
@@ -167,6 +172,8 @@ pub(crate) fn all(run: &Run<'_>) -> Result<Vec<Claim>, String> {
             200,
         )]);
     }
+    // One of them is what `contract` runs at length.
+    made_by(run, SCHEMATHESIS)?;
     let said = cargo_test(run, &["--workspace"], &[])?;
     Ok(vec![by_tests(run, "every test of the project passes in an optimised build", "", &said, 500)])
 }
