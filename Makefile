@@ -21,7 +21,8 @@ help:
 	@echo "            (PEERS=1: privacyIDEA too, installed from PyPI; BEFORE=FILE: compared with an earlier runs.json)"
 	@echo "make bench-micro  times and instruction counts of the smallest parts, compared with bench/instructions.toml"
 	@echo "            (RECORD=1: writes that file)"
-	@echo "make prove  the proofs of SECURITY.md, with one report (SHORT=1: with fewer rounds)"
+	@echo "make prove  the proofs of SECURITY.md, with one report (four hours; ONLY=NAME: one of them;"
+	@echo "            SHORT=1: fewer rounds, wider bounds and less of it, 20 minutes: shows only that they run)"
 	@echo "make contract  at least 20,000 requests against the served description, by schemathesis"
 	@echo "make fuzz   every fuzz target for FUZZ_SECONDS (600); corpora, findings and totals stay in target/fuzz"
 	@echo "make deps   only what the other targets need from the system"
@@ -73,11 +74,12 @@ bench-micro:
 	$(CARGO) bench --locked -p sigillo-bench --bench micro
 	$(CARGO) bench --locked -p sigillo-bench --bench micro -- instructions $(if $(RECORD),--record)
 
-# Every proof, one report: target/proofs/report.md. SHORT=1 has fewer rounds. An interrupted run goes on where it was.
+# Every proof, one report: target/proofs/report.md. An interrupted run goes on where it was. ONLY='NAME NAME' takes some. SHORT=1 has
+# fewer rounds and wider bounds, and leaves parts out: it shows that the proofs run.
 prove:
 	@sh tests/support/deps.sh g++
 	$(CARGO) build --release --locked --workspace --bins
-	target/release/prove $(if $(SHORT),--short)
+	target/release/prove $(if $(SHORT),--short) $(foreach name,$(ONLY),--only $(name))
 
 # The long form of tests/api/contract.rs, with its counts.
 contract: deps

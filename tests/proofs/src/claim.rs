@@ -18,7 +18,7 @@ pub struct Claim {
     pub bound: String,
     /// Whether it is within the bound.
     pub holds: bool,
-    /// Whether the same proof refused what is known to be wrong; nothing where the tests that it runs bring their own.
+    /// Whether the same proof refused what is known to be wrong; nothing where it tries nothing of that kind.
     pub control_failed_as_it_must: Option<bool>,
 }
 

@@ -1,9 +1,11 @@
-//! The report: for people as Markdown, for programs as JSON.
+//! The report: for people as Markdown, for programs as JSON; and beside its claims how the run was that made it.
+
+use serde::Serialize;
 
 use crate::claim::Claim;
 
 /// What is said above the table.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 pub struct About {
     /// Commit that was proved; with `-changed` if the files differ from it.
     pub commit: String,
@@ -11,14 +13,25 @@ pub struct About {
     pub form: String,
     /// Machine: processors and memory.
     pub machine: String,
-    /// Proofs of the list that were not asked for in this run and have no result of before.
-    pub missing: Vec<&'static str>,
+    /// How many proofs the list has.
+    pub proofs: usize,
+    /// Those of them that have no result.
+    pub not_run: Vec<NotRun>,
     /// Proofs that were run more than once.
     pub repeated: Vec<Repeated>,
 }
 
+/// A proof without a result.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NotRun {
+    /// Its name.
+    pub proof: &'static str,
+    /// What kept it from being run when it was tried; nothing if nobody asked for it.
+    pub why: Option<String>,
+}
+
 /// A proof that was run again on one commit.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Repeated {
     /// Its name.
     pub proof: &'static str,
@@ -32,14 +45,23 @@ pub struct Repeated {
 pub fn markdown(about: &About, claims: &[Claim]) -> String {
     let shown = claims.iter().filter(|claim| claim.is_shown()).count();
     let mut text = format!(
-        "# Proofs\n\nCommit {}, {} form, on {}. {shown} of {} claims are shown.\n",
+        "# Proofs\n\nCommit {}, {} form, on {}. {shown} of {} claims of the proofs that were run are shown; {} of {} proofs were \
+         not run.\n",
         about.commit,
         about.form,
         about.machine,
-        claims.len()
+        claims.len(),
+        about.not_run.len(),
+        about.proofs,
     );
-    if !about.missing.is_empty() {
-        text.push_str(&format!("\n**Not run: {}.**\n", about.missing.join(", ")));
+    let unasked: Vec<_> = about.not_run.iter().filter(|one| one.why.is_none()).map(|one| one.proof).collect();
+    if !unasked.is_empty() {
+        text.push_str(&format!("\n**Not run: {}.**\n", unasked.join(", ")));
+    }
+    for NotRun { proof, why } in &about.not_run {
+        if let Some(why) = why {
+            text.push_str(&format!("\n**{proof} could not be run: {}**\n", why.trim()));
+        }
     }
     for Repeated { proof, before, not_shown } in &about.repeated {
         text.push_str(&format!(
@@ -56,7 +78,7 @@ pub fn markdown(about: &About, claims: &[Claim]) -> String {
             ));
         }
         let control = match claim.control_failed_as_it_must {
-            None => "in the tests",
+            None => "none of its own",
             Some(true) => "yes",
             Some(false) => "**NO**",
         };
@@ -73,6 +95,14 @@ pub fn markdown(about: &About, claims: &[Claim]) -> String {
 /// A sentence.
 pub fn json(claims: &[Claim]) -> Result<String, String> {
     serde_json::to_string_pretty(claims).map(|text| text + "\n").map_err(|e| e.to_string())
+}
+
+/// How the run was, as JSON. [`json`] stays a list of claims, so this is a file of its own.
+///
+/// # Errors
+/// A sentence.
+pub fn run_json(about: &About) -> Result<String, String> {
+    serde_json::to_string_pretty(about).map(|text| text + "\n").map_err(|e| e.to_string())
 }
 
 #[cfg(test)]
@@ -98,15 +128,28 @@ mod tests {
             commit: "abc".into(),
             form: "short".into(),
             machine: "2 processors".into(),
-            missing: vec!["three"],
+            proofs: 4,
+            not_run: vec![
+                NotRun { proof: "three", why: None },
+                NotRun { proof: "four", why: Some("no /dev/fuse".into()) },
+            ],
             repeated: vec![Repeated { proof: "two", before: 3, not_shown: 1 }],
         };
         let text = markdown(&about, &claims);
-        assert!(text.contains("1 of 3 claims are shown") && text.contains("Not run: three"), "{text}");
+        let head = "1 of 3 claims of the proofs that were run are shown; 2 of 4 proofs were not run.";
+        assert!(text.contains(head) && text.contains("**Not run: three.**"), "{text}");
+        assert!(text.contains("**four could not be run: no /dev/fuse**"), "{text}");
         assert!(text.contains("two was run 3 times before this result; in 1 of them"), "{text}");
         assert_eq!((text.matches("## ").count(), text.matches("**NO**").count()), (2, 2), "{text}");
-        assert!(text.contains("| a \\| b | 1 | 2 | yes | in the tests |"), "{text}");
+        assert!(text.contains("| a \\| b | 1 | 2 | yes | none of its own |"), "{text}");
         let back: Vec<Claim> = serde_json::from_str(&json(&claims).unwrap()).unwrap();
         assert_eq!(back, claims);
+        let run: serde_json::Value = serde_json::from_str(&run_json(&about).unwrap()).unwrap();
+        let expected = serde_json::json!({
+            "commit": "abc", "form": "short", "machine": "2 processors", "proofs": 4,
+            "not_run": [{ "proof": "three", "why": null }, { "proof": "four", "why": "no /dev/fuse" }],
+            "repeated": [{ "proof": "two", "before": 3, "not_shown": 1 }],
+        });
+        assert_eq!(run, expected);
     }
 }

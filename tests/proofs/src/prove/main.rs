@@ -41,7 +41,7 @@ use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use sigillo_proofs::{
     claim::Claim,
-    report::{self, About},
+    report::{self, About, NotRun},
 };
 
 use crate::{list::PROOFS, state::State};
@@ -50,17 +50,28 @@ use crate::{list::PROOFS, state::State};
 #[derive(Debug, Parser)]
 #[command(after_help = "\
 Examples:
-  make prove                                  every proof in full: hours
-  make prove SHORT=1                          every proof, with fewer rounds
-  target/release/prove --list                 what there is, and what each does not cover
+  make prove                                  every proof in full: about four hours on two cores
+  make prove SHORT=1                          about 20 minutes, and for no decision: see below
+  make prove ONLY='guess-limit guess-model'   one proof or several
+  target/release/prove --list                 what there is and what is not covered: look here first
   target/release/prove --short --only guess-limit
-  target/release/prove --only guess-limit --url https://127.0.0.1:8443 --home demo --team 80380001200000000015
+  target/release/prove --only guess-limit --url https://127.0.0.1:8443 --home demo \\
+      --team 80380000306749700290             a card of demo/cards.ndjson; what to lift first: --url
 
-A proof that is done on this commit with these programs is not run again: an interrupted run goes on where it was. With changed
-files, another number of samples or another authority nothing is remembered. What --again repeats is told of in the report. Results
-are in target/proofs/<commit>, with the output of every child.
+This program is built by `make deps` and `cargo build --release --locked --workspace --bins`. The proofs take the ports of a \
+demonstration (8443 and others): none may run beside them.
 
-Exit codes: 0 every claim holds and every control failed as it must; 1 one did not, or a proof could not be run.")]
+The short form has fewer rounds and wider bounds, and leaves out the disk that does not come back, the API over p11-kit, 85 of 97 \
+values of the token's module, and all tests but those of service and domain. It shows that the proofs run; for a decision take the \
+full form.
+
+A proof that is done on this commit with these programs is not run again: an interrupted run goes on where it was. Failures are \
+remembered too: `--again --only NAME`. With changed files, without git, with another number of samples or another authority nothing \
+is remembered. What --again repeats is told of in the report. Results are in target/proofs/<commit>, with the output of every child; \
+report.md, report.json (the claims) and report-run.json (how the run was) are in target/proofs.
+
+Exit codes, of the whole report, with what was done before: 0 every claim holds and every control failed as it must; 1 one did not, \
+or a proof could not be run.")]
 pub(crate) struct Arguments {
     /// The short form of each proof.
     #[arg(long)]
@@ -92,14 +103,16 @@ pub(crate) struct Arguments {
     /// The program to prove.
     #[arg(long, default_value = "target/release/sigillo")]
     sigillo: PathBuf,
-    /// guess-limit: an authority that runs already, instead of one of its own. A card is locked by this. Limits of the operator in
-    /// `authority.toml` may refuse most guesses before its tries do.
+    /// guess-limit: an authority that runs already, instead of one of its own. A card is locked by this. `[limits.operator]` and
+    /// `[limits.office]` of its `authority.toml` have to be lifted (of a demonstration: `demo --for-load --keep-running`): as shipped
+    /// they refuse guesses before the card's tries are used up, and then nothing is shown.
     #[arg(long, requires_all = ["home", "team"], value_name = "URL")]
     url: Option<String>,
     /// guess-limit: directory with `clients`: ca.pem, and .pem and .key of desk, operator and auditor.
     #[arg(long, value_name = "DIR")]
     home: Option<PathBuf>,
-    /// guess-limit: TEAM number of the card to guess at.
+    /// guess-limit: TEAM number of the card to guess at: one that is registered there, of a template with 5 wrong guesses in a row
+    /// and 100 in a life, as shipped.
     #[arg(long, value_name = "NUMBER")]
     team: Option<String>,
     /// guess-limit: its C.I.P., if it is known: the right code is hidden among the wrong ones then.
@@ -167,9 +180,9 @@ fn prove(arguments: &Arguments) -> Result<bool, String> {
         if !arguments.only.is_empty() && !arguments.only.iter().any(|name| name == proof.name) {
             continue;
         }
-        if state.done(proof.name)?.is_some() {
+        if let Some(claims) = state.done(proof.name)? {
             if !arguments.again {
-                println!("{}: done before on this commit", proof.name);
+                println!("{}", done_before(proof.name, &claims));
                 continue;
             }
             state.put_aside(proof.name)?;
@@ -196,32 +209,67 @@ fn prove(arguments: &Arguments) -> Result<bool, String> {
             }
             Err(why) => {
                 println!("{}: could not be run: {why}", proof.name);
+                state.not_run(proof.name, &why)?;
                 good = false;
             }
         }
     }
     let mut claims = Vec::new();
-    let (mut missing, mut repeated) = (Vec::new(), Vec::new());
+    let (mut not_run, mut repeated) = (Vec::new(), Vec::new());
     for proof in PROOFS {
         repeated.extend(state.repeated(proof.name)?);
         match state.done(proof.name)? {
             Some(of_proof) => claims.extend(of_proof),
-            None => missing.push(proof.name),
+            None => not_run.push(NotRun { proof: proof.name, why: state.why_not(proof.name)? }),
         }
     }
     let about = About {
         commit: state.commit().into(),
         form: state.form().into(),
         machine: state::machine(),
-        missing,
+        proofs: PROOFS.len(),
+        not_run,
         repeated,
     };
-    for (name, text) in
-        [("report.md", report::markdown(&about, &claims)), ("report.json", report::json(&claims)?)]
-    {
+    for (name, text) in [
+        ("report.md", report::markdown(&about, &claims)),
+        ("report.json", report::json(&claims)?),
+        ("report-run.json", report::run_json(&about)?),
+    ] {
         let file = arguments.out.join(name);
         fs::write(&file, text).map_err(|e| format!("{}: {e}", file.display()))?;
     }
     println!("The report is {}.", arguments.out.join("report.md").display());
     Ok(good && claims.iter().all(Claim::is_shown))
+}
+
+/// What is said of a proof that is not run again: what was not shown then is not shown now.
+fn done_before(proof: &str, claims: &[Claim]) -> String {
+    let not = claims.iter().filter(|claim| !claim.is_shown());
+    let not: Vec<_> = not.map(|claim| format!("{proof}: done before, NOT SHOWN: {}", claim.claim)).collect();
+    if not.is_empty() { format!("{proof}: done before on this commit") } else { not.join("\n") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_shown_is_said_again() {
+        let claim = |claim: &str, holds, control_failed_as_it_must| Claim {
+            proof: "p".into(),
+            claim: claim.into(),
+            figure: String::new(),
+            bound: String::new(),
+            holds,
+            control_failed_as_it_must,
+        };
+        let (good, bad, blind) =
+            (claim("a", true, None), claim("b", false, Some(true)), claim("c", true, Some(false)));
+        assert_eq!(done_before("p", std::slice::from_ref(&good)), "p: done before on this commit");
+        assert_eq!(
+            done_before("p", &[good, bad, blind]),
+            "p: done before, NOT SHOWN: b\np: done before, NOT SHOWN: c"
+        );
+    }
 }

@@ -93,6 +93,26 @@ impl State {
         }
     }
 
+    fn reason(&self, proof: &str) -> PathBuf {
+        self.directory.join(format!("{proof}.why"))
+    }
+
+    /// Keeps why a proof could not be run.
+    pub(crate) fn not_run(&self, proof: &str, why: &str) -> Result<(), String> {
+        let file = self.reason(proof);
+        fs::write(&file, why).map_err(|e| format!("{}: {e}", file.display()))
+    }
+
+    /// Why a proof without a result has none; nothing if it was not tried.
+    pub(crate) fn why_not(&self, proof: &str) -> Result<Option<String>, String> {
+        let file = self.reason(proof);
+        match fs::read_to_string(&file) {
+            Ok(why) => Ok(Some(why)),
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(format!("{}: {e}", file.display())),
+        }
+    }
+
     /// How often a proof was run before the result that counts.
     pub(crate) fn repeated(&self, proof: &'static str) -> Result<Option<Repeated>, String> {
         let files = (1..).map(|number| self.former(proof, number)).take_while(|file| file.exists());
@@ -174,8 +194,9 @@ pub(crate) fn machine() -> String {
     let memory = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let memory = memory.lines().next().unwrap_or_default().replace("MemTotal:", "");
     let model = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = model.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default().to_owned();
-    format!("{processors} processors{model}, {} of memory", memory.trim())
+    let model = model.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
+    let model = model.trim_start_matches(['\t', ' ', ':']);
+    format!("{processors} processors ({model}), {} of memory", memory.trim())
 }
 
 #[cfg(test)]
@@ -200,6 +221,10 @@ mod tests {
         };
         state.put_aside("one").unwrap();
         assert_eq!(state.repeated("one"), Ok(None));
+        assert_eq!(state.why_not("one"), Ok(None));
+        state.not_run("one", "no /dev/fuse").unwrap();
+        assert_eq!(state.why_not("one"), Ok(Some("no /dev/fuse".into())));
+        assert_eq!(state.done("one"), Ok(None), "a reason is no result");
         for holds in [false, true, false, true] {
             state.put_aside("one").unwrap();
             assert_eq!(state.done("one"), Ok(None), "not taken for the new one");
