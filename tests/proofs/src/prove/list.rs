@@ -21,33 +21,36 @@ pub(crate) const PROOFS: &[Proof] = &[
         what: "Storms of guesses over the public API, from one front end and from several; with SIGKILL, SIGSTOP, loss of the token, and \
                a restore of a backup in the middle; kills fall between a spent try and its outcome, which is counted; the log says \
                what was evaluated, and who guessed whether the answers are right.",
-        not_covered: "guesses by somebody who has the verify key; whether the token's loss meets a try that is in flight is chance, and \
-                      counted.",
+        not_covered: "guesses by somebody who has the verify key; the limit of a life, which no storm comes near (guess-model); with --url \
+                      anything but storms of one front end without a blow; whether the token's loss meets a try that is in flight is \
+                      chance, and counted.",
         run: guess_limit::prove,
     },
     Proof {
         name: "guess-limit-disk",
-        what: "The same storms on a store whose disk takes no writes in the middle, and then loses its power (FUSE, ext4).",
+        what: "The same storms on a store whose disk takes no writes in the middle, and then loses its power (FUSE, a loop device, ext4: \
+               as root).",
         not_covered: "the same as there; other troubles of the disk: disk-trouble.",
         run: guess_limit::on_a_disk,
     },
     Proof {
         name: "guess-model",
-        what: "A model of spend, evaluate, forgive, crash, unlock, backup and restore, in every order of steps; random walks through it \
-               beside the real service.",
+        what: "A model of spend, evaluate, forgive, crash, unlock, backup and restore, with limits of 2 in a row and 3 in a life, 5 \
+               grants, 1 unlock and 1 restore, in every order of steps; random walks through it beside the real service.",
         not_covered: "more than two requests at one time in the model; a restore in the walks (tests/service/recover.rs has it).",
         run: suites::model,
     },
     Proof {
         name: "audit-tampering",
         what: "Twenty-four ways to change a log whose audit key was replaced in the middle, each against `sigillo audit verify` under both keys.",
-        not_covered: "what was never written; a log cut back, where no checkpoint was kept elsewhere.",
+        not_covered: "what was never written; a log cut back, and a log that a copy of the former key went on with, where no \
+                      checkpoint was kept elsewhere.",
         run: tampering::prove,
     },
     Proof {
         name: "time-on-wire",
-        what: "Ten classes of guesses in tuples of random order over mutual TLS, while no processor sleeps: form, calls of the token, and time: \
-               Friedman, sign and Wilcoxon tests, bootstrap intervals of the median, and the share of answers that leave a tick later; \
+        what: "Ten classes of guesses in tuples of random order over mutual TLS and HTTP/1.1, while no processor sleeps: form, calls of \
+               the token, and time: Friedman, sign and Wilcoxon tests, bootstrap intervals of the median, and the share of answers that leave a tick later; \
                an A/A pair, leaks planted in the measured times, and a repeated request, which calls the token less often. The log \
                says that each guess was of its class and was granted a try.",
         not_covered: "cold caches (time-of-cold-caches); pairs in one packet (time-of-pairs); the shipped number of counters that unknown \
@@ -58,7 +61,7 @@ pub(crate) const PROOFS: &[Proof] = &[
         name: "time-of-cold-caches",
         what: "The same ten classes in a store of 1,000,000 cards, each guess at a card that was not met since a new start, with nothing \
                of the store in the system's memory and 16 MiB in its own: what is fetched from the disk during each answer is counted, \
-               against answers with everything in memory; the same tests and the same planted leaks.",
+               which takes root, against answers with everything in memory; the same tests and the same planted leaks.",
         not_covered: "differences below the bound, which is wider than that of time-on-wire; the first pass over the store after a start, \
                       beside which what an answer fetches cannot be told; caches of disks and of the machine below this one.",
         run: cold::prove,
@@ -66,9 +69,10 @@ pub(crate) const PROOFS: &[Proof] = &[
     Proof {
         name: "time-of-pairs",
         what: "Two guesses of two classes as two streams of one HTTP/2 connection, in one TLS record, every class with every other: the \
-               order of the answers' HEADERS frames on the connection; and requests that are 200 microseconds later (in short 2,000), \
-               against what the second place does by itself.",
-        not_covered: "guesses on two connections (time-on-wire); work that differs by less than the interval sees.",
+               order of the answers' HEADERS frames on the connection, of each class with all others and of each two classes; and \
+               requests that are 200 microseconds later (in short 2,000), against what the second place does by itself.",
+        not_covered: "guesses on two connections (time-on-wire); work that differs by less than the interval sees, which is wider for \
+                      two classes alone.",
         run: pairs::prove,
     },
     Proof {
@@ -89,22 +93,28 @@ pub(crate) const PROOFS: &[Proof] = &[
     },
     Proof {
         name: "crashes",
-        what: "Every step of every operation fails or is the last; and SIGKILL under load, again and again: acknowledged activations, \
-               verifications and store units are there after it.",
-        not_covered: "power cuts: a killed process leaves the page cache (power-cuts).",
+        what: "Every commit and every call of the token of activation, new C.I.P., reprint, revocation by C.I.P. and by approval, and \
+               verification fails or is the last; so does every call of the token in a registration, and every commit of approvals, \
+               leases and reports. And SIGKILL under load, again and again: acknowledged activations, verifications and store units \
+               are there after it.",
+        not_covered: "steps of other operations; other load than activations and wrong guesses; the courier's store; power cuts: a killed \
+                      process leaves the page cache (power-cuts).",
         run: suites::crashes,
     },
     Proof {
         name: "power-cuts",
-        what: "The store on ext4, on a disk with a volatile cache (FUSE): its power is cut under load, and any part of what was not \
-               flushed is gone or torn; then e2fsck, a new start, and every answer of before is put to it again.",
-        not_covered: "the token's own storage, which an HSM keeps by itself; other file systems; torn blocks of 4096 bytes.",
+        what: "The store on ext4, on a disk with a volatile cache (FUSE, a loop device: as root): its power is cut under load, and any \
+               part of what was not flushed is gone or torn; then e2fsck, a new start, and every answer of before is put to it again.",
+        not_covered: "the token's own storage, which an HSM keeps by itself; other file systems; torn blocks of 4096 bytes; other \
+                      load than activations and wrong guesses; the courier's store.",
         run: power::prove,
     },
     Proof {
         name: "disk-trouble",
-        what: "The same disk, full, failing, read-only and slow, under load.",
-        not_covered: "a disk that answers wrong data: `damage`.",
+        what: "The same disk, full, failing, slow and (in full only) one that does not come back, under load; and read-only at a start, \
+               which is refused.",
+        not_covered: "a disk that becomes read-only while it serves; a disk that answers wrong data: `damage`; other load than activations \
+                      and wrong guesses; the courier's store.",
         run: trouble::prove,
     },
     Proof {
@@ -113,12 +123,13 @@ pub(crate) const PROOFS: &[Proof] = &[
                all records: a sentence, or the same answers.",
         not_covered: "the last second of answers, which no checkpoint in the token vouches for, if the whole end is gone; answers \
                       before the first pass over all records has ended; a change by somebody who knows the store's format: whoever \
-                      writes the store is as strong as the authority without its HSM.",
+                      writes the store is as strong as the authority without its HSM; the records of other operations than activations and \
+                      wrong guesses; the courier's store.",
         run: damage::prove,
     },
     Proof {
         name: "tokens",
-        what: "tests/hsm over SoftHSM, kryoptic and p11-kit; in full also the API over p11-kit.",
+        what: "tests/hsm over SoftHSM, kryoptic and p11-kit; in full also the API over p11-kit, as root.",
         not_covered: "HSMs in hardware: run `sigillo hsm selftest` on yours.",
         run: suites::tokens,
     },
@@ -152,7 +163,7 @@ pub(crate) const PROOFS: &[Proof] = &[
     },
     Proof {
         name: "all-tests",
-        what: "Every test of the project in an optimised build; in short those of service and domain.",
+        what: "Every test of the project in an optimised build, as root; in short those of service and domain.",
         not_covered: "what no test looks at.",
         run: suites::all,
     },
