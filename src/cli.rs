@@ -18,14 +18,13 @@ pub mod serve;
 pub mod store;
 
 mod client;
+mod give_up;
 mod offline;
 mod out;
 mod toml_file;
 mod whole_log;
 
 pub use out::{Out, unread};
-
-use std::io;
 
 use crate::domain::going_back::GoneBack;
 
@@ -36,19 +35,6 @@ pub const GIVEN_UP: u8 = 75;
 /// Exit code of a `serve` whose store is older than what the courier has seen of it (`EX_DATAERR` of sysexits.h): only
 /// officers bring that store back.
 pub const GONE_BACK: u8 = 65;
-
-/// Runs a command to its end, on a runtime of its own. Where something is given up, no thread is waited for: it may be what hangs.
-fn block_on<T, E: From<io::Error>>(
-    command: impl Future<Output = Result<T, E>>,
-    exit_code: impl FnOnce(&E) -> u8,
-) -> Result<T, E> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let result = runtime.block_on(command);
-    if result.as_ref().is_err_and(|error| exit_code(error) == GIVEN_UP) {
-        runtime.shutdown_background();
-    }
-    result
-}
 
 /// Why a command ended without doing what it was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -80,11 +66,11 @@ impl Failure {
         }
     }
 
-    /// A call that does not come back from the store: exit code 75. The thread in it cannot be ended, and may hold what an orderly
-    /// exit would wait for.
+    /// A call that does not come back from the store: exit code 75.
     pub fn store_stands_still() -> Self {
         Self {
-            text: "a call to the store did not come back, and its outcome is not known: start this process again. Is its disk well?"
+            text: "a call to the store did not come back; what was asked of it then may be done, or not. Start this process again. Is \
+                   its disk well?"
                 .into(),
             code: GIVEN_UP,
         }
@@ -108,12 +94,6 @@ impl Failure {
     /// The exit code.
     pub const fn exit_code(&self) -> u8 {
         self.code
-    }
-}
-
-impl From<io::Error> for Failure {
-    fn from(e: io::Error) -> Self {
-        Self::failed(e)
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::{
     sync::watch,
 };
 
-use super::{Failure, block_on};
+use super::{Failure, give_up};
 use crate::{
     cli::reexec,
     client::ClientError,
@@ -29,7 +29,7 @@ use crate::{
         pkcs11::{Device, StartError},
     },
     sandbox,
-    store::{self, Store, durable, sled},
+    store::{self, durable, sled},
 };
 
 /// Sends second parts by e-mail and SMS.
@@ -155,7 +155,7 @@ pub fn enter(args: Args) -> Result<(), Error> {
     durable::deny_sync_file_range()?;
     let (settings, profile) = confinement(&args.config)?;
     sandbox::enter(settings, &profile)?;
-    block_on(run(args), Error::exit_code)
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run(args))
 }
 
 /// The courier's store as the courier opens it: one that is missing is refused, never made.
@@ -205,14 +205,10 @@ async fn run(args: Args) -> Result<(), Error> {
     if token.role != Role::Courier {
         return Err(Error::WrongRole(config.hsm));
     }
-    let (engine, reader) = sled::open(&sled_config(&config.state))?;
-    let store = Store::start(engine, reader, store::Limits::default());
+    let store = give_up::start_store(sled::open(&sled_config(&config.state))?);
     let hsm = match open(token).await {
         Ok(hsm) => hsm,
-        Err(error) => {
-            store.close().await;
-            return Err(error);
-        }
+        Err(error) => return give_up::close(&store, Err(error)).await,
     };
 
     let (centre, link) = smpp.map(|account| smpp::open(account, store.clone(), Arc::clone(&clock))).unzip();
@@ -232,9 +228,8 @@ async fn run(args: Args) -> Result<(), Error> {
     tracing::info!(authority = config.authority, policy = %policy.digest, "courier started");
     let judge = Judge::new(store.clone(), hsm.clone(), policy, audit_keys, Arc::clone(&clock));
     if let Err(error) = judge.note_start().await {
-        store.close().await;
-        hsm.close().await;
-        return Err(Error::StoreLost(error));
+        let lost = give_up::close(&store, Err(Error::StoreLost(error))).await;
+        return if hsm.close().await { lost } else { Err(Failure::hung().into()) };
     }
     let courier = Courier::new(authority, gateways, hsm.clone(), messages, judge, clock, config.limits());
     let tally = deliver(&courier, config.pace(until), stop).await;
@@ -243,19 +238,17 @@ async fn run(args: Args) -> Result<(), Error> {
     for receiving in receiving.into_iter().chain(returning).chain(linked) {
         receiving.await.map_err(std::io::Error::other)?;
     }
-    let failure = store.failure();
-    store.close().await;
+    let outcome = match (store.failure(), args.once && tally.trouble > 0) {
+        (Some(failure), _) => Err(Error::StoreLost(failure)),
+        (None, true) => Err(Error::Trouble),
+        (None, false) => Ok(()),
+    };
+    let outcome = give_up::close(&store, outcome).await;
     // A call that came back after the module had been given up does not undo that: this end is not the administrator's.
     let is_given_up = hsm.is_given_up();
     let has_hung = !hsm.close().await || is_given_up;
     tracing::info!(sent = tally.sent, "courier ended");
-    match (has_hung, failure, args.once && tally.trouble > 0) {
-        (true, ..) => Err(Failure::hung().into()),
-        (false, Some(_), _) if store.stands_still() => Err(Failure::store_stands_still().into()),
-        (false, Some(failure), _) => Err(Error::StoreLost(failure)),
-        (false, None, true) => Err(Error::Trouble),
-        (false, None, false) => Ok(()),
-    }
+    if has_hung { Err(Failure::hung().into()) } else { outcome }
 }
 
 /// Opens the token on a thread of its own: a PKCS#11 module blocks.

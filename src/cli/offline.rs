@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use super::{Failure, block_on, reexec, serve::config::Config};
+use super::{Failure, give_up, reexec, serve::config::Config};
 use crate::{
     clock::{Clock, SystemClock},
     domain::checkpoint::Checkpoint,
@@ -28,7 +28,9 @@ pub(super) struct Installation {
 /// One that could not be asked.
 pub(super) fn remembered(config: &Config, hsm: &hsm::config::Config) -> Result<Option<Remembered>, Failure> {
     process::give_up().map_err(Failure::failed)?;
-    let asked = async {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::failed)?;
+    runtime.block_on(async {
         let device = hsm::pkcs11::Device::open(hsm).map_err(Failure::failed)?;
         let tokens = device.tokens().map_err(Failure::failed)?;
         let asked = Hsm::start(tokens, hsm.limits).map_err(Failure::failed)?;
@@ -55,8 +57,7 @@ pub(super) fn remembered(config: &Config, hsm: &hsm::config::Config) -> Result<O
         Ok(opened
             .max_by_key(|(_, checkpoint)| checkpoint.age())
             .map(|(by, newest)| Remembered { by, newest }))
-    };
-    block_on(asked, Failure::exit_code)
+    })
 }
 
 /// A checkpoint of a log that was there before.
@@ -100,16 +101,15 @@ impl Installation {
     ) -> Result<T, Failure> {
         process::give_up().map_err(Failure::failed)?;
         durable::deny_sync_file_range().map_err(Failure::failed)?;
-        let opened = async {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::failed)?;
+        runtime.block_on(async {
             let Self { config, policy, hsm } = self;
-            let (engine, reader) = store::sled::open(&config.store()).map_err(Failure::failed)?;
-            let store = Store::start(engine, reader, store::Limits::default());
+            let store = give_up::start_store(store::sled::open(&config.store()).map_err(Failure::failed)?);
             let opened = Opened { config, hsm, policy: Arc::new(policy), store: store.clone() };
             let result = act(&opened).await;
-            store.close().await;
-            if store.stands_still() { Err(Failure::store_stands_still()) } else { result }
-        };
-        block_on(opened, Failure::exit_code)
+            give_up::close(&store, result).await
+        })
     }
 }
 

@@ -9,15 +9,12 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Failure, audit::public_key, serve::config::Config, whole_log::whole_log};
+use super::{Failure, audit::public_key, give_up, serve::config::Config, whole_log::whole_log};
 use crate::{
     backup::BackupReader,
     domain::{audit::Head, checkpoint::Checkpoint},
     officer_key::Holder,
-    store::{
-        Reader, durable, sled,
-        watchdog::{PATIENCE, Watchdog},
-    },
+    store::{Reader, durable, sled},
 };
 
 /// Makes the store of a configuration from a backup, with an officer's key.
@@ -35,8 +32,8 @@ What happened since the backup is missing in it: `serve` refuses it until office
 A restore that is refused leaves nothing. What one that was killed has left (the directory's name with `.restoring`) is
 removed by the next one, which says so.
 
-Exit codes: 0 done; 1 the backup cannot be opened or does not hold, or there is a store; 64 bad options or configuration; 75 a call
-to the database did not come back: to be started again.")]
+Exit codes: 0 done; 1 the backup cannot be opened or does not hold, or there is a store; 64 bad options or configuration; 75 a write
+to the new store did not come back: to be started again.")]
 pub struct Args {
     /// Configuration of `serve` whose store is to be made.
     #[arg(long, value_name = "FILE")]
@@ -79,9 +76,8 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<(), Failure> {
         )));
     }
     durable::deny_sync_file_range().map_err(Failure::failed)?;
-    let restore = sled::Restore::begin(&config.store()).map_err(Failure::failed)?;
-    let watchdog = Watchdog::start(PATIENCE, end_at_once).map_err(Failure::failed)?;
-    let filled = fill(&restore, &mut backup, watchdog).map_err(|e| at(&e));
+    let mut restore = sled::Restore::begin(&config.store(), give_up::at_once).map_err(Failure::failed)?;
+    let filled = fill(&mut restore, &mut backup).map_err(|e| at(&e));
     progress.finish_and_clear();
     let done = filled.and_then(|entries| {
         let head = restore.finish(|reader, head| check(reader, head, &checkpoint).map_err(Broken))?;
@@ -121,26 +117,13 @@ enum Stopped {
     Store(#[from] sled::OpenError),
 }
 
-fn fill(
-    restore: &sled::Restore,
-    backup: &mut BackupReader<impl std::io::Read>,
-    mut watchdog: Watchdog,
-) -> Result<u64, Stopped> {
+fn fill(restore: &mut sled::Restore, backup: &mut BackupReader<impl std::io::Read>) -> Result<u64, Stopped> {
     let mut count = 0_u64;
     while let Some(entries) = backup.next(STEP)? {
         count = count.saturating_add(u64::try_from(entries.len()).unwrap_or(u64::MAX));
-        let _turn = watchdog.turn();
         restore.write(entries)?;
     }
     Ok(count)
-}
-
-/// Whoever restores waits for a call that does not come back. The next restore removes what this one leaves.
-fn end_at_once() {
-    let failure = Failure::store_stands_still();
-    // Standard error is the last resort; if it is closed, the exit code still says it.
-    let (Ok(()) | Err(_)) = writeln!(std::io::stderr(), "\nsigillo: {failure}");
-    signal_hook::low_level::exit(failure.exit_code().into())
 }
 
 /// The whole log is chained, and ends where the checkpoint says.

@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use self::config::Config;
-use super::{Failure, block_on, reexec};
+use super::{Failure, give_up, reexec};
 use crate::{
     auth::cns::Validator,
     clock::{Clock, SystemClock, alarm::Alarm},
@@ -45,7 +45,8 @@ come. What does not hold is refused, and what is in force stays: see the log.
 
 A token that is lost is opened again in this process, with every check of the start and the same keys only. A call
 that does not come back from the PKCS#11 module cannot be cancelled: after pool.give_up_ms the process ends with 75, to
-be started again. So it does after one to two minutes when a call to the store does not come back.
+be started again. So it does when a call to the store does not come back: noticed after 60 to 75 seconds, and not waited
+for longer than half a minute more.
 
 With each lease the courier presents the newest checkpoint that it has seen. If this log does not hold it, the store has
 gone back: nothing is served any more, and the process ends with 65, which only a recovery by officers mends.
@@ -89,7 +90,9 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<(), Failure> {
     durable::deny_sync_file_range().map_err(Failure::failed)?;
     let (settings, profile) = confinement(&args.config)?;
     sandbox::enter(settings, &profile).map_err(Failure::failed)?;
-    block_on(serve(config, policy, files, &hsm_config), Failure::exit_code)
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::failed)?;
+    runtime.block_on(serve(config, policy, files, &hsm_config))
 }
 
 /// What a start would fail at that is no file of the configuration: directories that it writes to.
@@ -141,8 +144,7 @@ async fn serve(
 ) -> Result<(), Failure> {
     // Before anything is opened, so that no signal finds its default action.
     let signals = Signals::listen().map_err(Failure::failed)?;
-    let (engine, reader) = store::sled::open(&config.store()).map_err(Failure::failed)?;
-    let store = Store::start(engine, reader, store::Limits::default());
+    let store = give_up::start_store(store::sled::open(&config.store()).map_err(Failure::failed)?);
     let device = hsm::pkcs11::Device::open(hsm_config).map_err(Failure::failed)?;
     let audit_key = device.audit_public_key().to_vec();
     let tokens = device.tokens().map_err(Failure::failed)?;
@@ -150,12 +152,8 @@ async fn serve(
     let hsm = Hsm::supervised(tokens, source, hsm_config.limits).map_err(Failure::failed)?;
     let result = serve_with(config, policy, files, audit_key, &hsm, &store, signals).await;
     // Whatever the result: a module that is still at work while the process exits may crash it.
-    store.close().await;
-    match (hsm.close().await, store.stands_still()) {
-        (false, _) => Err(Failure::hung()),
-        (true, true) => Err(Failure::store_stands_still()),
-        (true, false) => result,
-    }
+    let result = give_up::close(&store, result).await;
+    if hsm.close().await { result } else { Err(Failure::hung()) }
 }
 
 async fn serve_with(

@@ -17,7 +17,7 @@ use std::{
 use crossbeam_channel::{Sender, TrySendError};
 use tokio::sync::oneshot;
 
-use self::shared::{Asked, Job, Queue, Reply, Shared, State, shut, stopped, stopped_after};
+use self::shared::{Asked, Job, Queue, Reply, Shared, State, shut, stopped};
 use super::{
     Engine, Error, Found, Outcome, Reader, Snapshot, Space, Unit, Versioned, record,
     watchdog::{self, Watchdog},
@@ -31,7 +31,8 @@ pub struct Limits {
     pub queue: usize,
     /// Units committed together. At least 1.
     pub batch: usize,
-    /// A call to the engine that lasts for so long, at most for twice as long, is given up.
+    /// A turn of the writer (a commit, snapshots, a step of the pass over all records) that lasts for so long, or up to a quarter
+    /// longer, is given up.
     pub patience: Duration,
 }
 
@@ -76,12 +77,27 @@ struct Inner {
 impl Store {
     /// Starts the writer thread and its watchdog. If the system gives no thread the store is stopped from the start.
     pub fn start(engine: Box<dyn Engine>, reader: Arc<dyn Reader>, limits: Limits) -> Self {
+        Self::start_with(engine, reader, limits, || ())
+    }
+
+    /// As [`Store::start`]. `last` is called, on the watchdog's thread, after a call to the engine was given up and who waited for it
+    /// was answered. Reads may hang as well then, whichever thread they are on: a process that must end ends there.
+    pub fn start_with(
+        engine: Box<dyn Engine>,
+        reader: Arc<dyn Reader>,
+        limits: Limits,
+        last: impl FnOnce() + Send + 'static,
+    ) -> Self {
         let (sender, jobs) = crossbeam_channel::bounded(limits.queue.max(1));
         let shared = Arc::new(Shared::new(engine.head()));
         let queue = Arc::new(Queue::new(Some(sender)));
         let give_up = {
             let (queue, jobs, shared) = (Arc::downgrade(&queue), jobs.clone(), Arc::clone(&shared));
-            move || shared.give_up(&queue, &jobs)
+            let reader = Arc::downgrade(&reader);
+            move || {
+                shared.give_up(&queue, &jobs, &reader);
+                last();
+            }
         };
         let (weak, writer) = (Arc::downgrade(&queue), Arc::clone(&shared));
         let spawned = Watchdog::start(limits.patience, give_up).and_then(|watchdog| {
@@ -111,17 +127,17 @@ impl Store {
     pub async fn snapshot(&self) -> Result<Snapshot, Error> {
         let (reply, answer) = oneshot::channel();
         self.enqueue(Asked::Snapshot(reply))?;
-        answer.await.map_err(|_| stopped())
+        answer.await.map_err(|_| stopped(self.failure().as_ref()))
     }
 
     fn enqueue(&self, job: Asked) -> Result<(), Error> {
         if let Some(cause) = self.0.shared.failure() {
-            return Err(stopped_after(&cause));
+            return Err(stopped(Some(&cause)));
         }
         let queue = self.0.queue.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(sender) = queue.as_ref() else { return Err(stopped()) };
+        let Some(sender) = queue.as_ref() else { return Err(stopped(None)) };
         sender.try_send(job).map_err(|refused| match refused {
-            TrySendError::Disconnected(_) => stopped(),
+            TrySendError::Disconnected(_) => stopped(None),
             TrySendError::Full(_) => {
                 self.0.shared.counters.add_busy();
                 Error::NotWritten("busy: the queue of the store is full".into())

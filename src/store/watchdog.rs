@@ -14,9 +14,12 @@ use std::{
 
 use crossbeam_channel::{RecvTimeoutError, Sender};
 
-/// A database that is at one piece of work for so long, at most for twice as long, stands still. A disk that is slow takes
-/// seconds; one whose path fails over may take tens of them.
+/// A database that is at one piece of work for so long, or a quarter longer, stands still. A disk that is slow takes seconds; one
+/// whose path fails over may take tens of them.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Looks within it. A process that was stopped for a while, or its whole machine, has missed one of them at most.
+const LOOKS: u32 = 4;
 
 /// A thread that looks now and then whether the work goes on. Dropping it ends the thread.
 #[derive(Debug)]
@@ -31,7 +34,7 @@ pub struct Watchdog {
 pub struct Turn<'a>(&'a AtomicU64);
 
 impl Watchdog {
-    /// Calls `still` once, on the watchdog's thread, when one turn has lasted for `patience`, at most for twice as long; nothing is
+    /// Calls `still` once, on the watchdog's thread, when one turn has lasted for `patience` or up to a quarter longer; nothing is
     /// watched afterwards.
     ///
     /// # Errors
@@ -40,14 +43,13 @@ impl Watchdog {
         let (alive, over) = crossbeam_channel::bounded(0);
         let turns = Arc::new(AtomicU64::new(0));
         let seen = Arc::clone(&turns);
+        let pause = patience.checked_div(LOOKS).unwrap_or(patience);
         std::thread::Builder::new().name("watchdog".into()).spawn(move || {
-            let mut before = 0;
-            while over.recv_timeout(patience) == Err(RecvTimeoutError::Timeout) {
-                let turn = seen.load(Relaxed);
-                if is_the_same(before, turn) {
+            let mut look = Look::default();
+            while over.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
+                if look.at(seen.load(Relaxed)) {
                     return still();
                 }
-                before = turn;
             }
         })?;
         Ok(Self { turns, _alive: alive })
@@ -60,9 +62,21 @@ impl Watchdog {
     }
 }
 
-/// Whether one turn has lasted from one look to the next.
-const fn is_the_same(before: u64, now: u64) -> bool {
-    now % 2 == 1 && now == before
+/// What the last looks have seen.
+#[derive(Debug, Default)]
+struct Look {
+    turn: u64,
+    /// Looks that have seen this turn, the first one left out.
+    again: u32,
+}
+
+impl Look {
+    /// Looks at the count of turns; whether the turn that it is in has lasted for too long.
+    const fn at(&mut self, turn: u64) -> bool {
+        self.again = if turn % 2 == 1 && turn == self.turn { self.again.saturating_add(1) } else { 0 };
+        self.turn = turn;
+        self.again >= LOOKS
+    }
 }
 
 impl Drop for Turn<'_> {
@@ -92,19 +106,17 @@ mod tests {
     #[test]
     fn rest_and_other_turns_are_no_stillness() {
         let (mut dog, barked) = dog(PATIENCE);
-        let mut looks = vec![dog.turns.load(Relaxed)];
-        for _ in 0..2 {
+        let mut look = Look::default();
+        let mut seen = |turns: &AtomicU64| look.at(turns.load(Relaxed));
+        assert!((0..10).all(|_| !seen(&dog.turns)), "at rest");
+        for _ in 0..10 {
             let turn = dog.turn();
-            looks.push(turn.0.load(Relaxed));
-            drop(turn);
-            looks.push(dog.turns.load(Relaxed));
+            assert!((0..4).all(|_| !seen(turn.0)), "for four looks");
         }
-        for (n, before) in looks.iter().enumerate() {
-            for (m, now) in looks.iter().enumerate() {
-                // Every other look was in a turn, and only the one that it was in is the same.
-                assert_eq!(is_the_same(*before, *now), n == m && n % 2 == 1, "{before} {now}");
-            }
-        }
+        let turn = dog.turn();
+        assert_eq!([(); 5].map(|()| seen(turn.0)), [false, false, false, false, true]);
+        drop(turn);
+        assert!((0..10).all(|_| !seen(&dog.turns)), "at rest again");
         drop(dog);
         // The thread ends without a word.
         assert!(barked.recv().is_err());

@@ -204,7 +204,7 @@ async fn a_restored_store_has_the_sum_of_its_snapshot() {
     store.submit(spend(b"t")).await.unwrap();
     let config = |name: &str| Config { dir: disk.dir.path().join(name), ..disk.config() };
     let restore = |name: &str, entries: Vec<Entry>| {
-        let restore = Restore::begin(&config(name)).unwrap();
+        let mut restore = Restore::begin(&config(name), || ()).unwrap();
         restore.write(entries).unwrap();
         restore.finish::<OpenError>(|_, _| Ok(()))
     };

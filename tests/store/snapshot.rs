@@ -127,7 +127,7 @@ async fn a_store_made_of_it_goes_on() {
     let mut snapshot = store.snapshot().await.unwrap();
     let head = snapshot.head();
     let config = Config { dir: disk.dir.path().join("restored"), ..disk.config() };
-    let restore = Restore::begin(&config).unwrap();
+    let mut restore = Restore::begin(&config, || ()).unwrap();
     let mut round = 0;
     while let Some(entries) = snapshot.next(50).unwrap() {
         restore.write(entries).unwrap();
@@ -138,11 +138,13 @@ async fn a_store_made_of_it_goes_on() {
     // One is on its way there, whatever the second is to be called.
     let beside = Config { dir: disk.dir.path().join("beside"), ..disk.config() };
     for config in [&config, &beside] {
-        let Err(OpenError::Io { source, .. }) = Restore::begin(config) else { panic!("one is on its way") };
+        let Err(OpenError::Io { source, .. }) = Restore::begin(config, || ()) else {
+            panic!("one is on its way")
+        };
         assert_eq!(source.to_string(), "another restore is at work there");
     }
     assert_eq!(restore.finish::<OpenError>(|_, _| Ok(())).unwrap(), head);
-    assert!(matches!(Restore::begin(&config), Err(OpenError::Io { .. })), "there is one");
+    assert!(matches!(Restore::begin(&config, || ()), Err(OpenError::Io { .. })), "there is one");
 
     let (engine, reader) = sigillo::store::sled::open(&config).unwrap();
     let restored = Store::start(engine, reader, sigillo::store::Limits::default());
@@ -162,18 +164,18 @@ async fn a_store_that_is_refused_at_its_end_is_not_there() {
     let entries = rest(&mut store.snapshot().await.unwrap(), 1000).unwrap();
     let config = |name: &str| Config { dir: disk.dir.path().join(name), ..disk.config() };
     // Without its last event the log ends before its head.
-    let short = Restore::begin(&config("short")).unwrap();
+    let mut short = Restore::begin(&config("short"), || ()).unwrap();
     let last = entries.iter().rposition(|(key, _)| key[0] == b'e').unwrap();
     short.write(entries.iter().take(last).chain(entries.iter().skip(last + 1)).cloned().collect()).unwrap();
     assert!(matches!(short.finish::<OpenError>(|_, _| Ok(())), Err(OpenError::Damaged { .. })));
     assert!(!config("short").dir.exists());
-    let refused = Restore::begin(&config("refused")).unwrap();
+    let mut refused = Restore::begin(&config("refused"), || ()).unwrap();
     refused.write(entries).unwrap();
     let why = || OpenError::Missing { dir: "refused".into() };
     assert!(matches!(refused.finish(|_, _| Err(why())), Err(OpenError::Missing { .. })));
     assert!(!config("refused").dir.exists());
     // Nor one that ends in the middle.
-    let dropped = Restore::begin(&config("dropped")).unwrap();
+    let mut dropped = Restore::begin(&config("dropped"), || ()).unwrap();
     dropped.write(rest(&mut store.snapshot().await.unwrap(), 1000).unwrap()).unwrap();
     assert!(config("dropped.restoring").dir.exists());
     drop(dropped);

@@ -8,7 +8,7 @@ use tokio::sync::{oneshot, watch};
 use super::counters::Counters;
 use crate::{
     domain::audit::Head,
-    store::{Error, Outcome, Snapshot, Unit},
+    store::{Error, Outcome, Reader, Snapshot, Unit},
 };
 
 /// What the writer is doing.
@@ -75,16 +75,28 @@ impl Shared {
         });
     }
 
-    /// The engine does not come back. Who waits for it is answered.
-    pub(super) fn give_up(&self, queue: &Weak<Queue>, jobs: &Receiver<Asked>) {
+    /// The engine does not come back. Who waits for it is answered, and nothing that it has open is ever closed: that could wait for
+    /// what hangs.
+    pub(super) fn give_up(&self, queue: &Weak<Queue>, jobs: &Receiver<Asked>, reader: &Weak<dyn Reader>) {
+        if let Some(reader) = reader.upgrade() {
+            #[expect(clippy::mem_forget, reason = "what must not be dropped")]
+            std::mem::forget(reader);
+        }
         let cause = Error::Unknown("a call to the database does not come back".into());
-        tracing::error!("the store stands still: {cause}");
-        self.state.send_modify(|state| *state = State::Stuck(state.failure().unwrap_or(&cause).clone()));
+        let taken = {
+            let mut hand = self.hand();
+            self.state.send_modify(|state| {
+                *state = State::Stuck(state.failure().unwrap_or(&cause).clone());
+            });
+            std::mem::take(&mut *hand)
+        };
+        drop(taken);
         if let Some(queue) = queue.upgrade() {
             shut(&queue);
         }
         jobs.try_iter().for_each(drop);
-        drop(std::mem::take(&mut *self.hand()));
+        // Last: whoever reads the log may hang as well.
+        tracing::error!("the store stands still: {cause}");
     }
 
     pub(super) fn failure(&self) -> Option<Error> {
@@ -108,12 +120,12 @@ impl State {
     }
 }
 
-pub(super) fn stopped() -> Error {
-    Error::NotWritten("the store is closed".into())
-}
-
-pub(super) fn stopped_after(cause: &Error) -> Error {
-    Error::NotWritten(format!("the store stopped after: {cause}"))
+/// What a unit is told that is not taken.
+pub(super) fn stopped(cause: Option<&Error>) -> Error {
+    Error::NotWritten(match cause {
+        Some(cause) => format!("the store stopped after: {cause}"),
+        None => "the store is closed".into(),
+    })
 }
 
 /// A unit and where its answer goes.
@@ -182,4 +194,29 @@ pub(super) type Queue = RwLock<Option<Sender<Asked>>>;
 /// Shuts the way in. Nobody is halfway through it afterwards: senders hold the lock while they send.
 pub(super) fn shut(queue: &Queue) {
     drop(queue.write().unwrap_or_else(PoisonError::into_inner).take());
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn what_is_given_up_stays_so() {
+        let shared = Shared::new(Head::EMPTY);
+        let stuck = || matches!(*shared.state.borrow(), State::Stuck(_));
+        assert!(shared.failure().is_none() && !stuck());
+        let (_, jobs) = crossbeam_channel::bounded(1);
+        let (_engine, reader) = crate::store::memory::Memory::new().open().unwrap();
+        let weak = Arc::downgrade(&reader);
+        shared.give_up(&Weak::new(), &jobs, &weak);
+        drop(reader);
+        assert!(weak.upgrade().is_some(), "it is never closed");
+        // The call comes back after all, and the writer ends.
+        shared.poison(&Error::Fatal("later".into()));
+        shared.end();
+        assert!(stuck());
+        assert!(matches!(shared.failure(), Some(Error::Unknown(_))));
+    }
 }

@@ -58,10 +58,7 @@ pub(super) fn run(
                 continue;
             }
         };
-        if ending.shared.failure().is_some() {
-            return; // a reader met a damaged record meanwhile
-        }
-        let units = take(first, &ending, batch);
+        let Some(units) = take(first, &ending, batch) else { return };
         let _turn = watchdog.turn();
         if !units.is_empty() {
             commit(&mut *engine, &units, &ending.shared);
@@ -77,10 +74,14 @@ pub(super) fn run(
     }
 }
 
-/// Takes what is queued, as far as there is room, into the hand, and gives the units.
-fn take(first: Asked, ending: &Ending, batch: usize) -> Vec<Unit> {
+/// Takes what is queued, as far as there is room, into the hand, and gives the units; nothing where the store has failed meanwhile:
+/// a reader met a damaged record, or the watchdog has emptied the hand for the last time.
+fn take(first: Asked, ending: &Ending, batch: usize) -> Option<Vec<Unit>> {
     let mut units = Vec::new();
     let mut hand = ending.shared.hand();
+    if ending.shared.failure().is_some() {
+        return None;
+    }
     let (mut next, mut room) = (Some(first), Room::new(batch));
     while let Some(asked) = next {
         room.take(&asked);
@@ -94,7 +95,7 @@ fn take(first: Asked, ending: &Ending, batch: usize) -> Vec<Unit> {
         }
         next = if room.is_left() { ending.jobs.try_recv().ok() } else { None };
     }
-    units
+    Some(units)
 }
 
 /// Takes a step of the pass over all records. Records that do not add up stop the store.

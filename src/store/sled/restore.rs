@@ -20,12 +20,16 @@ use super::{
 };
 use crate::{
     domain::audit::Head,
-    store::{Entry, Reader, durable, record},
+    store::{
+        Entry, Reader, durable, record,
+        watchdog::{PATIENCE, Watchdog},
+    },
 };
 
 /// A store that is being made. Dropped before it is finished, it is removed.
 pub struct Restore {
     dir: PathBuf,
+    watchdog: Watchdog,
     reader: SledReader,
     log: File,
     /// Removed when nothing has it open any more.
@@ -65,8 +69,9 @@ impl Drop for Partial {
 }
 
 impl Restore {
-    /// Begins one where there is nothing. Blocks.
-    pub fn begin(config: &Config) -> Result<Self, OpenError> {
+    /// Begins one where there is nothing. Blocks. `still` is called, on a thread of its own, when a write or a flush does not come
+    /// back (`store/watchdog.rs`).
+    pub fn begin(config: &Config, still: impl FnOnce() + Send + 'static) -> Result<Self, OpenError> {
         let dir = config.dir.clone();
         if !durable::is_denied() {
             return Err(OpenError::Durability { dir });
@@ -111,14 +116,15 @@ impl Restore {
         sync_files(&partial.path)?;
         let log_file = log_file(&partial.path);
         let log = File::open(&log_file).map_err(io_error(&log_file))?;
-        Ok(Self { dir, reader, log, partial, place })
+        let watchdog = Watchdog::start(PATIENCE, still).map_err(io_error(&dir))?;
+        Ok(Self { dir, watchdog, reader, log, partial, place })
     }
 
     /// Adds entries: a chunk of a backup, or as much as you like.
     ///
     /// sled stands still for ever where seven of its threads wait for its accountant of segments, and who holds that waits for the
     /// file to be cut, which an eighth is to do. Few bytes between two flushes leave that many nothing to write.
-    pub fn write(&self, entries: Vec<Entry>) -> Result<(), OpenError> {
+    pub fn write(&mut self, entries: Vec<Entry>) -> Result<(), OpenError> {
         let (mut some, mut bytes) = (Vec::new(), 0_usize);
         for (key, value) in entries {
             bytes = bytes.saturating_add(key.len()).saturating_add(value.len());
@@ -131,22 +137,25 @@ impl Restore {
         self.write_some(some)
     }
 
-    fn write_some(&self, entries: Vec<Entry>) -> Result<(), OpenError> {
+    fn write_some(&mut self, entries: Vec<Entry>) -> Result<(), OpenError> {
         let writes = entries.into_iter().map(|(key, value)| (key, Some(value))).collect();
+        let _turn = self.watchdog.turn();
         let db = &self.reader.db;
-        db.apply_batch(packs::batch(writes)).map_err(|source| self.engine(source))?;
-        db.flush().map(drop).map_err(|source| self.engine(source))
+        let written = db.apply_batch(packs::batch(writes)).and_then(|()| db.flush().map(drop));
+        written.map_err(engine(&self.partial.path))
     }
 
     /// Proves the end of the log, compares all records to their sum, has `check` look at the whole, and puts the store in its place.
     pub fn finish<E: From<OpenError>>(
-        self,
+        mut self,
         check: impl FnOnce(&Arc<dyn Reader>, Head) -> Result<(), E>,
     ) -> Result<Head, E> {
-        self.reader.db.flush().map_err(|source| self.engine(source))?;
+        let turn = self.watchdog.turn();
+        self.reader.db.flush().map_err(engine(&self.partial.path))?;
         self.log.sync_all().map_err(io_error(&self.partial.path))?;
+        drop(turn);
         // What is dropped last comes first.
-        let Self { place: _place, mut partial, dir, reader, log } = self;
+        let Self { place: _place, mut partial, dir, watchdog: _watchdog, reader, log } = self;
         let format = check_format(&partial.path, &reader)?;
         let position = record::position(&reader).map_err(sums_error(&partial.path))?;
         // A snapshot has the sum of its moment. One of a store without a sum gets it now.
@@ -165,8 +174,8 @@ impl Restore {
         sync(parent(&dir))?;
         Ok(position.head)
     }
+}
 
-    fn engine(&self, source: ::sled::Error) -> OpenError {
-        OpenError::Engine { dir: self.partial.path.clone(), source }
-    }
+fn engine(dir: &Path) -> impl FnOnce(::sled::Error) -> OpenError {
+    |source| OpenError::Engine { dir: dir.to_path_buf(), source }
 }
