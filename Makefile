@@ -24,7 +24,7 @@ help:
 	@echo "make prove  the proofs of SECURITY.md, with one report (four hours; ONLY=NAME: one of them;"
 	@echo "            SHORT=1: fewer rounds, wider bounds and less of it, 20 minutes: shows only that they run)"
 	@echo "make contract  at least 20,000 requests against the served description, by schemathesis"
-	@echo "make fuzz   every fuzz target for FUZZ_SECONDS (600); corpora, findings and totals stay in target/fuzz"
+	@echo "make fuzz   every fuzz target for FUZZ_SECONDS (600), FUZZ_JOBS at a time; corpora, findings and totals stay in target/fuzz"
 	@echo "make deps   only what the other targets need from the system"
 
 deps:
