@@ -67,12 +67,7 @@ mod tests {
     }
 
     fn taken(room: &mut Room, bytes: usize) -> usize {
-        let mut taken = 0;
-        while room.is_left() {
-            room.take(&asked(bytes));
-            taken += 1;
-        }
-        taken
+        std::iter::from_fn(|| room.is_left().then(|| room.take(&asked(bytes)))).count()
     }
 
     #[test]
