@@ -7,7 +7,7 @@ use std::{
 };
 
 /// One process for each processor that does nothing, and runs only where nobody else would (`SCHED_IDLE`). Ended when this is
-/// dropped.
+/// dropped, and by themselves when this process is gone.
 pub(crate) struct Awake(Vec<Child>);
 
 impl Awake {
@@ -17,7 +17,8 @@ impl Awake {
         let mut awake = Self(Vec::new());
         for _ in 0..available_parallelism().map_or(1, usize::from) {
             let mut idle = Command::new("chrt");
-            idle.args(["--idle", "0", "sh", "-c", "while :; do :; done"]).stdin(Stdio::null());
+            idle.args(["--idle", "0", "sh", "-c", "while kill -0 \"$0\"; do :; done"]);
+            idle.arg(std::process::id().to_string()).stdin(Stdio::null()).stderr(Stdio::null());
             awake.0.push(idle.spawn().map_err(|e| format!("chrt, of util-linux: {e}"))?);
         }
         Ok(awake)
