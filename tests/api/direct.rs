@@ -27,9 +27,9 @@ async fn look_up(api: &Api) -> Answer {
     api.post(LOOK_UP, None, &json!({ "team_number": "80380000104389020511" })).await
 }
 
-async fn not_let_in(api: &Api) {
+async fn not_let_in(api: &Api, who: &str) {
     let asked = api.send_as_is(Method::GET, "/v1/session", HeaderMap::new(), "").await;
-    assert!(matches!(asked, Err(ClientError::CertificateRefused(_))), "{asked:?}");
+    assert!(matches!(asked, Err(ClientError::CertificateRefused(_))), "{who}: {asked:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -70,9 +70,9 @@ async fn the_card_of_the_connection_is_the_operator() {
 async fn neither_entrance_takes_the_certificates_of_the_other() {
     let home = Installation::shared().await;
     for caller in ["desk", "policy", "stranger", "forged"] {
-        not_let_in(&home.direct(caller)).await;
+        not_let_in(&home.direct(caller), caller).await;
     }
-    not_let_in(&home.api("operator")).await;
+    not_let_in(&home.api("operator"), "operator").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
