@@ -21,6 +21,13 @@ pub struct About {
     pub repeated: Vec<Repeated>,
 }
 
+impl About {
+    /// Whether everything that was asked for, in this run or in one before it, could be run and is shown.
+    pub fn is_good(&self, claims: &[Claim]) -> bool {
+        self.not_run.iter().all(|one| one.why.is_none()) && claims.iter().all(Claim::is_shown)
+    }
+}
+
 /// A proof without a result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct NotRun {
@@ -151,5 +158,22 @@ mod tests {
             "repeated": [{ "proof": "two", "before": 3, "not_shown": 1 }],
         });
         assert_eq!(run, expected);
+    }
+
+    #[test]
+    fn what_could_not_be_run_before_is_not_good_either() {
+        let about = |why: Option<&str>| About {
+            commit: "abc".into(),
+            form: "full".into(),
+            machine: "2 processors".into(),
+            proofs: 2,
+            not_run: vec![NotRun { proof: "two", why: why.map(str::to_owned) }],
+            repeated: Vec::new(),
+        };
+        let shown = [claim("one", true, Some(true))];
+        assert!(about(None).is_good(&shown), "nobody asked for the other one");
+        assert!(!about(Some("no /dev/fuse")).is_good(&shown));
+        assert!(!about(None).is_good(&[claim("one", false, Some(true))]));
+        assert!(!about(None).is_good(&[claim("one", true, Some(false))]));
     }
 }

@@ -175,7 +175,6 @@ fn prove(arguments: &Arguments) -> Result<bool, String> {
         return Err(format!("no proof {other:?}; there are {}", known.join(", ")));
     }
     let state = State::open(arguments)?;
-    let mut good = true;
     for proof in PROOFS {
         if !arguments.only.is_empty() && !arguments.only.iter().any(|name| name == proof.name) {
             continue;
@@ -210,7 +209,6 @@ fn prove(arguments: &Arguments) -> Result<bool, String> {
             Err(why) => {
                 println!("{}: could not be run: {why}", proof.name);
                 state.not_run(proof.name, &why)?;
-                good = false;
             }
         }
     }
@@ -240,7 +238,7 @@ fn prove(arguments: &Arguments) -> Result<bool, String> {
         fs::write(&file, text).map_err(|e| format!("{}: {e}", file.display()))?;
     }
     println!("The report is {}.", arguments.out.join("report.md").display());
-    Ok(good && claims.iter().all(Claim::is_shown))
+    Ok(about.is_good(&claims))
 }
 
 /// What is said of a proof that is not run again: what was not shown then is not shown now.
