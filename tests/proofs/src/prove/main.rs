@@ -34,14 +34,15 @@ mod tap;
 mod together;
 mod trouble;
 mod wire;
+mod written;
 
-use std::{fs, path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use sigillo_proofs::{
     claim::Claim,
-    report::{self, About, NotRun},
+    report::{About, NotRun},
 };
 
 use crate::{list::PROOFS, state::State};
@@ -68,7 +69,8 @@ full form.
 A proof that is done on this commit with these programs is not run again: an interrupted run goes on where it was. Failures are \
 remembered too: `--again --only NAME`. With changed files, without git, with another number of samples or another authority nothing \
 is remembered. What --again repeats is told of in the report. Results are in target/proofs/<commit>, with the output of every child; \
-report.md, report.json (the claims) and report-run.json (how the run was) are in target/proofs.
+report.md, report.json (the claims) and report-run.json (how the run was) are in target/proofs. A run with --url, --tuples, --pairs \
+or --cards writes report-altered.md, report-altered.json and report-altered-run.json instead: it takes the place of no other report.
 
 Exit codes, of the whole report, with what was done before: 0 every claim holds and every control failed as it must; 1 one did not, \
 or a proof could not be run.")]
@@ -229,15 +231,9 @@ fn prove(arguments: &Arguments) -> Result<bool, String> {
         not_run,
         repeated,
     };
-    for (name, text) in [
-        ("report.md", report::markdown(&about, &claims)),
-        ("report.json", report::json(&claims)?),
-        ("report-run.json", report::run_json(&about)?),
-    ] {
-        let file = arguments.out.join(name);
-        fs::write(&file, text).map_err(|e| format!("{}: {e}", file.display()))?;
-    }
-    println!("The report is {}.", arguments.out.join("report.md").display());
+    let altered = state.is_altered();
+    let file = written::write(&arguments.out, altered, &about, &claims)?;
+    println!("{}", written::said(&file, altered));
     Ok(about.is_good(&claims))
 }
 

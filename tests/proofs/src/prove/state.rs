@@ -18,6 +18,7 @@ pub(crate) struct State {
     root: PathBuf,
     commit: String,
     form: String,
+    is_altered: bool,
 }
 
 impl State {
@@ -40,7 +41,7 @@ impl State {
         } else {
             format!("{plain}, altered by {}", altered.join(" and "))
         };
-        Ok(Self { directory, root: arguments.root.clone(), commit, form })
+        Ok(Self { directory, root: arguments.root.clone(), commit, form, is_altered: !altered.is_empty() })
     }
 
     pub(crate) fn commit(&self) -> &str {
@@ -50,6 +51,11 @@ impl State {
     /// `short` or `full`, and by which options it was altered.
     pub(crate) fn form(&self) -> &str {
         &self.form
+    }
+
+    /// Whether options made a proof another than the one that the list describes.
+    pub(crate) const fn is_altered(&self) -> bool {
+        self.is_altered
     }
 
     /// An empty directory for a proof's own files.
@@ -213,6 +219,7 @@ mod tests {
             root: place,
             commit: format!("unknown{CHANGED}"),
             form: "full".into(),
+            is_altered: false,
         };
         let claims = |holds| {
             let text = || "text".to_owned();
