@@ -10,7 +10,7 @@ use std::{
 use aws_lc_rs::digest;
 use sigillo_proofs::{claim::Claim, report::Repeated};
 
-use crate::Arguments;
+use crate::arguments::Arguments;
 
 /// Directory of one commit's results, in one form, with one pair of programs: the one that proves and the one that is proved.
 pub(crate) struct State {
