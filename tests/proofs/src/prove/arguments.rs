@@ -16,7 +16,8 @@ Examples:
   target/release/prove --list                 what there is and what is not covered: look here first
   target/release/prove --short --only guess-limit
   target/release/prove --only guess-limit --url https://127.0.0.1:8443 --home demo \\
-      --team 80380000306749700290             a card of demo/cards.ndjson; what to lift first: --url
+      --team 80380000200569360402 --team 80380000412930040189 --team 80380000505290719969
+                                              cards of demo/cards.ndjson, one a storm; what to lift first: --url
 
 This program is built by `make deps` and `cargo build --release --locked --workspace --bins`. The proofs take the ports of a \
 demonstration (8443 and others): none may run beside them.
@@ -64,7 +65,7 @@ pub(crate) struct Arguments {
     /// The program to prove.
     #[arg(long, default_value = "target/release/sigillo")]
     pub(crate) sigillo: PathBuf,
-    /// guess-limit: an authority that runs already, instead of one of its own. A card is locked by this. `[limits.operator]` and
+    /// guess-limit: an authority that runs already, instead of one of its own. Each card is locked by this. `[limits.operator]` and
     /// `[limits.office]` of its `authority.toml` have to be lifted (of a demonstration: `demo --for-load --keep-running`): as shipped
     /// they refuse guesses before the card's tries are used up, and then nothing is shown.
     #[arg(long, requires_all = ["home", "team"], value_name = "URL")]
@@ -72,13 +73,15 @@ pub(crate) struct Arguments {
     /// guess-limit: directory with `clients`: ca.pem, and .pem and .key of desk, operator and auditor.
     #[arg(long, requires = "url", value_name = "DIR")]
     pub(crate) home: Option<PathBuf>,
-    /// guess-limit: TEAM number of the card to guess at: one that is registered there, of a template with 5 wrong guesses in a row
-    /// and 100 in a life, as shipped.
+    /// guess-limit: TEAM number of a card to guess at; given again for each storm, which takes a card of its own: three, or five with
+    /// --code. With fewer the later storms are not run. Each is registered there, of a template with 5 wrong guesses in a row and 100
+    /// in a life, as shipped, and has not been guessed at.
     #[arg(long, requires = "url", value_name = "NUMBER")]
-    pub(crate) team: Option<String>,
-    /// guess-limit: its C.I.P., if it is known: the right code is hidden among the wrong ones then.
+    pub(crate) team: Vec<String>,
+    /// guess-limit: C.I.P. of the card of the --team at the same place, if all of them are known: it is presented first, and after the
+    /// storm; in the last two storms it is hidden among the wrong ones.
     #[arg(long, requires = "url", value_name = "DIGITS")]
-    pub(crate) code: Option<String>,
+    pub(crate) code: Vec<String>,
 }
 
 impl Arguments {
@@ -99,6 +102,15 @@ impl Arguments {
         let alone = !self.only.is_empty() && self.only.iter().all(|name| name == "guess-limit");
         if self.url.is_some() && !alone {
             return Err("--url is of one proof: it needs `--only guess-limit`, and no other".into());
+        }
+        if !self.code.is_empty() && self.code.len() != self.team.len() {
+            return Err("--code is given for every --team, in the same order, or for none".into());
+        }
+        let mut teams = self.team.clone();
+        teams.sort_unstable();
+        teams.dedup();
+        if teams.len() != self.team.len() {
+            return Err("each --team is another card: each storm takes one".into());
         }
         for (option, given, proof) in [
             ("--tuples", self.tuples.is_some(), "time-on-wire"),
@@ -131,6 +143,10 @@ mod tests {
         for only in ["", "--only guess-model", "--only guess-limit --only guess-model"] {
             assert!(!taken(&format!("{only} {there}")), "{only}");
         }
+        let twice = format!("--only guess-limit {there} --team 80380000412930040189");
+        assert!(taken(&twice) && taken(&format!("{twice} --code 12345678 --code 87654321")));
+        assert!(!taken(&format!("{twice} --code 12345678")), "one code for two cards");
+        assert!(!taken(&format!("--only guess-limit {there} --team 80380000306749700290")), "one card twice");
         for without_url in ["--home demo", "--team 80380000306749700290", "--code 12345678"] {
             assert!(!taken(&format!("--only guess-limit {without_url}")), "{without_url}");
         }

@@ -1,9 +1,8 @@
 //! The limit on wrong guesses, from outside: storms of guesses over the public API, judged by the log.
 
+mod elsewhere;
 mod judge;
 mod missed;
-
-use std::{fs, sync::Arc};
 
 use sigillo::tls::Protocols::Any;
 use sigillo_bench::desk::Desk;
@@ -14,7 +13,7 @@ use crate::{
     Run,
     blows::{Blow, Scene},
     front_ends,
-    ground::{self, Active, Ground},
+    ground::{Active, Ground},
     power,
     storm::{Moment, ask, codes, loose},
     storms::{ON_A_DISK, STORMS, Storm},
@@ -35,7 +34,7 @@ pub(crate) fn prove(run: &Run<'_>) -> Result<Vec<Claim>, String> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| e.to_string())?;
     let judged = if run.arguments.url.is_some() {
-        runtime.block_on(elsewhere(run))?
+        runtime.block_on(elsewhere::storms(run))?
     } else {
         runtime.block_on(here(run, &STORMS, false))?
     };
@@ -98,17 +97,10 @@ async fn here(run: &Run<'_>, storms: &'static [Storm], on_a_disk: bool) -> Resul
         Some(rig) => power::put_away(&mut ground, rig)?,
         None => ground.here.stop()?,
     }
-    let judged = |one| {
-        let mut judged = judge(&log, one)?;
-        if judged.own.granted == 0 {
-            judged.refuse("no try was granted to the storm itself");
-        }
-        Ok::<_, String>(judged)
-    };
     let mut all = Vec::new();
     for storm in storms {
         let rounds = done.iter().filter(|one| one.storm.name == storm.name);
-        let rounds = rounds.map(judged).collect::<Result<Vec<_>, _>>()?;
+        let rounds = rounds.map(|one| judge(&log, one)).collect::<Result<Vec<_>, _>>()?;
         all.extend(rounds.into_iter().reduce(Judged::beside));
     }
     Ok(all)
@@ -127,46 +119,4 @@ async fn to_the_end(desk: &Desk, card: &Active, prefix: &str) -> Result<Vec<Answ
         answers.push(Answer::read(&key, code == card.cip, &value));
     }
     Ok(answers)
-}
-
-/// Against an authority that runs already: nothing is killed.
-async fn elsewhere(run: &Run<'_>) -> Result<Vec<Judged>, String> {
-    let arguments = run.arguments;
-    let (Some(url), Some(home), Some(team)) = (&arguments.url, &arguments.home, &arguments.team) else {
-        return Err("--url needs --home and --team".into());
-    };
-    let code = arguments.code.clone();
-    let card = Active { team: team.clone(), cip: code.clone().unwrap_or_else(|| "00000000".into()) };
-    let start = std::process::id();
-    let clients = home.join("clients");
-    let mut done = Vec::new();
-    for (n, storm) in STORMS
-        .iter()
-        .filter(|s| s.blow == Blow::Nothing && s.front_ends == 1 && (code.is_some() || !s.right))
-        .enumerate()
-    {
-        let desk = |p| Desk::new(&clients, ("desk", "operator"), url, p).map(Arc::new);
-        let desks: Result<Vec<_>, _> = storm.clients.iter().map(|p| desk(*p)).collect();
-        let codes = codes(&card, storm, storm.keys / 2);
-        let prefix = format!("storm-{start}-{n}");
-        let told =
-            loose(storm, (&desks?, None), (&card, &codes), &prefix, Moment::Answers(usize::MAX)).await?;
-        let end = Desk::new(&clients, ("desk", "operator"), url, Any)?;
-        let after = if code.is_some() { to_the_end(&end, &card, &prefix).await } else { Ok(Vec::new()) };
-        let (after, broken) = after.map_or_else(|why| (Vec::new(), Some(why)), |after| (after, None));
-        done.push(Done { name: storm.name.to_owned(), storm, told, after, alone: false, broken });
-    }
-    let sigillo =
-        fs::canonicalize(&arguments.sigillo).map_err(|e| format!("{}: {e}", arguments.sigillo.display()))?;
-    let file = run.directory.join("log.ndjson");
-    ground::export(&sigillo, home, url, &file)?;
-    let log = events(&fs::read_to_string(&file).map_err(|e| e.to_string())?)?;
-    let mut judged = done.iter().map(|done| judge(&log, done)).collect::<Result<Vec<_>, _>>()?;
-    // One card for all of them: the first storm may take every try that it has.
-    if judged.iter().all(|one| one.own.granted == 0) {
-        judged
-            .iter_mut()
-            .for_each(|one| one.refuse("no try was granted to any storm: the card had none left"));
-    }
-    Ok(judged)
 }

@@ -22,7 +22,7 @@ pub(crate) const PROOFS: &[Proof] = &[
                a restore of a backup in the middle; kills fall between a spent try and its outcome, which is counted; the log says \
                what was evaluated, and who guessed whether the answers are right.",
         not_covered: "guesses by somebody who has the verify key; the limit of a life, which no storm comes near (guess-model); with --url \
-                      anything but storms of one front end without a blow; whether the token's loss meets a try that is in flight is \
+                      anything but storms of one front end without a blow, each at a card of its own; whether the token's loss meets a try that is in flight is \
                       chance, and counted.",
         run: guess_limit::prove,
     },

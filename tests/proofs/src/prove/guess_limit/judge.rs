@@ -70,9 +70,9 @@ impl Judged {
         Self { met, ..says_more }
     }
 
-    /// There is something else against it.
-    pub(super) fn refuse(&mut self, why: &str) {
-        self.contradiction.get_or_insert_with(|| why.to_owned());
+    /// Adds this to the figure.
+    pub(super) fn add(&mut self, text: &str) {
+        self.figure.push_str(text);
     }
 
     /// A storm that no guess of got through: nothing is shown.
@@ -124,7 +124,8 @@ pub(super) fn judge(log: &[Value], done: &Done) -> Result<Judged, String> {
         .or_else(|| changed(&told.answers).filter(|_| storm.blow != Blow::Restore))
         .or_else(|| untold(log, card, &answers).filter(|_| *alone))
         .or_else(|| once_more(done, &own))
-        .or_else(|| not_at_the_end(after));
+        .or_else(|| not_at_the_end(after))
+        .or_else(|| (own.granted == 0).then(|| "no try was granted to the storm itself".into()));
     let figure = format!(
         "{} of {} guesses answered{}{}; {} asked for a try, {} granted, {} right, longest row of wrong ones {}; with the guesses \
          after it {} granted, longest row {} of {IN_A_ROW}",
@@ -140,7 +141,9 @@ pub(super) fn judge(log: &[Value], done: &Done) -> Result<Judged, String> {
         counted.longest_row,
     );
     let stricter = !counted.is_within(counted.longest_row.saturating_sub(1), LIFETIME);
-    let control = counted.longest_row > 0
+    // Of a card that others have used up, the log shows their guesses, and nothing of these.
+    let control = own.granted > 0
+        && counted.longest_row > 0
         && stricter
         && forged(log, card)?.iter().all(|forged| !forged.is_within(IN_A_ROW, LIFETIME))
         && exchanged(log, card, &told.answers);
@@ -312,6 +315,24 @@ mod tests {
         assert_eq!(shown(["KAFST-", "KAFS--"]), (true, true));
         assert_eq!(shown(["----T-", "------"]), (false, true), "a stand-in");
         assert!(!shown(["KAFST-", "KAFST-"]).0, "no limit");
+    }
+
+    #[test]
+    fn a_storm_at_a_card_that_has_no_try_left_is_not_shown() {
+        let event = |n: usize, ticket: usize, verification: &str| {
+            let (id, checks) = (format!("r-{n}"), if ticket > 0 { "KAFST-" } else { "KAFS--" });
+            let about = json!({ "kind": "verification.spent", "card": "c", "request": id, "ticket": ticket.to_string() });
+            let decided = json!({ "kind": "verification.decided", "card": "c", "request": id, "outcome": "rejected",
+                "verification": verification, "checks": checks });
+            [about, decided]
+        };
+        // Another storm has used its tries up.
+        let before = (0..5).flat_map(|n| event(n, n + 1, &format!("w-{n}")));
+        let log: Vec<_> = before.chain((0..64).flat_map(|n| event(n + 5, 0, &format!("v-{n}")))).collect();
+        let judged = judge(&log, &done(64, "", false)).unwrap();
+        assert!(!judged.holds() && !judged.control);
+        let why = judged.contradiction.unwrap_or_default();
+        assert!(why.contains("to the storm itself"), "{why}");
     }
 
     #[test]
