@@ -26,9 +26,8 @@ pub(crate) fn write(out: &Path, altered: bool, about: &About, claims: &[Claim]) 
 
 /// The last line.
 pub(crate) fn said(report: &Path, altered: bool) -> String {
-    let beside =
-        if altered { " of this altered run; report.md, of the real form, stays as it was" } else { "" };
-    format!("The report{beside} is {}.", report.display())
+    let beside = if altered { "; report.md, of the real form, stays as it was" } else { "" };
+    format!("The report is {}{beside}.", report.display())
 }
 
 #[cfg(test)]
