@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Parser;
+use sigillo::{domain::team::TeamNumber, secret::Digits};
 
 use crate::list::PROOFS;
 
@@ -103,6 +104,21 @@ impl Arguments {
         if self.url.is_some() && !alone {
             return Err("--url is of one proof: it needs `--only guess-limit`, and no other".into());
         }
+        self.check_cards()?;
+        for (option, given, proof) in [
+            ("--tuples", self.tuples.is_some(), "time-on-wire"),
+            ("--pairs", self.pairs.is_some(), "time-of-pairs"),
+            ("--cards", self.cards.is_some(), "time-of-cold-caches"),
+        ] {
+            if given && !self.only.iter().any(|name| name == proof) {
+                return Err(format!("{option} is of one proof: it needs `--only {proof}`"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Cards to guess at that an authority would not even look for.
+    fn check_cards(&self) -> Result<(), String> {
         if !self.code.is_empty() && self.code.len() != self.team.len() {
             return Err("--code is given for every --team, in the same order, or for none".into());
         }
@@ -112,14 +128,16 @@ impl Arguments {
         if teams.len() != self.team.len() {
             return Err("each --team is another card: each storm takes one".into());
         }
-        for (option, given, proof) in [
-            ("--tuples", self.tuples.is_some(), "time-on-wire"),
-            ("--pairs", self.pairs.is_some(), "time-of-pairs"),
-            ("--cards", self.cards.is_some(), "time-of-cold-caches"),
-        ] {
-            if given && !self.only.iter().any(|name| name == proof) {
-                return Err(format!("{option} is of one proof: it needs `--only {proof}`"));
+        for team in &self.team {
+            let number: TeamNumber = team.parse().map_err(|e| format!("--team {team}: {e}"))?;
+            if !number.luhn_holds() {
+                return Err(format!("--team {team}: its last digit does not fit the others"));
             }
+        }
+        for code in &self.code {
+            Digits::parse(code.clone())
+                .filter(|digits| !digits.expose().is_empty())
+                .ok_or_else(|| format!("--code is 1 to {} digits", Digits::MAX))?;
         }
         Ok(())
     }
@@ -147,6 +165,14 @@ mod tests {
         assert!(taken(&twice) && taken(&format!("{twice} --code 12345678 --code 87654321")));
         assert!(!taken(&format!("{twice} --code 12345678")), "one code for two cards");
         assert!(!taken(&format!("--only guess-limit {there} --team 80380000306749700290")), "one card twice");
+        for bad in
+            ["--team 80380000412930040188", "--team 8038000041293004018", "--team 80390000412930040189"]
+        {
+            assert!(!taken(&format!("--only guess-limit {there} {bad}")), "{bad}");
+        }
+        for bad in ["1234567x", "1".repeat(65).as_str()] {
+            assert!(!taken(&format!("--only guess-limit {there} --code {bad}")), "{bad}");
+        }
         for without_url in ["--home demo", "--team 80380000306749700290", "--code 12345678"] {
             assert!(!taken(&format!("--only guess-limit {without_url}")), "{without_url}");
         }
