@@ -3,12 +3,16 @@
 mod elsewhere;
 mod judge;
 mod missed;
+mod reach;
 
 use sigillo::tls::Protocols::Any;
 use sigillo_bench::desk::Desk;
 use sigillo_proofs::{answers::Answer, claim::Claim, guesses::events, statistics::Random};
 
-use self::judge::{Done, Judged, judge};
+use self::{
+    judge::{Done, Judged, judge},
+    missed::refused,
+};
 use crate::{
     Run,
     blows::{Blow, Scene},
@@ -114,7 +118,7 @@ async fn to_the_end(desk: &Desk, card: &Active, prefix: &str) -> Result<Vec<Answ
         let key = format!("{prefix}-end-{n}");
         let (status, value) = ask(desk, &key, &card.team, &code).await?;
         if status != 200 {
-            return Err(format!("a guess after the storm was answered {status}: {value}"));
+            return Err(format!("a guess after the storm was answered {}", refused(status, &value)));
         }
         answers.push(Answer::read(&key, code == card.cip, &value));
     }

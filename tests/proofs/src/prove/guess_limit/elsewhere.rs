@@ -8,6 +8,8 @@ use sigillo_proofs::guesses::events;
 
 use super::{
     judge::{Done, Judged, judge},
+    missed::refused,
+    reach::is_there,
     to_the_end,
 };
 use crate::{
@@ -79,7 +81,7 @@ impl Plan {
 async fn present(desk: &Desk, key: &str, card: &Active) -> Result<(), String> {
     let (status, value) = ask(desk, key, &card.team, &card.cip).await?;
     if status != 200 {
-        return Err(format!("the code was answered {status}: {value}"));
+        return Err(format!("the --code was answered {}", refused(status, &value)));
     }
     let accepted = value.get("outcome").and_then(serde_json::Value::as_str) == Some("accepted");
     accepted.then_some(()).ok_or_else(|| {
@@ -97,6 +99,7 @@ pub(super) async fn storms(run: &Run<'_>) -> Result<Vec<Judged>, String> {
     let plan = Plan::of(arguments)?;
     let (start, clients) = (std::process::id(), home.join("clients"));
     let desk = |protocols| Desk::new(&clients, CALLER, url, protocols);
+    is_there(&desk(Any)?, url).await?;
     if plan.known {
         for (n, (_, card)) in plan.storms.iter().enumerate() {
             present(&desk(Any)?, &format!("storm-{start}-{n}-first"), card).await?;

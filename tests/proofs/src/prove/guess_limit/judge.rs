@@ -9,7 +9,10 @@ use sigillo_proofs::{
     guesses::{Counted, about, card_of, of_requests, requests_of, with_branch},
 };
 
-use super::{IN_A_ROW, LIFETIME, missed::missed};
+use super::{
+    IN_A_ROW, LIFETIME,
+    missed::{LIMITS, TOO_MANY, missed},
+};
 use crate::{Run, blows::Blow, storm::Told, storms::Storm};
 
 /// What happened in one storm, and after it.
@@ -78,12 +81,13 @@ impl Judged {
     /// A storm that no guess of got through: nothing is shown.
     fn nothing(done: &Done) -> Self {
         let why = format!("none of {} guesses was answered, but {}", done.told.sent, done.told.refused());
+        let is_limited = done.told.refusals.iter().any(|refusal| refusal.what == TOO_MANY);
         Self {
             name: done.name.clone(),
             counted: Counted::default(),
             own: Counted::default(),
             figure: why,
-            contradiction: Some("a storm that was none".into()),
+            contradiction: Some(if is_limited { LIMITS } else { "a storm that was none" }.into()),
             control: false,
             met: None,
             least: 0,
@@ -173,7 +177,7 @@ fn unanswered(done: &Done) -> Option<String> {
     let is_allowed = |what: &str| {
         settling.contains(&what)
             || (what == "in_progress" && told.keys.len() < storm.guesses)
-            || (what == "too_many_requests" && !alone)
+            || (what == TOO_MANY && !alone)
     };
     if storm.blow == Blow::Token && told.refusals.iter().all(|refusal| refusal.in_calm) {
         return Some("no guess met the loss of the token".into());
@@ -340,5 +344,8 @@ mod tests {
         let judged = judge(&[], &done(0, "too_many_requests", false)).unwrap();
         assert!(!judged.holds() && !judged.control);
         assert!(judged.figure.contains("64 too_many_requests"), "{}", judged.figure);
+        assert_eq!(judged.contradiction.as_deref(), Some(LIMITS));
+        let judged = judge(&[], &done(0, "unavailable", false)).unwrap();
+        assert_eq!(judged.contradiction.as_deref(), Some("a storm that was none"));
     }
 }

@@ -5,6 +5,21 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+/// What a caller is told whom the limits of operators and offices refuse, which come before the card's own.
+pub(super) const LIMITS: &str = "the limits of operators and offices come before that of the card: lift [limits.operator] and \
+    [limits.office] in the authority.toml of its policies (of a demonstration: `demo --for-load --keep-running`)";
+
+/// Why a guess that no storm needs was not taken.
+pub(super) fn refused(status: u16, problem: &Value) -> String {
+    match problem.get("code").and_then(Value::as_str) {
+        Some(code) if code == TOO_MANY => format!("{status} {code}: {LIMITS}"),
+        _ => format!("{status}: {problem}"),
+    }
+}
+
+/// The code of a refusal by such a limit.
+pub(super) const TOO_MANY: &str = "too_many_requests";
+
 /// Why these answers show nothing about the limit of a card: one was about an unknown one, or no guess was refused for lack of a try.
 pub(super) fn missed(log: &[Value], verifications: &BTreeSet<&str>) -> Option<&'static str> {
     let is_one = |event: &&Value| {
@@ -31,6 +46,12 @@ mod tests {
     fn log(checks: &[&str]) -> Vec<Value> {
         let decided = |(n, checks): (usize, &&str)| json!({ "kind": "verification.decided", "verification": format!("v{n}"), "checks": checks });
         checks.iter().enumerate().map(decided).collect()
+    }
+
+    #[test]
+    fn who_is_refused_by_another_limit_is_told_what_to_lift() {
+        assert!(refused(429, &json!({ "code": "too_many_requests" })).contains("[limits.operator]"));
+        assert!(!refused(503, &json!({ "code": "unavailable" })).contains("[limits.operator]"));
     }
 
     #[test]
