@@ -48,6 +48,14 @@ pub struct Repeated {
     pub not_shown: usize,
 }
 
+/// So often, in words.
+pub fn times(number: impl Into<u64>) -> String {
+    match number.into() {
+        1 => "once".into(),
+        number => format!("{number} times"),
+    }
+}
+
 /// The report as Markdown.
 pub fn markdown(about: &About, claims: &[Claim]) -> String {
     let shown = claims.iter().filter(|claim| claim.is_shown()).count();
@@ -72,7 +80,8 @@ pub fn markdown(about: &About, claims: &[Claim]) -> String {
     }
     for Repeated { proof, before, not_shown } in &about.repeated {
         text.push_str(&format!(
-            "\n**{proof} was run {before} times before this result; in {not_shown} of them a claim was not shown.**\n"
+            "\n**{proof} was run {} before this result; in {not_shown} of these runs a claim was not shown.**\n",
+            times(u64::try_from(*before).unwrap_or(u64::MAX))
         ));
     }
     let mut proof = "";
@@ -146,7 +155,7 @@ mod tests {
         let head = "1 of 3 claims of the proofs that were run are shown; 2 of 4 proofs were not run.";
         assert!(text.contains(head) && text.contains("**Not run: three.**"), "{text}");
         assert!(text.contains("**four could not be run: no /dev/fuse**"), "{text}");
-        assert!(text.contains("two was run 3 times before this result; in 1 of them"), "{text}");
+        assert!(text.contains("two was run 3 times before this result; in 1 of these runs"), "{text}");
         assert_eq!((text.matches("## ").count(), text.matches("**NO**").count()), (2, 2), "{text}");
         assert!(text.contains("| a \\| b | 1 | 2 | yes | none of its own |"), "{text}");
         let back: Vec<Claim> = serde_json::from_str(&json(&claims).unwrap()).unwrap();
@@ -158,6 +167,11 @@ mod tests {
             "repeated": [{ "proof": "two", "before": 3, "not_shown": 1 }],
         });
         assert_eq!(run, expected);
+    }
+
+    #[test]
+    fn once_is_not_1_times() {
+        assert_eq!([0_u64, 1, 2].map(times), ["0 times", "once", "2 times"]);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::{
 
 use sigillo::tls::Protocols;
 use sigillo_bench::installation::{INTERNAL, get, run};
-use sigillo_proofs::{claim::Claim, disk::scatter};
+use sigillo_proofs::{claim::Claim, disk::scatter, report::times};
 
 use crate::{
     Run,
@@ -29,6 +29,18 @@ enum Harm {
     Cut,
     Noise,
     Gone,
+}
+
+impl std::fmt::Display for Harm {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Bit => "a bit turned",
+            Self::Zeroes => "zeroes written",
+            Self::Cut => "cut short",
+            Self::Noise => "noise written",
+            Self::Gone => "file gone",
+        })
+    }
 }
 
 const HARMS: [Harm; 5] = [Harm::Bit, Harm::Zeroes, Harm::Cut, Harm::Noise, Harm::Gone];
@@ -99,7 +111,7 @@ fn harm(store: &Path, round: u64) -> Result<(Harm, String), String> {
         Harm::Gone => fs::remove_file(&path).map_err(told)?,
     }
     let name = path.strip_prefix(store).unwrap_or(&path).display().to_string();
-    Ok((kind, format!("{kind:?} at {place} of {size} bytes of {name}")))
+    Ok((kind, format!("{kind} at {place} of {size} bytes of {name}")))
 }
 
 /// Puts a copy of `from` in the place of `to`.
@@ -187,6 +199,12 @@ fn refused(
     Ok("found by the patrol")
 }
 
+/// How often what was done to a file ended how.
+fn in_words(ended: &BTreeMap<(Harm, &str), u32>) -> String {
+    let each = ended.iter().map(|((harm, seen), n)| format!("{harm}: {seen} {}", times(*n)));
+    each.collect::<Vec<_>>().join(", ")
+}
+
 async fn proof(run: &Run<'_>) -> Result<Claim, String> {
     let rounds: u64 = if run.arguments.short { 15 } else { 300 };
     run.bar.set_length(rounds);
@@ -254,13 +272,13 @@ async fn proof(run: &Run<'_>) -> Result<Claim, String> {
         *count = count.saturating_add(1);
         run.bar.inc(1);
     }
-    let counts: Vec<_> = ended.iter().map(|((harm, seen), n)| format!("{harm:?} {seen} {n}")).collect();
+    let counts = in_words(&ended);
     let found = ["refused at the start", "found by the patrol"];
     let found: u32 = ended.iter().filter(|((_, seen), _)| found.contains(seen)).map(|(_, n)| n).sum();
     fs::write(run.directory.join("findings.txt"), findings.join("\n")).map_err(|e| e.to_string())?;
     let figure = match findings.first() {
-        Some(why) => format!("{why}; {}", counts.join(", ")),
-        None => counts.join(", "),
+        Some(why) => format!("{why}; {counts}"),
+        None => counts,
     };
     let bound = "each is refused with a sentence, or changes nothing of what was said; no panic".to_owned();
     let claim = "a damaged file of the store is noticed before anything untrue is said";
@@ -273,4 +291,21 @@ pub(crate) fn prove(run: &Run<'_>) -> Result<Vec<Claim>, String> {
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| e.to_string())?;
     let claim = runtime.block_on(proof(run));
     claim.map(|claim| vec![claim])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_done_is_told_in_words() {
+        let ended = BTreeMap::from([
+            ((Harm::Bit, "refused at the start"), 1),
+            ((Harm::Gone, "found by the patrol"), 3),
+        ]);
+        assert_eq!(
+            in_words(&ended),
+            "a bit turned: refused at the start once, file gone: found by the patrol 3 times"
+        );
+    }
 }
