@@ -18,7 +18,8 @@ pub struct Claim {
     pub bound: String,
     /// Whether it is within the bound.
     pub holds: bool,
-    /// Whether the same proof refused what is known to be wrong; nothing where it tries nothing of that kind.
+    /// Whether the same proof refused what is known to be wrong, or let pass what is known to be right; nothing where it tries
+    /// nothing of that kind.
     pub control_failed_as_it_must: Option<bool>,
 }
 

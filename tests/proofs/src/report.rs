@@ -11,8 +11,12 @@ pub struct About {
     pub commit: String,
     /// `short` or `full`, and what it was altered by.
     pub form: String,
+    /// Day in Italy on which this report was written.
+    pub date: String,
     /// Machine: processors and memory.
     pub machine: String,
+    /// Name and version of its kernel.
+    pub kernel: String,
     /// How many proofs the list has.
     pub proofs: usize,
     /// Those of them that have no result.
@@ -26,6 +30,17 @@ impl About {
     pub fn is_good(&self, claims: &[Claim]) -> bool {
         self.not_run.iter().all(|one| one.why.is_none()) && claims.iter().all(Claim::is_shown)
     }
+}
+
+/// What the list says of a proof.
+#[derive(Clone, Copy, Debug)]
+pub struct Described {
+    /// Its name.
+    pub proof: &'static str,
+    /// What it does.
+    pub what: &'static str,
+    /// What it does not show.
+    pub not_covered: &'static str,
 }
 
 /// A proof without a result.
@@ -56,19 +71,22 @@ pub fn times(number: impl Into<u64>) -> String {
     }
 }
 
-/// The report as Markdown.
-pub fn markdown(about: &About, claims: &[Claim]) -> String {
+/// The report as Markdown, with what the list says of each proof.
+pub fn markdown(about: &About, list: &[Described], claims: &[Claim]) -> String {
     let shown = claims.iter().filter(|claim| claim.is_shown()).count();
+    let About { commit, form, date, machine, kernel, .. } = about;
+    let (form, altered) =
+        form.split_once(", ").map_or((form.as_str(), String::new()), |(form, by)| (form, format!(", {by}")));
     let mut text = format!(
-        "# Proofs\n\nCommit {}, {} form, on {}. {shown} of {} claims of the proofs that were run are shown; {} of {} proofs were \
-         not run.\n",
-        about.commit,
-        about.form,
-        about.machine,
+        "# Proofs\n\nCommit {commit}, {form} form{altered}, written on {date}, on {machine}, {kernel}. {shown} of {} claims of the \
+         proofs that were run are shown; {} of {} proofs were not run.\n",
         claims.len(),
         about.not_run.len(),
         about.proofs,
     );
+    if form == "short" {
+        text.push_str("\n**Short form: shows that the proofs run; for no decision.**\n");
+    }
     let unasked: Vec<_> = about.not_run.iter().filter(|one| one.why.is_none()).map(|one| one.proof).collect();
     if !unasked.is_empty() {
         text.push_str(&format!("\n**Not run: {}.**\n", unasked.join(", ")));
@@ -88,10 +106,13 @@ pub fn markdown(about: &About, claims: &[Claim]) -> String {
     for claim in claims {
         if claim.proof != proof {
             proof = &claim.proof;
-            text.push_str(&format!(
-                "\n## {proof}\n\n| claim | figure | bound | holds | control failed, as it must |\n\
-                 | --- | --- | --- | --- | --- |\n"
-            ));
+            text.push_str(&format!("\n## {proof}\n"));
+            if let Some(Described { what, not_covered, .. }) = list.iter().find(|one| one.proof == proof) {
+                text.push_str(&format!("\n{what}\n\nNot covered: {not_covered}\n"));
+            }
+            text.push_str(
+                "\n| claim | figure | bound | holds | the control is right |\n| --- | --- | --- | --- | --- |\n",
+            );
         }
         let control = match claim.control_failed_as_it_must {
             None => "none of its own",
@@ -143,7 +164,9 @@ mod tests {
         let about = About {
             commit: "abc".into(),
             form: "short".into(),
+            date: "2026-11-30".into(),
             machine: "2 processors".into(),
+            kernel: "Linux 6.1".into(),
             proofs: 4,
             not_run: vec![
                 NotRun { proof: "three", why: None },
@@ -151,7 +174,15 @@ mod tests {
             ],
             repeated: vec![Repeated { proof: "two", before: 3, not_shown: 1 }],
         };
-        let text = markdown(&about, &claims);
+        let list = [Described { proof: "one", what: "Looks.", not_covered: "the rest." }];
+        let text = markdown(&about, &list, &claims);
+        assert!(
+            text.contains("Commit abc, short form, written on 2026-11-30, on 2 processors, Linux 6.1."),
+            "{text}"
+        );
+        assert!(text.contains("**Short form: shows that the proofs run; for no decision.**"), "{text}");
+        assert!(text.contains("## one\n\nLooks.\n\nNot covered: the rest.\n\n| claim | figure"), "{text}");
+        assert!(text.contains("| holds | the control is right |"), "{text}");
         let head = "1 of 3 claims of the proofs that were run are shown; 2 of 4 proofs were not run.";
         assert!(text.contains(head) && text.contains("**Not run: three.**"), "{text}");
         assert!(text.contains("**four could not be run: no /dev/fuse**"), "{text}");
@@ -162,11 +193,31 @@ mod tests {
         assert_eq!(back, claims);
         let run: serde_json::Value = serde_json::from_str(&run_json(&about).unwrap()).unwrap();
         let expected = serde_json::json!({
-            "commit": "abc", "form": "short", "machine": "2 processors", "proofs": 4,
+            "commit": "abc", "form": "short", "date": "2026-11-30", "machine": "2 processors", "kernel": "Linux 6.1",
+            "proofs": 4,
             "not_run": [{ "proof": "three", "why": null }, { "proof": "four", "why": "no /dev/fuse" }],
             "repeated": [{ "proof": "two", "before": 3, "not_shown": 1 }],
         });
         assert_eq!(run, expected);
+    }
+
+    #[test]
+    fn only_the_short_form_is_for_no_decision() {
+        let about = |form: &str| About {
+            commit: "abc".into(),
+            form: form.into(),
+            date: "2026-11-30".into(),
+            machine: "2 processors".into(),
+            kernel: "Linux 6.1".into(),
+            proofs: 0,
+            not_run: Vec::new(),
+            repeated: Vec::new(),
+        };
+        let text = |form| markdown(&about(form), &[], &[]);
+        let said = "for no decision";
+        assert!(text("short").contains(said) && !text("full").contains(said));
+        let altered = text("short, altered by --url");
+        assert!(altered.contains(said) && altered.contains("short form, altered by --url"), "{altered}");
     }
 
     #[test]
@@ -179,7 +230,9 @@ mod tests {
         let about = |why: Option<&str>| About {
             commit: "abc".into(),
             form: "full".into(),
+            date: "2026-11-30".into(),
             machine: "2 processors".into(),
+            kernel: "Linux 6.1".into(),
             proofs: 2,
             not_run: vec![NotRun { proof: "two", why: why.map(str::to_owned) }],
             repeated: Vec::new(),

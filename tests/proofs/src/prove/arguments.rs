@@ -33,7 +33,7 @@ is remembered. What --again repeats is told of in the report. Results are in tar
 report.md, report.json (the claims) and report-run.json (how the run was) are in target/proofs. A run with --url, --tuples, --pairs \
 or --cards writes report-altered.md, report-altered.json and report-altered-run.json instead: it takes the place of no other report.
 
-Exit codes, of the whole report, with what was done before: 0 every claim holds and every control failed as it must; 1 one did not, \
+Exit codes, of the whole report, with what was done before: 0 every claim holds and every control is right; 1 one did not, \
 or a proof could not be run.")]
 pub(crate) struct Arguments {
     /// The short form of each proof.

@@ -19,6 +19,7 @@ mod letters;
 mod limits;
 mod line;
 mod list;
+mod machine;
 mod pairs;
 mod power;
 mod process;
@@ -149,7 +150,9 @@ fn prove(arguments: &Arguments) -> Result<bool, String> {
     let about = About {
         commit: state.commit().into(),
         form: state.form().into(),
-        machine: state::machine(),
+        date: machine::date(),
+        machine: machine::machine(),
+        kernel: machine::kernel(),
         proofs: PROOFS.len(),
         not_run,
         repeated,

@@ -194,17 +194,6 @@ fn commit(root: &Path) -> Result<String, String> {
     Ok(if clean { commit } else { commit + CHANGED })
 }
 
-/// Processors and memory of this machine.
-pub(crate) fn machine() -> String {
-    let processors = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
-    let memory = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let memory = memory.lines().next().unwrap_or_default().replace("MemTotal:", "");
-    let model = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = model.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
-    let model = model.trim_start_matches(['\t', ' ', ':']);
-    format!("{processors} processors ({model}), {} of memory", memory.trim())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

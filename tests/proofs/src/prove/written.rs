@@ -7,14 +7,19 @@ use std::{
 
 use sigillo_proofs::{
     claim::Claim,
-    report::{self, About},
+    report::{self, About, Described},
 };
+
+use crate::list::PROOFS;
 
 /// Writes the report, and says which file people read.
 pub(crate) fn write(out: &Path, altered: bool, about: &About, claims: &[Claim]) -> Result<PathBuf, String> {
+    let list =
+        PROOFS.iter().map(|one| Described { proof: one.name, what: one.what, not_covered: one.not_covered });
+    let list: Vec<_> = list.collect();
     let stem = if altered { "report-altered" } else { "report" };
     for (end, text) in [
-        (".md", report::markdown(about, claims)),
+        (".md", report::markdown(about, &list, claims)),
         (".json", report::json(claims)?),
         ("-run.json", report::run_json(about)?),
     ] {
@@ -40,7 +45,9 @@ mod tests {
         let about = |form: &str| About {
             commit: "abc".into(),
             form: form.into(),
+            date: "2026-11-30".into(),
             machine: "2 processors".into(),
+            kernel: "Linux 6.1".into(),
             proofs: 0,
             not_run: Vec::new(),
             repeated: Vec::new(),
