@@ -29,6 +29,15 @@ impl Claim {
         self.holds && self.control_failed_as_it_must != Some(false)
     }
 
+    /// In the words that are printed.
+    pub fn mark(&self) -> &'static str {
+        match (self.is_shown(), self.holds) {
+            (true, _) => "shown",
+            (false, true) => "NOT SHOWN (the control was not refused)",
+            (false, false) => "NOT SHOWN",
+        }
+    }
+
     /// The line with which a child process says it.
     pub fn line(&self) -> String {
         // A structure of texts and truth values is always JSON.
@@ -76,5 +85,9 @@ mod tests {
     fn a_control_that_did_not_fail_shows_nothing() {
         assert!(claim(true, None).is_shown() && claim(true, Some(true)).is_shown());
         assert!(!claim(true, Some(false)).is_shown() && !claim(false, Some(true)).is_shown());
+        let mark = |holds, control| claim(holds, control).mark();
+        assert_eq!((mark(true, Some(true)), mark(false, Some(true))), ("shown", "NOT SHOWN"));
+        assert_eq!(mark(true, Some(false)), "NOT SHOWN (the control was not refused)");
+        assert_eq!(mark(false, Some(false)), "NOT SHOWN", "it would not be shown with a good control either");
     }
 }

@@ -63,7 +63,8 @@ pub(crate) const PROOFS: &[Proof] = &[
                of the store in the system's memory and 16 MiB in its own: what is fetched from the disk during each answer is counted, \
                which takes root, against answers with everything in memory; the same tests and the same planted leaks.",
         not_covered: "differences below the bound, which is wider than that of time-on-wire; the first pass over the store after a start, \
-                      beside which what an answer fetches cannot be told; caches of disks and of the machine below this one.",
+                      beside which what an answer fetches cannot be told; caches of disks and of the machine below this one; a machine that does other \
+                      work: run it alone.",
         run: cold::prove,
     },
     Proof {

@@ -124,7 +124,7 @@ fn prove(arguments: &Arguments) -> Result<bool, String> {
         match result {
             Ok(claims) => {
                 for claim in &claims {
-                    let mark = if claim.is_shown() { "shown" } else { "NOT SHOWN" };
+                    let mark = claim.mark();
                     println!(
                         "{}: {mark}: {} ({}; bound {})",
                         proof.name, claim.claim, claim.figure, claim.bound
@@ -166,7 +166,8 @@ fn prove(arguments: &Arguments) -> Result<bool, String> {
 /// What is said of a proof that is not run again: what was not shown then is not shown now.
 fn done_before(proof: &str, claims: &[Claim]) -> String {
     let not = claims.iter().filter(|claim| !claim.is_shown());
-    let not: Vec<_> = not.map(|claim| format!("{proof}: done before, NOT SHOWN: {}", claim.claim)).collect();
+    let not: Vec<_> =
+        not.map(|claim| format!("{proof}: done before, {}: {}", claim.mark(), claim.claim)).collect();
     if not.is_empty() { format!("{proof}: done before on this commit") } else { not.join("\n") }
 }
 
@@ -189,7 +190,7 @@ mod tests {
         assert_eq!(done_before("p", std::slice::from_ref(&good)), "p: done before on this commit");
         assert_eq!(
             done_before("p", &[good, bad, blind]),
-            "p: done before, NOT SHOWN: b\np: done before, NOT SHOWN: c"
+            "p: done before, NOT SHOWN: b\np: done before, NOT SHOWN (the control was not refused): c"
         );
     }
 }

@@ -62,7 +62,7 @@ pub(crate) fn claims(run: &Run<'_>, (classes, times): (&[&str], &[Vec<f64>]), bo
         let caught = !is_inside(planted.interval, *bound) && planted.wilcoxon < TOLD_APART;
         let figure = format!(
             "{} pairs, median {:.0} {unit}, difference {:+.1} {unit}, 99.9 % in {:+.1} to {:+.1} {unit}, half of which is {:.1} {unit}; \
-             sign p = {:.1e}, Wilcoxon p = {:.1e}",
+             sign p = {:.1e}, Wilcoxon p = {:.1e}; with {} {unit} planted {:+.1} to {:+.1} {unit}, Wilcoxon p = {:.1e}",
             times.len(),
             median(&times),
             pair.median,
@@ -70,7 +70,11 @@ pub(crate) fn claims(run: &Run<'_>, (classes, times): (&[&str], &[Vec<f64>]), bo
             pair.interval.1,
             (pair.interval.1 - pair.interval.0) / 2.0,
             pair.sign,
-            pair.wilcoxon
+            pair.wilcoxon,
+            2.0 * bound,
+            planted.interval.0,
+            planted.interval.1,
+            planted.wilcoxon
         );
         let holds = is_inside(pair.interval, *bound) && pair.sign > TOLD_APART && pair.wilcoxon > TOLD_APART;
         claims.push(run.claim(
@@ -129,4 +133,35 @@ fn told(share: &Share) -> String {
 /// A tuple in which one class takes longer.
 fn planted(row: &[f64], class: usize, by: f64) -> Vec<f64> {
     row.iter().enumerate().map(|(n, time)| if n == class { time + by } else { *time }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use clap::Parser as _;
+    use indicatif::ProgressBar;
+    use sigillo_proofs::statistics::Random;
+
+    use super::*;
+    use crate::arguments::Arguments;
+
+    #[test]
+    fn what_the_planted_difference_does_is_in_the_figure() {
+        let (arguments, bar) = (Arguments::try_parse_from(["prove"]).unwrap(), ProgressBar::hidden());
+        let run = Run { arguments: &arguments, bar: &bar, directory: PathBuf::new(), proof: "p" };
+        let mut random = Random::new(7);
+        let mut time = || 100.0 + f64::from(u32::try_from(random.below(10)).unwrap());
+        let times: Vec<_> = (0..200).map(|_| vec![time(), time(), time()]).collect();
+        let claims = claims(&run, (&["a", "b", "c"], &times), &Bounds { time: 5.0, unit: "us", late: None });
+        assert_eq!(claims.len(), 3);
+        for claim in claims.iter().skip(1) {
+            let (_, planted) = claim.figure.split_once("; with 10 us planted +").unwrap();
+            let (low, rest) = planted.split_once(" to +").unwrap();
+            let (high, p) = rest.split_once(" us, Wilcoxon p = ").unwrap();
+            let [low, high, p] = [low, high, p].map(|text| text.parse::<f64>().unwrap());
+            assert!(5.0 < low && low < high && high < 15.0 && p < TOLD_APART, "{}", claim.figure);
+            assert!(claim.is_shown(), "{}", claim.figure);
+        }
+    }
 }
