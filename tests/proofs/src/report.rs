@@ -17,6 +17,8 @@ pub struct About {
     pub machine: String,
     /// Name and version of its kernel.
     pub kernel: String,
+    /// An authority that is not of this source, and cards there, if it was run against one.
+    pub against: Option<String>,
     /// How many proofs the list has.
     pub proofs: usize,
     /// Those of them that have no result.
@@ -84,6 +86,11 @@ pub fn markdown(about: &About, list: &[Described], claims: &[Claim]) -> String {
         about.not_run.len(),
         about.proofs,
     );
+    if let Some(against) = &about.against {
+        text.push_str(&format!(
+            "\n**Against {against}; the commit is that of `prove`, that of the authority is not known.**\n"
+        ));
+    }
     if form == "short" {
         text.push_str("\n**Short form: shows that the proofs run; for no decision.**\n");
     }
@@ -167,6 +174,7 @@ mod tests {
             date: "2026-11-30".into(),
             machine: "2 processors".into(),
             kernel: "Linux 6.1".into(),
+            against: None,
             proofs: 4,
             not_run: vec![
                 NotRun { proof: "three", why: None },
@@ -194,7 +202,7 @@ mod tests {
         let run: serde_json::Value = serde_json::from_str(&run_json(&about).unwrap()).unwrap();
         let expected = serde_json::json!({
             "commit": "abc", "form": "short", "date": "2026-11-30", "machine": "2 processors", "kernel": "Linux 6.1",
-            "proofs": 4,
+            "against": null, "proofs": 4,
             "not_run": [{ "proof": "three", "why": null }, { "proof": "four", "why": "no /dev/fuse" }],
             "repeated": [{ "proof": "two", "before": 3, "not_shown": 1 }],
         });
@@ -209,6 +217,7 @@ mod tests {
             date: "2026-11-30".into(),
             machine: "2 processors".into(),
             kernel: "Linux 6.1".into(),
+            against: None,
             proofs: 0,
             not_run: Vec::new(),
             repeated: Vec::new(),
@@ -218,6 +227,26 @@ mod tests {
         assert!(text("short").contains(said) && !text("full").contains(said));
         let altered = text("short, altered by --url");
         assert!(altered.contains(said) && altered.contains("short form, altered by --url"), "{altered}");
+    }
+
+    #[test]
+    fn whose_commit_it_is_is_said_of_an_authority_that_ran_already() {
+        let about = |against: Option<&str>| About {
+            commit: "abc".into(),
+            form: "full, altered by --url".into(),
+            date: "2026-11-30".into(),
+            machine: "2 processors".into(),
+            kernel: "Linux 6.1".into(),
+            against: against.map(str::to_owned),
+            proofs: 0,
+            not_run: Vec::new(),
+            repeated: Vec::new(),
+        };
+        let text = |against| markdown(&about(against), &[], &[]);
+        let there = text(Some("https://a.example.it, card ending in 0290"));
+        let said = "Against https://a.example.it, card ending in 0290; the commit is that of `prove`, that of the authority is not known";
+        assert!(there.contains(said), "{there}");
+        assert!(!text(None).contains("Against"));
     }
 
     #[test]
@@ -233,6 +262,7 @@ mod tests {
             date: "2026-11-30".into(),
             machine: "2 processors".into(),
             kernel: "Linux 6.1".into(),
+            against: None,
             proofs: 2,
             not_run: vec![NotRun { proof: "two", why: why.map(str::to_owned) }],
             repeated: Vec::new(),

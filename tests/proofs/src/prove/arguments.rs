@@ -91,6 +91,14 @@ impl Arguments {
         self.only.is_empty() || self.only.iter().any(|name| name == proof)
     }
 
+    /// The authority that runs already, and the cards there.
+    pub(crate) fn against(&self) -> Option<String> {
+        let url = self.url.as_ref()?;
+        let ends: Vec<_> = self.team.iter().map(|team| last_digits(team)).collect();
+        let cards = if ends.len() == 1 { "card" } else { "cards" };
+        Some(format!("{url}, {cards} ending in {}", ends.join(", ")))
+    }
+
     /// Refuses what would be ignored.
     ///
     /// # Errors
@@ -143,6 +151,11 @@ impl Arguments {
     }
 }
 
+/// So much of a TEAM number as tells its owner which card it is.
+pub(crate) fn last_digits(team: &str) -> &str {
+    team.get(team.len().saturating_sub(4)..).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -183,5 +196,15 @@ mod tests {
             assert!(!taken(&format!("{option} 100 --only fuzz")), "{option}");
             assert!(!taken(&format!("{option} 100")), "{option}");
         }
+    }
+
+    #[test]
+    fn of_cards_elsewhere_only_the_end_is_told() {
+        let against = |words: &str| Arguments::try_parse_from(words.split(' ')).unwrap().against();
+        assert_eq!(against("prove"), None);
+        let one = "prove --url https://a.example.it --home h --team 80380000306749700290";
+        assert_eq!(against(one).as_deref(), Some("https://a.example.it, card ending in 0290"));
+        let two = format!("{one} --team 80380000412930040189");
+        assert_eq!(against(&two).as_deref(), Some("https://a.example.it, cards ending in 0290, 0189"));
     }
 }

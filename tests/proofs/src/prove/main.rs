@@ -153,6 +153,7 @@ fn prove(arguments: &Arguments) -> Result<bool, String> {
         date: machine::date(),
         machine: machine::machine(),
         kernel: machine::kernel(),
+        against: arguments.against(),
         proofs: PROOFS.len(),
         not_run,
         repeated,

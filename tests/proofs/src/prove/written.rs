@@ -48,6 +48,7 @@ mod tests {
             date: "2026-11-30".into(),
             machine: "2 processors".into(),
             kernel: "Linux 6.1".into(),
+            against: None,
             proofs: 0,
             not_run: Vec::new(),
             repeated: Vec::new(),

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     Run,
-    arguments::Arguments,
+    arguments::{Arguments, last_digits},
     blows::Blow,
     ground::{self, Active},
     storm::{Moment, ask, codes, loose},
@@ -85,7 +85,7 @@ async fn present(desk: &Desk, key: &str, card: &Active) -> Result<(), String> {
     }
     let accepted = value.get("outcome").and_then(serde_json::Value::as_str) == Some("accepted");
     accepted.then_some(()).ok_or_else(|| {
-        let end = card.team.get(card.team.len().saturating_sub(4)..).unwrap_or_default();
+        let end = last_digits(&card.team);
         format!("--code is not the C.I.P. of this card (that ending in {end}), or the card has no try left")
     })
 }
