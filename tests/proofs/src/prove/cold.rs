@@ -25,6 +25,7 @@ use crate::{
     field::{CLASSES, Field, Keys, ONCE},
     ground::{Active, Ground, edit},
     letters::{self, Asked, note},
+    needs,
     series::{self, Bounds, Late, TICK},
 };
 
@@ -193,6 +194,7 @@ fn coldness(fetched: &[f64]) -> (f64, f64) {
 
 /// Equal in form and time, though each answer needs what is on the disk.
 pub(crate) fn prove(run: &Run<'_>) -> Result<Vec<Claim>, String> {
+    needs::root("what an answer fetches from the disk is read in /proc/PID/io of the authority")?;
     let mut size = if run.arguments.short { SHORT } else { FULL };
     size.cards = run.arguments.cards.unwrap_or(size.cards);
     let runtime =

@@ -20,6 +20,7 @@ mod limits;
 mod line;
 mod list;
 mod machine;
+mod needs;
 mod pairs;
 mod power;
 mod process;

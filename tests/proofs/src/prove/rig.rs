@@ -21,6 +21,8 @@ use fuser::{
 use sigillo_bench::installation::run;
 use sigillo_proofs::disk::{Cut, Disk, Mood};
 
+use crate::needs;
+
 const ROOT: u64 = 1;
 const FILE: u64 = 2;
 /// The one file of the mount.
@@ -196,9 +198,9 @@ impl Rig {
     /// # Errors
     /// A sentence: not root, or no FUSE here.
     pub(crate) fn new(scratch: &Path, at: &Path, mib: u32) -> Result<Self, String> {
-        if !rustix::process::geteuid().is_root() {
-            return Err("a disk whose power can be cut needs mounts: run it as root".into());
-        }
+        needs::root("a disk whose power can be cut needs mounts")?;
+        needs::device("/dev/fuse", "fuse")?;
+        needs::device("/dev/loop-control", "loop")?;
         let file = |name: &str| scratch.join(name);
         fs::create_dir_all(file("fuse")).map_err(|e| e.to_string())?;
         let image = File::options().read(true).write(true).create(true).truncate(true).open(file("durable"));
@@ -208,7 +210,8 @@ impl Rig {
         let mut config = Config::default();
         config.mount_options = vec![MountOption::FSName("sigillo-proofs".into())];
         let served = Served { disk: Arc::clone(&disk), slow_ms: Arc::clone(&slow_ms) };
-        let session = fuser::spawn_mount(served, file("fuse"), &config).map_err(|e| format!("FUSE: {e}"))?;
+        let session = fuser::spawn_mount(served, file("fuse"), &config)
+            .map_err(|e| format!("FUSE: {e}; {}", needs::how("fuse")))?;
         let mut rig = Self {
             disk,
             slow_ms,
@@ -230,7 +233,8 @@ impl Rig {
     }
 
     fn attach(&mut self) -> Result<String, String> {
-        let device = command("losetup", &["-f", "--show", text(&self.fuse.join(NAME))?])?;
+        let device = command("losetup", &["-f", "--show", text(&self.fuse.join(NAME))?])
+            .map_err(|why| format!("{why}; for a loop device {}", needs::how("loop")))?;
         self.device = Some(device.clone());
         Ok(device)
     }
