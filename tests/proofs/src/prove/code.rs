@@ -14,7 +14,8 @@ pub(crate) fn prove(run: &Run<'_>) -> Result<Vec<Claim>, String> {
     let arguments = [&runner, "-p", "sigillo", "--lib", "--", "--exact", TEST, "--nocapture"];
     let said = cargo_test_as_released(run, &arguments, &[("SIGILLO_VALGRIND", "1")])?;
     if said.claims.is_empty() {
-        return Err(format!("{TEST} said nothing: sigillo.err says why; valgrind comes by `make deps`"));
+        let output = said.output();
+        return Err(format!("{TEST} said nothing: why is in {output}; valgrind comes by `make deps`"));
     }
     Ok(said.claims)
 }

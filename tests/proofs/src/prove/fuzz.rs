@@ -60,7 +60,7 @@ fn fuzz(run: &Run<'_>, name: &str, variables: &[(&str, &Path)]) -> Result<Vec<To
     let said = run_child(run, script, name)?;
     let totals = totals(&said.lines)?;
     if totals.is_empty() || said.succeeded == totals.iter().any(|total| total.finding) {
-        return Err(format!("fuzz/run.sh did not come to its end: {name}.err says why"));
+        return Err(format!("fuzz/run.sh did not come to its end: {} says why", said.err.display()));
     }
     Ok(totals)
 }

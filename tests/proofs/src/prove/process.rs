@@ -24,7 +24,7 @@ pub(crate) fn prove(run: &Run<'_>) -> Result<Vec<Claim>, String> {
     let said =
         cargo_test_as_released(run, &arguments, &[("SIGILLO_TUPLES", tuples), ("SIGILLO_TIMES", path)])?;
     if !said.succeeded || said.passed != 1 {
-        return Err(format!("{test} did not pass"));
+        return Err(format!("{test} did not pass: why is in {}", said.output()));
     }
     let text = fs::read_to_string(&file).map_err(|e| format!("{path}: {e}"))?;
     let mut lines = text.lines();

@@ -16,6 +16,7 @@ fn by_tests(run: &Run<'_>, claim: &str, figure: &str, said: &Said, least: u64) -
     let tests = format!("{} tests passed, {} failed", said.passed, said.failed);
     let figure = if figure.is_empty() { tests } else { format!("{figure}; {tests}") };
     let holds = said.succeeded && said.failed == 0 && said.passed >= least;
+    let figure = if holds { figure } else { format!("{figure}; what it said is in {}", said.output()) };
     run.claim(claim, (figure, format!("at least {least} tests, none failed")), holds, None)
 }
 
@@ -143,10 +144,11 @@ pub(crate) fn floods(run: &Run<'_>) -> Result<Vec<Claim>, String> {
 fn made_by(run: &Run<'_>, script: &str) -> Result<(), String> {
     let mut make = Command::new("sh");
     make.arg(format!("tests/support/{script}"));
-    if run_child(run, make, script)?.succeeded {
+    let said = run_child(run, make, script)?;
+    if said.succeeded {
         Ok(())
     } else {
-        Err(format!("tests/support/{script} failed: what is missing is in {script}.err"))
+        Err(format!("tests/support/{script} failed: what is missing is in {}", said.err.display()))
     }
 }
 
