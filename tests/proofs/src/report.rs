@@ -9,6 +9,8 @@ use crate::claim::Claim;
 pub struct About {
     /// Commit that was proved; with `-changed` if the files differ from it.
     pub commit: String,
+    /// What git said, if it knows no commit.
+    pub no_commit: Option<String>,
     /// `short` or `full`, and what it was altered by.
     pub form: String,
     /// Day in Italy on which this report was written.
@@ -86,6 +88,10 @@ pub fn markdown(about: &About, list: &[Described], claims: &[Claim]) -> String {
         about.not_run.len(),
         about.proofs,
     );
+    if let Some(why) = &about.no_commit {
+        let why = why.split_whitespace().collect::<Vec<_>>().join(" ");
+        text.push_str(&format!("\n**The commit is not known, and nothing is remembered: {why}**\n"));
+    }
     if let Some(against) = &about.against {
         text.push_str(&format!(
             "\n**Against {against}; the commit is that of `prove`, that of the authority is not known.**\n"
@@ -170,6 +176,7 @@ mod tests {
             [claim("one", true, None), claim("one", false, Some(true)), claim("two", true, Some(false))];
         let about = About {
             commit: "abc".into(),
+            no_commit: None,
             form: "short".into(),
             date: "2026-11-30".into(),
             machine: "2 processors".into(),
@@ -201,7 +208,7 @@ mod tests {
         assert_eq!(back, claims);
         let run: serde_json::Value = serde_json::from_str(&run_json(&about).unwrap()).unwrap();
         let expected = serde_json::json!({
-            "commit": "abc", "form": "short", "date": "2026-11-30", "machine": "2 processors", "kernel": "Linux 6.1",
+            "commit": "abc", "no_commit": null, "form": "short", "date": "2026-11-30", "machine": "2 processors", "kernel": "Linux 6.1",
             "against": null, "proofs": 4,
             "not_run": [{ "proof": "three", "why": null }, { "proof": "four", "why": "no /dev/fuse" }],
             "repeated": [{ "proof": "two", "before": 3, "not_shown": 1 }],
@@ -213,6 +220,7 @@ mod tests {
     fn only_the_short_form_is_for_no_decision() {
         let about = |form: &str| About {
             commit: "abc".into(),
+            no_commit: None,
             form: form.into(),
             date: "2026-11-30".into(),
             machine: "2 processors".into(),
@@ -233,6 +241,7 @@ mod tests {
     fn whose_commit_it_is_is_said_of_an_authority_that_ran_already() {
         let about = |against: Option<&str>| About {
             commit: "abc".into(),
+            no_commit: None,
             form: "full, altered by --url".into(),
             date: "2026-11-30".into(),
             machine: "2 processors".into(),
@@ -243,6 +252,12 @@ mod tests {
             repeated: Vec::new(),
         };
         let text = |against| markdown(&about(against), &[], &[]);
+        let unknown = About { no_commit: Some("git: fatal: dubious\nownership".into()), ..about(None) };
+        let unknown = markdown(&unknown, &[], &[]);
+        assert!(
+            unknown.contains("not known, and nothing is remembered: git: fatal: dubious ownership**"),
+            "{unknown}"
+        );
         let there = text(Some("https://a.example.it, card ending in 0290"));
         let said = "Against https://a.example.it, card ending in 0290; the commit is that of `prove`, that of the authority is not known";
         assert!(there.contains(said), "{there}");
@@ -258,6 +273,7 @@ mod tests {
     fn what_could_not_be_run_before_is_not_good_either() {
         let about = |why: Option<&str>| About {
             commit: "abc".into(),
+            no_commit: None,
             form: "full".into(),
             date: "2026-11-30".into(),
             machine: "2 processors".into(),

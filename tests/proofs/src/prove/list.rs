@@ -6,11 +6,32 @@ use crate::{
     Run, code, cold, damage, fuzz, guess_limit, pairs, power, process, suites, tampering, trouble, wire,
 };
 
+/// Whether a proof takes root by itself, wherever its programs are there already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Root {
+    No,
+    /// For mounts, loop devices, or what another process fetches from disks.
+    Yes,
+    /// For the parts that the short form leaves out.
+    InFull,
+}
+
+impl std::fmt::Display for Root {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::No => "no",
+            Self::Yes => "yes",
+            Self::InFull => "in full",
+        })
+    }
+}
+
 /// One proof.
 pub(crate) struct Proof {
     pub(crate) name: &'static str,
     pub(crate) what: &'static str,
     pub(crate) not_covered: &'static str,
+    pub(crate) root: Root,
     pub(crate) run: fn(&Run<'_>) -> Result<Vec<Claim>, String>,
 }
 
@@ -24,6 +45,7 @@ pub(crate) const PROOFS: &[Proof] = &[
         not_covered: "guesses by somebody who has the verify key; the limit of a life, which no storm comes near (guess-model); with --url \
                       anything but storms of one front end without a blow, each at a card of its own; whether the token's loss meets a try that is in flight is \
                       chance, and counted.",
+        root: Root::No,
         run: guess_limit::prove,
     },
     Proof {
@@ -31,6 +53,7 @@ pub(crate) const PROOFS: &[Proof] = &[
         what: "The same storms on a store whose disk takes no writes in the middle, and then loses its power (FUSE, a loop device, ext4: \
                as root).",
         not_covered: "the same as there; other troubles of the disk: disk-trouble.",
+        root: Root::Yes,
         run: guess_limit::on_a_disk,
     },
     Proof {
@@ -38,6 +61,7 @@ pub(crate) const PROOFS: &[Proof] = &[
         what: "A model of spend, evaluate, forgive, crash, unlock, backup and restore, with limits of 2 in a row and 3 in a life, 5 \
                grants, 1 unlock and 1 restore, in every order of steps; random walks through it beside the real service.",
         not_covered: "more than two requests at one time in the model; a restore in the walks (tests/service/recover.rs has it).",
+        root: Root::No,
         run: suites::model,
     },
     Proof {
@@ -45,6 +69,7 @@ pub(crate) const PROOFS: &[Proof] = &[
         what: "Twenty-four ways to change a log whose audit key was replaced in the middle, each against `sigillo audit verify` under both keys.",
         not_covered: "what was never written; a log cut back, and a log that a copy of the former key went on with, where no \
                       checkpoint was kept elsewhere.",
+        root: Root::No,
         run: tampering::prove,
     },
     Proof {
@@ -55,6 +80,7 @@ pub(crate) const PROOFS: &[Proof] = &[
                says that each guess was of its class and was granted a try.",
         not_covered: "cold caches (time-of-cold-caches); pairs in one packet (time-of-pairs); the shipped number of counters that unknown \
                       cards share, which so many guesses would use up; a machine that does other work: run it alone.",
+        root: Root::No,
         run: wire::prove,
     },
     Proof {
@@ -65,6 +91,7 @@ pub(crate) const PROOFS: &[Proof] = &[
         not_covered: "differences below the bound, which is wider than that of time-on-wire; the first pass over the store after a start, \
                       beside which what an answer fetches cannot be told; caches of disks and of the machine below this one; a machine that does other \
                       work: run it alone.",
+        root: Root::Yes,
         run: cold::prove,
     },
     Proof {
@@ -74,6 +101,7 @@ pub(crate) const PROOFS: &[Proof] = &[
                requests that are 200 microseconds later (in short 2,000), against what the second place does by itself.",
         not_covered: "guesses on two connections (time-on-wire); work that differs by less than the interval sees, which is wider for \
                       two classes alone.",
+        root: Root::No,
         run: pairs::prove,
     },
     Proof {
@@ -82,6 +110,7 @@ pub(crate) const PROOFS: &[Proof] = &[
                the same planted leak.",
         not_covered: "look-ups and commits of the store, the token, the runtime: what they do is counted (tests/service/shape.rs), and \
                       the tick hides how long they take.",
+        root: Root::No,
         run: process::prove,
     },
     Proof {
@@ -90,6 +119,7 @@ pub(crate) const PROOFS: &[Proof] = &[
                and no address depends on one, in ten classes; five planted faults are seen.",
         not_covered: "how long the code is and where it is cut, which are no secrets; look-ups of the store, the reading of the \
                       record, the token (time-on-wire); a processor that takes longer for some values.",
+        root: Root::No,
         run: code::prove,
     },
     Proof {
@@ -100,6 +130,7 @@ pub(crate) const PROOFS: &[Proof] = &[
                are there after it.",
         not_covered: "steps of other operations; other load than activations and wrong guesses; the courier's store; power cuts: a killed \
                       process leaves the page cache (power-cuts).",
+        root: Root::No,
         run: suites::crashes,
     },
     Proof {
@@ -108,14 +139,16 @@ pub(crate) const PROOFS: &[Proof] = &[
                part of what was not flushed is gone or torn; then e2fsck, a new start, and every answer of before is put to it again.",
         not_covered: "the token's own storage, which an HSM keeps by itself; other file systems; torn blocks of 4096 bytes; other \
                       load than activations and wrong guesses; the courier's store.",
+        root: Root::Yes,
         run: power::prove,
     },
     Proof {
         name: "disk-trouble",
-        what: "The same disk, full, failing, slow and (in full only) one that does not come back, under load; and read-only at a start, \
+        what: "The same disk, as root: full, failing, slow and (in full only) one that does not come back, under load; and read-only at a start, \
                which is refused.",
         not_covered: "a disk that becomes read-only while it serves; a disk that answers wrong data: `damage`; other load than activations \
                       and wrong guesses; the courier's store.",
+        root: Root::Yes,
         run: trouble::prove,
     },
     Proof {
@@ -126,12 +159,14 @@ pub(crate) const PROOFS: &[Proof] = &[
                       before the first pass over all records has ended; a change by somebody who knows the store's format: whoever \
                       writes the store is as strong as the authority without its HSM; the records of other operations than activations and \
                       wrong guesses; the courier's store.",
+        root: Root::No,
         run: damage::prove,
     },
     Proof {
         name: "tokens",
         what: "tests/hsm over SoftHSM, kryoptic and p11-kit; in full also the API over p11-kit, as root.",
         not_covered: "HSMs in hardware: run `sigillo hsm selftest` on yours.",
+        root: Root::InFull,
         run: suites::tokens,
     },
     Proof {
@@ -139,12 +174,14 @@ pub(crate) const PROOFS: &[Proof] = &[
         what: "A PKCS#11 module that answers every value from every call that is used, is late, hangs, cuts short, forgets sessions and \
                loses the token.",
         not_covered: "modules that corrupt memory or answer a wrong MAC of the right length; HSMs in hardware.",
+        root: Root::No,
         run: suites::faults,
     },
     Proof {
         name: "floods",
         what: "10,000 connections that are no TLS, and a scan of TLS by sslscan.",
         not_covered: "floods that fill the line: a filter in front.",
+        root: Root::No,
         run: suites::floods,
     },
     Proof {
@@ -154,18 +191,21 @@ pub(crate) const PROOFS: &[Proof] = &[
                overflow, and what is written of what was taken is read again as the same.",
         not_covered: "inputs that were not tried; the TLS and HTTP libraries below the requests (floods), the token's module \
                       (hsm-faults); the commands of a card, of which only its files and its answer to reset are made up.",
+        root: Root::No,
         run: fuzz::prove,
     },
     Proof {
         name: "contract",
         what: "Requests that schemathesis makes of the served description; every answer is as described.",
         not_covered: "requests that need what schemathesis cannot make, such as signatures of cards.",
+        root: Root::No,
         run: suites::contract,
     },
     Proof {
         name: "all-tests",
         what: "Every test of the project in an optimised build, as root; in short those of service and domain.",
         not_covered: "what no test looks at.",
+        root: Root::InFull,
         run: suites::all,
     },
 ];
@@ -173,6 +213,14 @@ pub(crate) const PROOFS: &[Proof] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_says_that_it_runs_as_root_takes_it() {
+        for proof in PROOFS {
+            let says = proof.what.contains("as root") || proof.what.contains("takes root");
+            assert_eq!(says, proof.root != Root::No, "{}", proof.name);
+        }
+    }
 
     #[test]
     fn names_are_file_names_and_differ() {

@@ -84,7 +84,10 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     if arguments.list {
         for proof in PROOFS {
-            println!("{}\n    {}\n    Not covered: {}", proof.name, proof.what, proof.not_covered);
+            println!(
+                "{}\n    {}\n    Not covered: {}\n    Root: {}",
+                proof.name, proof.what, proof.not_covered, proof.root
+            );
         }
         return ExitCode::SUCCESS;
     }
@@ -151,6 +154,7 @@ fn prove(arguments: &Arguments) -> Result<bool, String> {
     let about = About {
         commit: state.commit().into(),
         form: state.form().into(),
+        no_commit: state.no_commit().map(str::to_owned),
         date: machine::date(),
         machine: machine::machine(),
         kernel: machine::kernel(),

@@ -17,6 +17,8 @@ pub(crate) struct State {
     directory: PathBuf,
     root: PathBuf,
     commit: String,
+    /// What git said, if it knows none.
+    no_commit: Option<String>,
     form: String,
     is_altered: bool,
 }
@@ -24,7 +26,7 @@ pub(crate) struct State {
 impl State {
     /// Finds out which commit this is. Files that differ from it make every result of before worthless.
     pub(crate) fn open(arguments: &Arguments) -> Result<Self, String> {
-        let commit = commit(&arguments.root)?;
+        let (commit, no_commit) = commit(&arguments.root)?;
         let altered = altered(arguments);
         let plain = if arguments.short { "short" } else { "full" };
         fs::create_dir_all(&arguments.out).map_err(|e| format!("{}: {e}", arguments.out.display()))?;
@@ -41,11 +43,23 @@ impl State {
         } else {
             format!("{plain}, altered by {}", altered.join(" and "))
         };
-        Ok(Self { directory, root: arguments.root.clone(), commit, form, is_altered: !altered.is_empty() })
+        Ok(Self {
+            directory,
+            root: arguments.root.clone(),
+            commit,
+            no_commit,
+            form,
+            is_altered: !altered.is_empty(),
+        })
     }
 
     pub(crate) fn commit(&self) -> &str {
         &self.commit
+    }
+
+    /// Why there is no commit: what git said.
+    pub(crate) fn no_commit(&self) -> Option<&str> {
+        self.no_commit.as_deref()
     }
 
     /// `short` or `full`, and by which options it was altered.
@@ -139,7 +153,7 @@ impl State {
     /// # Errors
     /// The source is another than it was when this run began: nobody knows which of the two was proved.
     pub(crate) fn keep(&self, proof: &str, claims: &[Claim]) -> Result<(), String> {
-        let now = commit(&self.root)?;
+        let (now, _) = commit(&self.root)?;
         if now != self.commit {
             return Err(format!(
                 "the source was {} and is {now} now: this result is of neither",
@@ -178,7 +192,8 @@ fn programs(arguments: &Arguments) -> Result<String, String> {
     Ok(hex::encode(both.finish().as_ref().first_chunk::<8>().ok_or("a digest of SHA-256 is longer")?))
 }
 
-fn commit(root: &Path) -> Result<String, String> {
+/// The commit; what git said, if there is none to be known.
+fn commit(root: &Path) -> Result<(String, Option<String>), String> {
     let git = |arguments: &[&str]| {
         let output = Command::new("git").arg("-C").arg(root).args(arguments).output();
         let output = output.map_err(|e| format!("git: {e}"))?;
@@ -189,14 +204,26 @@ fn commit(root: &Path) -> Result<String, String> {
         }
     };
     // A source without its history is proved too; nothing of it is remembered.
-    let Ok(commit) = git(&["rev-parse", "HEAD"]) else { return Ok(format!("unknown{CHANGED}")) };
+    let commit = match git(&["rev-parse", "HEAD"]) {
+        Ok(commit) => commit,
+        Err(why) => return Ok((format!("unknown{CHANGED}"), Some(why))),
+    };
     let clean = git(&["status", "--porcelain"])?.is_empty();
-    Ok(if clean { commit } else { commit + CHANGED })
+    Ok((if clean { commit } else { commit + CHANGED }, None))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_git_says_where_there_is_no_commit_is_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let (name, why) = commit(directory.path()).unwrap();
+        assert_eq!(name, "unknown-changed");
+        let why = why.unwrap();
+        assert!(why.starts_with("git: ") && why.len() > 10, "{why}");
+    }
 
     #[test]
     fn what_is_run_again_is_put_aside_and_told_of() {
@@ -207,6 +234,7 @@ mod tests {
             directory: place.clone(),
             root: place,
             commit: format!("unknown{CHANGED}"),
+            no_commit: None,
             form: "full".into(),
             is_altered: false,
         };

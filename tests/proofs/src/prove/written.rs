@@ -44,6 +44,7 @@ mod tests {
         let out = tempfile::tempdir().unwrap();
         let about = |form: &str| About {
             commit: "abc".into(),
+            no_commit: None,
             form: form.into(),
             date: "2026-11-30".into(),
             machine: "2 processors".into(),
