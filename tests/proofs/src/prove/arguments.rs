@@ -34,7 +34,7 @@ report.md, report.json (the claims) and report-run.json (how the run was) are in
 or --cards writes report-altered.md, report-altered.json and report-altered-run.json instead: it takes the place of no other report.
 
 Exit codes, of the whole report, with what was done before: 0 every claim holds and every control is right; 1 one did not, \
-or a proof could not be run.")]
+or a proof could not be run; 64 bad options or names of proofs: nothing was run.")]
 pub(crate) struct Arguments {
     /// The short form of each proof.
     #[arg(long)]

@@ -210,6 +210,14 @@ pub(crate) const PROOFS: &[Proof] = &[
     },
 ];
 
+/// The list for people.
+pub(crate) fn printed() -> String {
+    let one = |Proof { name, what, not_covered, root, .. }: &Proof| {
+        format!("{name}\n    {what}\n    Not covered: {not_covered}\n    Root: {root}\n")
+    };
+    PROOFS.iter().map(one).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

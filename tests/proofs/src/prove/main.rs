@@ -39,9 +39,13 @@ mod trouble;
 mod wire;
 mod written;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    io::{self, ErrorKind, Write as _},
+    path::PathBuf,
+    process::ExitCode,
+};
 
-use clap::Parser;
+use clap::Parser as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use sigillo_proofs::{
     claim::Claim,
@@ -80,30 +84,43 @@ impl Run<'_> {
     }
 }
 
+/// Of bad options, as `sigillo` has it.
+const USAGE: u8 = 64;
+
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    if arguments.list {
-        for proof in PROOFS {
-            println!(
-                "{}\n    {}\n    Not covered: {}\n    Root: {}",
-                proof.name, proof.what, proof.not_covered, proof.root
-            );
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(e) => {
+            // Help that nobody reads to its end is no failure; of a closed standard error nobody can be told.
+            let _printed = e.print();
+            return if e.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
         }
-        return ExitCode::SUCCESS;
+    };
+    if arguments.list {
+        return match io::stdout().write_all(list::printed().as_bytes()) {
+            Err(e) if e.kind() != ErrorKind::BrokenPipe => failed(&e.to_string(), ExitCode::FAILURE),
+            Ok(()) | Err(_) => ExitCode::SUCCESS,
+        };
+    }
+    if let Err(why) = arguments.check() {
+        return failed(&why, ExitCode::from(USAGE));
     }
     match prove(&arguments) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
-        Err(why) => {
-            println!("prove: {why}");
-            ExitCode::FAILURE
-        }
+        Err(why) => failed(&why, ExitCode::FAILURE),
     }
+}
+
+/// Says why on standard error.
+fn failed(why: &str, code: ExitCode) -> ExitCode {
+    // If nobody can be told, the exit code is left.
+    let _told = writeln!(io::stderr(), "prove: {why}");
+    code
 }
 
 /// Whether everything that was asked for is shown.
 fn prove(arguments: &Arguments) -> Result<bool, String> {
-    arguments.check()?;
     let state = State::open(arguments)?;
     for proof in PROOFS {
         if !arguments.asks_for(proof.name) {
