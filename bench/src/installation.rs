@@ -55,7 +55,11 @@ impl Installation {
     pub fn make(sigillo: &Path, directory: &Path, cards: u64) -> Result<Self, String> {
         let smtp = format!("127.0.0.1:{SMTP_PORT}");
         for address in [API, DIRECT, INTERNAL, &smtp, SMS, RECEIPTS].into_iter().chain(KANNEL) {
-            let busy = |e| format!("{address}: {e}; is a demonstration running? End it first (Ctrl-C)");
+            let busy = |e| {
+                format!(
+                    "{address}: {e}; is a demonstration running? End it first (Ctrl-C), or end what `ss -ltnp` shows at that port"
+                )
+            };
             drop(TcpListener::bind(address).map_err(busy)?);
         }
         if directory.join(MARKER).is_file() {

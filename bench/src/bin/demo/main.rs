@@ -5,6 +5,7 @@ mod aftercare;
 mod bureau;
 mod colleagues;
 mod counter;
+mod ending;
 mod figures;
 mod forms;
 mod journey;
@@ -28,6 +29,8 @@ use sigillo_bench::{
     installation::{API, INTERNAL, Installation, run},
 };
 
+use crate::ending::Ending;
+
 /// Plays a citizen's journey on an installation of its own: SoftHSM tokens, mutual TLS, a mail relay, Kannel.
 #[derive(Debug, Parser)]
 struct Arguments {
@@ -47,7 +50,7 @@ struct Arguments {
     #[arg(long, default_value_t = 1000)]
     cards: u64,
 
-    /// Only start it, say how to call it, and run until Ctrl-C.
+    /// Only start it, say how to call it, and run until Ctrl-C, SIGTERM or SIGHUP.
     #[arg(long)]
     keep_running: bool,
 
@@ -60,6 +63,7 @@ struct Arguments {
 pub(crate) struct Teller {
     clock: SystemClock,
     step: u32,
+    ending: Ending,
 }
 
 impl Teller {
@@ -71,7 +75,12 @@ impl Teller {
     ) -> Result<T, String> {
         self.step = self.step.saturating_add(1);
         let start = self.clock.uptime();
-        let result = work.await.map_err(|e| format!("step {}, {what}: {e}", self.step))?;
+        let result = tokio::select! {
+            biased;
+            signal = self.ending.told() => Err(format!("it was told to end ({signal})")),
+            result = work => result,
+        };
+        let result = result.map_err(|e| format!("step {}, {what}: {e}", self.step))?;
         let took = self.clock.uptime().saturating_sub(start).as_millis();
         println!("{:>2}. {what} [{took} ms]", self.step);
         Ok(result)
@@ -99,7 +108,7 @@ async fn play(arguments: &Arguments) -> Result<(), String> {
     let Arguments { directory, sigillo, relay, cards, keep_running, for_load } = arguments;
     let sigillo = &std::fs::canonicalize(sigillo).map_err(|e| format!("{}: {e}", sigillo.display()))?;
     let relay = &std::fs::canonicalize(relay).map_err(|e| format!("{}: {e}", relay.display()))?;
-    let mut teller = Teller { clock: SystemClock::new(), step: 0 };
+    let mut teller = Teller { clock: SystemClock::new(), step: 0, ending: Ending::new()? };
 
     println!("Sigillo: a demonstration with real parts on this machine. All cards are fictional.\n");
     let what = format!("Two SoftHSM tokens, their keys, a PKI, policies and {cards} cards are made");
@@ -142,7 +151,8 @@ async fn play(arguments: &Arguments) -> Result<(), String> {
             teller.step(&what, registered).await?;
         }
         how_to_call(here.directory());
-        tokio::signal::ctrl_c().await.map_err(|e| e.to_string())?;
+        let signal = teller.ending.told().await;
+        println!("It was told to end ({signal}).");
     } else {
         bureau::play(&mut teller, here.directory(), sigillo).await?;
         smart_card::play(&mut teller, here.directory(), sigillo, card).await?;
