@@ -131,8 +131,8 @@ pub(super) fn judge(log: &[Value], done: &Done) -> Result<Judged, String> {
         .or_else(|| not_at_the_end(after))
         .or_else(|| (own.granted == 0).then(|| "no try was granted to the storm itself".into()));
     let figure = format!(
-        "{} of {} guesses answered{}{}; {} asked for a try, {} granted, {} right, longest row of wrong ones {}; with the guesses \
-         after it {} granted, longest row {} of {IN_A_ROW}",
+        "{} of {} guesses answered{}{}; {} asked for a try, {} granted, {} right, longest row of wrong ones {}; of the card in all, \
+         before and after too, {} granted, longest row {} of {IN_A_ROW}",
         told.answers.len(),
         told.sent,
         if told.refusals.is_empty() { "" } else { ", " },
