@@ -81,13 +81,12 @@ impl Judged {
     /// A storm that no guess of got through: nothing is shown.
     fn nothing(done: &Done) -> Self {
         let why = format!("none of {} guesses was answered, but {}", done.told.sent, done.told.refused());
-        let is_limited = done.told.refusals.iter().any(|refusal| refusal.what == TOO_MANY);
         Self {
             name: done.name.clone(),
             counted: Counted::default(),
             own: Counted::default(),
             figure: why,
-            contradiction: Some(if is_limited { LIMITS } else { "a storm that was none" }.into()),
+            contradiction: Some(if is_limited(&done.told) { LIMITS } else { "a storm that was none" }.into()),
             control: false,
             met: None,
             least: 0,
@@ -120,7 +119,7 @@ pub(super) fn judge(log: &[Value], done: &Done) -> Result<Judged, String> {
     let answers = [told.answers.as_slice(), after].concat();
     let contradiction = missed(log, &told.verifications())
         .filter(|_| !alone)
-        .map(str::to_owned)
+        .map(|why| if is_limited(told) { format!("{why}; {LIMITS}") } else { why.to_owned() })
         .or_else(|| broken.clone())
         .or_else(|| unanswered(done))
         .or_else(|| untrue(log, card, &answers))
@@ -152,6 +151,11 @@ pub(super) fn judge(log: &[Value], done: &Done) -> Result<Judged, String> {
         && forged(log, card)?.iter().all(|forged| !forged.is_within(IN_A_ROW, LIFETIME))
         && exchanged(log, card, &told.answers);
     Ok(Judged { name: name.clone(), counted, own, figure, contradiction, control, met, least })
+}
+
+/// Whether another limit than that of the card was met.
+fn is_limited(told: &Told) -> bool {
+    told.refusals.iter().any(|refusal| refusal.what == TOO_MANY)
 }
 
 /// The events of the storm itself: without the guesses after it; of a card that others guess at too, only what it was answered.
@@ -337,6 +341,20 @@ mod tests {
         assert!(!judged.holds() && !judged.control);
         let why = judged.contradiction.unwrap_or_default();
         assert!(why.contains("to the storm itself"), "{why}");
+    }
+
+    #[test]
+    fn a_storm_that_met_the_limits_of_operators_first_says_what_to_lift() {
+        let event = |n: usize| {
+            let about = json!({ "kind": "verification.spent", "card": "c", "request": format!("r-{n}"), "ticket": (n + 1).to_string() });
+            let decided = json!({ "kind": "verification.decided", "card": "c", "request": format!("r-{n}"), "outcome": "rejected",
+                "verification": format!("v-{n}"), "checks": "KAFST-" });
+            [about, decided]
+        };
+        let log: Vec<_> = (0..5).flat_map(event).collect();
+        let why = |what| judge(&log, &done(5, what, false)).unwrap().contradiction.unwrap_or_default();
+        assert!(why("too_many_requests").ends_with(LIMITS), "{}", why("too_many_requests"));
+        assert!(why("unavailable").contains("lack of a try") && !why("unavailable").contains(LIMITS));
     }
 
     #[test]

@@ -31,10 +31,10 @@ pub(super) fn missed(log: &[Value], verifications: &BTreeSet<&str>) -> Option<&'
     if checks.iter().any(|checks| !checks.contains('K')) {
         return Some("the authority does not know a card with this TEAM number: a stand-in was guessed at");
     }
-    checks.iter().all(|checks| checks.contains('T')).then_some(
-        "no guess was refused for lack of a try: the card's own limit was not met, those of operators and offices come first unless \
-         they are lifted",
-    )
+    checks
+        .iter()
+        .all(|checks| checks.contains('T'))
+        .then_some("no guess was refused for lack of a try: the card's own limit was not met")
 }
 
 #[cfg(test)]
