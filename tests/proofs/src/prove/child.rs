@@ -87,7 +87,14 @@ fn cargo_test_as(
 ) -> Result<Said, String> {
     let mut command = Command::new("cargo");
     command.args(["test", "--profile", profile, "--locked"]).args(arguments).envs(variables.iter().copied());
-    run_child(run, command, arguments.iter().find(|word| !word.starts_with('-')).copied().unwrap_or("all"))
+    run_child(run, command, &named(arguments))
+}
+
+/// What the output of these tests is kept as: several calls of one proof must not write over each other's.
+fn named(arguments: &[&str]) -> String {
+    let words = arguments.iter().filter(|word| !word.starts_with('-')).map(|word| word.trim_end_matches(':'));
+    let named = words.collect::<Vec<_>>().join("-");
+    if named.is_empty() { "all".into() } else { named }
 }
 
 /// Runs a child to its end; its whole output is kept beside the result.
@@ -126,6 +133,16 @@ mod tests {
 
     use super::*;
     use crate::arguments::Arguments;
+
+    #[test]
+    fn each_call_of_a_proof_has_output_of_its_own() {
+        assert_eq!(
+            named(&["-p", "sigillo", "--test", "api", "crash::", "--", "--nocapture"]),
+            "sigillo-api-crash"
+        );
+        assert_eq!(named(&["-p", "sigillo", "--test", "store", "kill::"]), "sigillo-store-kill");
+        assert_eq!(named(&["--workspace"]), "all");
+    }
 
     #[test]
     fn figures_are_read_from_what_tests_print() {
