@@ -11,8 +11,8 @@ use crate::list::PROOFS;
 #[derive(Debug, Parser)]
 #[command(after_help = "\
 Examples:
-  make prove                                  every proof in full: about four hours on two cores
-  make prove SHORT=1                          about 20 minutes, and for no decision: see below
+  make prove                                  every proof in full: hours
+  make prove SHORT=1                          fewer rounds, and for no decision: see below
   make prove ONLY='guess-limit guess-model'   one proof or several
   target/release/prove --list                 what there is and what is not covered: look here first
   target/release/prove --short --only guess-limit
