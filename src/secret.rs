@@ -84,6 +84,17 @@ impl fmt::Debug for Digits {
     }
 }
 
+/// One of two, without a branch: the first if `first` holds. By arithmetic of its own: `subtle` negates a signed byte, and with
+/// overflow checks, which the release has, that is a branch.
+pub fn pick<const N: usize>(first: Choice, one: &[u8; N], other: &[u8; N]) -> [u8; N] {
+    let mask = first.unwrap_u8().wrapping_neg();
+    let mut out = *other;
+    for (byte, one) in out.iter_mut().zip(one) {
+        *byte ^= mask & (*byte ^ one);
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,6 +104,13 @@ mod tests {
         assert_eq!(format!("{:?}", Secret::new([7_u8; 4])), "Secret<4>");
         assert_eq!(format!("{:?}", SecretBytes::new(vec![55, 55])), "SecretBytes");
         assert_eq!(format!("{:?}", Digits::parse("77".into()).unwrap()), "Digits");
+    }
+
+    #[test]
+    fn one_of_two_is_picked() {
+        let (one, other) = ([0x5a, 0xff, 0], [1, 2, 3]);
+        assert_eq!(pick(Choice::from(1), &one, &other), one);
+        assert_eq!(pick(Choice::from(0), &one, &other), other);
     }
 
     #[test]

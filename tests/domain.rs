@@ -12,9 +12,10 @@ use std::hint::black_box;
 use proptest::prelude::*;
 use sigillo::{
     domain::{
-        card::{Activation, Card, Predecessor, Reason, Registration},
+        card::{Activation, Card, Cip, Predecessor, Reason, Registration, State},
         date::CivilDate,
-        derive, encoding, fictional,
+        derive::{self, Guess},
+        encoding, fictional,
         id::CardId,
         tax_code::{BadTaxCode, TaxCode},
         team::{IdCarta, Region, TeamNumber},
@@ -144,7 +145,7 @@ proptest! {
         let digits = |text: &str| Digits::parse(text.to_owned()).unwrap();
         let (head, tail) = text.split_at(text.len().min(usize::from(first)));
         let (card, salt) = (CardId::new([1; 16]), [2; 32]);
-        let [one, two] = derive::guess_messages(&digits(&text), first, &card, 3, &salt);
+        let [one, two] = derive::guess_messages(&Guess::from(&digits(&text)), first, &card, 3, &salt);
         for (message, part, half) in [(one, Part::First, head), (two, Part::Second, tail)] {
             let of_part = derive::tag_message(part, &card, 3, &salt, &digits(half));
             prop_assert_eq!(message.expose(), of_part.expose());
@@ -169,10 +170,63 @@ proptest! {
         }
     }
 
+    /// A verification reads a record in its own way: as the card that it is, and as none where what it reads is none.
+    #[test]
+    fn what_a_verification_reads_is_the_card(
+        card in card(),
+        offset in 0..Card::SIZE,
+        byte: u8,
+        removed in prop::option::of(prop::sample::select(&OPTIONAL[..])),
+    ) {
+        let record = card.encode();
+        same_cip(&Cip::read(&record).unwrap(), &card);
+        let mut changed = record.clone();
+        let offset = if let Some((from, to)) = removed {
+            changed[from..to].fill(0);
+            from
+        } else {
+            changed[offset] = byte;
+            offset
+        };
+        let read = Cip::read(&changed);
+        match Card::decode(&changed) {
+            Some(other) => same_cip(&read.unwrap(), &other),
+            None if READ.iter().any(|(from, to)| (*from..*to).contains(&offset)) => {
+                prop_assert!(!read.is_some_and(|cip| bool::from(cip.is_sound)));
+            }
+            None => {}
+        }
+        prop_assert!(Cip::read(&record[1..]).is_none());
+        prop_assert!(Cip::read(&[record, vec![0]].concat()).is_none());
+    }
+
     #[test]
     fn templates_come_back(template in template()) {
         prop_assert_eq!(Template::thaw(&template.freeze()), Ok(template));
     }
+}
+
+/// Where [`Cip`] judges what it reads: format, the times of activation and revocation, the C.I.P.'s generation, salt and tags.
+const READ: [(usize, usize); 4] = [(0, 1), (115, 133), (134, 138), (146, Card::SIZE)];
+
+/// Of these, fields that may be absent, all zero bytes then.
+const OPTIONAL: [(usize, usize); 5] = [(115, 124), (124, 133), (146, 179), (179, 212), (212, Card::SIZE)];
+
+fn same_cip(cip: &Cip, card: &Card) {
+    let tags = [card.cip_first_tag(), card.cip_second_tag()];
+    assert!(bool::from(cip.is_sound));
+    assert_eq!(
+        (cip.id, cip.template()),
+        (card.registration().id, Some(card.registration().template.as_str()))
+    );
+    assert_eq!(
+        (cip.salt, bool::from(cip.has_salt)),
+        (*card.salt().unwrap_or(&[0; 32]), card.salt().is_some())
+    );
+    assert_eq!(cip.generation, card.generation(CodeName::Cip));
+    assert_eq!(bool::from(cip.is_active), matches!(card.state(), State::Active { .. }));
+    assert_eq!(cip.tags, tags.map(|tag| *tag.unwrap_or(&[0; 32])));
+    assert_eq!(cip.has_tags.map(bool::from), tags.map(|tag| tag.is_some()));
 }
 
 /// Cards in every state of their life.

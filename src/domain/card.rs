@@ -3,6 +3,7 @@
 //! Every change is a function from one record to the next, or to the [`Refusal`] that says why not.
 
 mod activation;
+mod cip;
 mod reason;
 mod stored;
 #[cfg(test)]
@@ -18,6 +19,7 @@ use super::{
 };
 
 pub use activation::Activation;
+pub use cip::Cip;
 pub use reason::{BadReason, Reason, Refusal};
 
 /// What is known of a card from its production on, and never changes.

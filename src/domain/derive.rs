@@ -57,33 +57,78 @@ pub fn tag_message(
     salt: &[u8; 32],
     digits: &Digits,
 ) -> SecretBytes {
-    tag_message_of(part, card, generation, salt, digits.expose().as_bytes())
+    let digits = digits.expose().as_bytes();
+    let mut padded = Padded::new([0; _]);
+    for (to, from) in padded.iter_mut().zip(iter::once(&length(digits)).chain(digits)) {
+        *to = *from;
+    }
+    tag_message_of(part, card, generation, salt, &padded)
 }
+
+/// A presented code, as many bytes whatever its length: its digits, then zero bytes.
+pub struct Guess {
+    digits: Zeroizing<[u8; Digits::MAX]>,
+    length: u8,
+}
+
+impl From<&Digits> for Guess {
+    fn from(code: &Digits) -> Self {
+        let mut digits = Zeroizing::new([0; Digits::MAX]);
+        for (to, from) in digits.iter_mut().zip(code.expose().as_bytes()) {
+            *to = *from;
+        }
+        Self { digits, length: length(code.expose().as_bytes()) }
+    }
+}
+
+impl Guess {
+    /// The digits, with what fills them up.
+    pub fn expose(&self) -> &[u8; Digits::MAX] {
+        &self.digits
+    }
+}
+
+/// At most 64.
+fn length(digits: &[u8]) -> u8 {
+    u8::try_from(digits.len()).unwrap_or(u8::MAX)
+}
+
+/// Number and bytes of a part's digits, as they go into the message of its tag.
+type Padded = Zeroizing<[u8; 1 + Digits::MAX]>;
 
 /// The messages of the tags of both parts of a presented code: of its first `first` digits, or of all there are, and of the
 /// rest. Any length is cut without complaint, since a wrong length is a wrong guess like any other.
 ///
-/// The code is cut in place, as bytes: no branch and no address depends on a digit (`prove --only time-in-code`). To cut
-/// text is to look at the character behind the cut.
+/// The code is cut in place, as bytes, in the same steps whatever its length: no branch and no address depends on a digit
+/// (`prove --only time-in-code`). To cut it as text would look at a byte of it.
 pub fn guess_messages(
-    code: &Digits,
+    code: &Guess,
     first: u8,
     card: &CardId,
     generation: u32,
     salt: &[u8; 32],
 ) -> [SecretBytes; 2] {
-    let digits = code.expose().as_bytes();
-    let (head, tail) = digits.split_at_checked(usize::from(first)).unwrap_or((digits, &[]));
+    let first = first.min(code.length);
+    let (mut head, mut tail) = (Padded::new([0; _]), Padded::new([0; _]));
+    let ([length, digits @ ..], [rest, others @ ..]) = (&mut *head, &mut *tail);
+    (*length, *rest) = (first, code.length.saturating_sub(first));
+    for ((at, to), digit) in (0_u8..).zip(digits).zip(code.digits.iter()) {
+        *to = digit & u8::from(at < first).wrapping_neg();
+    }
+    for (to, digit) in others.iter_mut().zip(code.digits.iter().skip(usize::from(first))) {
+        *to = *digit;
+    }
     [(Part::First, head), (Part::Second, tail)]
-        .map(|(part, digits)| tag_message_of(part, card, generation, salt, digits))
+        .map(|(part, padded)| tag_message_of(part, card, generation, salt, &padded))
 }
 
-fn tag_message_of(part: Part, card: &CardId, generation: u32, salt: &[u8; 32], digits: &[u8]) -> SecretBytes {
-    let mut padded = Zeroizing::new([0_u8; 1 + Digits::MAX]);
-    let length = u8::try_from(digits.len()).unwrap_or(u8::MAX); // at most 64
-    for (to, from) in padded.iter_mut().zip(iter::once(&length).chain(digits)) {
-        *to = *from;
-    }
+fn tag_message_of(
+    part: Part,
+    card: &CardId,
+    generation: u32,
+    salt: &[u8; 32],
+    padded: &Padded,
+) -> SecretBytes {
     message(
         "tag",
         &[part.text().as_bytes(), card.bytes(), &generation.to_be_bytes(), salt, padded.as_slice()],
@@ -255,7 +300,7 @@ mod tests {
         for (code, first, head, tail) in
             [("12345678", 4, "1234", "5678"), ("123", 4, "123", ""), ("", 4, "", ""), ("12", 0, "", "12")]
         {
-            let messages = guess_messages(&some(code), first, &card, 3, &salt);
+            let messages = guess_messages(&Guess::from(&some(code)), first, &card, 3, &salt);
             let of_parts = [(Part::First, head), (Part::Second, tail)]
                 .map(|(part, digits)| tag_message(part, &card, 3, &salt, &some(digits)));
             for (message, of_part) in messages.iter().zip(&of_parts) {

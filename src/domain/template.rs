@@ -8,7 +8,7 @@ mod shape;
 #[cfg(test)]
 mod tests;
 
-use std::{fmt, str::FromStr};
+use std::{borrow::Borrow, fmt, str::FromStr};
 
 use aws_lc_rs::digest;
 
@@ -91,6 +91,12 @@ impl TemplateId {
 
     /// Its text.
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Borrow<str> for TemplateId {
+    fn borrow(&self) -> &str {
         &self.0
     }
 }

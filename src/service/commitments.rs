@@ -127,7 +127,7 @@ impl Decoy {
     }
 
     /// Which of the `decoys` counters it shares, as a store key.
-    pub(super) fn counter(&self, decoys: u32) -> Vec<u8> {
+    pub(super) fn counter(&self, decoys: u32) -> [u8; 17] {
         let (_, tail) = self.mac.expose().split_at(28);
         let number = u32::from_be_bytes(tail.try_into().unwrap_or_default());
         decoy_counter(number.checked_rem(decoys).unwrap_or(0))
@@ -135,13 +135,19 @@ impl Decoy {
 }
 
 /// Key in `Space::Tries` of a card's counter; as long as a decoy's.
-pub(super) fn card_counter(card: &CardId) -> Vec<u8> {
-    [b"c".as_slice(), card.bytes()].concat()
+pub(super) fn card_counter(card: &CardId) -> [u8; 17] {
+    counter(b'c', *card.bytes())
 }
 
 /// Key in `Space::Tries` of the decoy counter with this number.
-pub(super) fn decoy_counter(number: u32) -> Vec<u8> {
-    [b"d".as_slice(), &[0; 12], &number.to_be_bytes()].concat()
+pub(super) fn decoy_counter(number: u32) -> [u8; 17] {
+    counter(b'd', u128::from(number).to_be_bytes())
+}
+
+fn counter(kind: u8, id: [u8; 16]) -> [u8; 17] {
+    let mut key = [kind; 17];
+    key.iter_mut().skip(1).zip(id).for_each(|(to, from)| *to = from);
+    key
 }
 
 impl Service {

@@ -70,7 +70,7 @@ impl Frozen {
 
     /// Digits of the first part of a C.I.P. under this template, if it has one. The look-up is made for unknown
     /// cards too.
-    pub(super) fn first_digits_of_cip(&self, id: &TemplateId) -> Option<u8> {
+    pub(super) fn first_digits_of_cip(&self, id: &str) -> Option<u8> {
         let all = self.known.read().unwrap_or_else(PoisonError::into_inner);
         all.get(id)?.shape(CodeName::Cip).map(|shape| shape.length(Part::First))
     }

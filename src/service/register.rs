@@ -237,7 +237,7 @@ impl Service {
         put(Space::TeamCard, half(new.team).into(), id.bytes().to_vec());
         put(Space::Card, id.bytes().to_vec(), card.encode());
         put(Space::CfCard, [half(new.cf).as_slice(), id.bytes()].concat(), Vec::new());
-        put(Space::Tries, card_counter(&id), Tries::new(template.tries()).encode().to_vec());
+        put(Space::Tries, card_counter(&id).to_vec(), Tries::new(template.tries()).encode().to_vec());
         unit.ops.extend(self.frozen.freeze(template));
         let detail = vec![("template", template.id().to_string())];
         let event = self.event(call, Kind::CardRegistered, Outcome::Done);

@@ -89,7 +89,7 @@ impl Service {
         let wanted =
             |code: &CodeName| *code == CodeName::Cip || too.contains(code) && template.shape(*code).is_some();
         let mut ops = used.ops;
-        ops.push(Op::RenewTries { key: card_counter(&found.id()) });
+        ops.push(Op::RenewTries { key: card_counter(&found.id()).to_vec() });
         let mut detail =
             vec![("reason", reason), ("generation", renewed.generation(CodeName::Cip).to_string())];
         detail.extend(used.detail);

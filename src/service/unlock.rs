@@ -91,7 +91,7 @@ impl Service {
         let (unlocks_key, value) = (unlocks_key(&found.card), unlocks.encode());
         let mut ops = vec![
             Op::Put { space: Space::Budget, key: unlocks_key, value, expect },
-            Op::Unlock { key: card_counter(&found.id()) },
+            Op::Unlock { key: card_counter(&found.id()).to_vec() },
         ];
         ops.extend(used.ops);
         match self.once(&call, &key, answer, Unit { ops, events: vec![done] }).await? {

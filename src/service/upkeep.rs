@@ -30,7 +30,7 @@ impl Service {
         for step in numbers.chunks(STEP) {
             let mut unit = Unit::default();
             for number in step {
-                let key = decoy_counter(*number);
+                let key = decoy_counter(*number).to_vec();
                 if self.store.get(Space::Tries, &key)?.is_none() {
                     let value = value.to_vec();
                     unit.ops.push(Op::Put { space: Space::Tries, key, value, expect: Expect::Absent });

@@ -21,7 +21,8 @@ use super::{
 use crate::{
     domain::{
         audit::{Event, Kind, Outcome},
-        card::Card,
+        card::Cip,
+        derive::Guess,
         id::{CardId, VerificationId},
         team::TeamNumber,
     },
@@ -93,7 +94,7 @@ impl Service {
             Err(guard) => return Err(self.over_limit(&call, &charges, &guard).await?),
         };
 
-        let presented = self.ask(&intended, subject.tags_of(&request.code)).await?;
+        let presented = self.ask(&intended, subject.tags_of(&Guess::from(&request.code))).await?;
         // Once more, whoever it is: a C.I.P. that was renewed meanwhile is dead, and gives nothing back to the new one.
         let present = self.present(subject.id())?;
         let decision = subject.weigh(&presented, &present, intended.ticket())?.declare();
@@ -151,22 +152,22 @@ impl Service {
         if record.is_some() != known {
             return Err(Error::Bug(format!("card {id} is named but missing, or there without a name")));
         }
-        let card = self.read(&id, record.as_ref())?;
-        let first_digits = self.frozen.first_digits_of_cip(&card.registration().template);
+        let cip = self.read(&id, record.as_ref())?;
+        let first_digits = cip.template().and_then(|template| self.frozen.first_digits_of_cip(template));
         if self.store.get(Space::Tries, &stand_in)?.is_none() {
             return Err(Error::Bug("a decoy counter is missing".into()));
         }
-        Ok(Subject::new(&card, known, decoy, stand_in, first_digits.unwrap_or(0)))
+        Ok(Subject::new(&cip, known, decoy, &stand_in, first_digits.unwrap_or(0)))
     }
 
-    /// The card as it is now, or its stand-in.
-    fn present(&self, id: &CardId) -> Result<Card, Error> {
+    /// What the card's record says now, or its stand-in's.
+    fn present(&self, id: &CardId) -> Result<Cip, Error> {
         let record = self.store.get(Space::Card, id.bytes())?;
         self.read(id, record.as_ref())
     }
 
-    fn read(&self, id: &CardId, record: Option<&Versioned>) -> Result<Card, Error> {
-        let read = self.stand_in.read(record);
+    fn read(&self, id: &CardId, record: Option<&Versioned>) -> Result<Cip, Error> {
+        let read = self.stand_in.read(record).filter(|cip| bool::from(cip.is_sound));
         read.ok_or_else(|| Error::Bug(format!("record of card {id} is damaged")))
     }
 }

@@ -10,7 +10,13 @@ use crate::domain::{
     template::TemplateId,
 };
 
-const FORMAT: u8 = 1;
+pub(super) const FORMAT: u8 = 1;
+/// Bytes of a template's id, its length before it.
+pub(super) const TEMPLATE: usize = 1 + TemplateId::MAX;
+pub(super) const REGISTERED: u8 = 0;
+pub(super) const ACTIVE: u8 = 1;
+pub(super) const REVOKED: u8 = 2;
+pub(super) const HELD: u8 = 3;
 
 impl Card {
     /// Bytes of every stored card.
@@ -20,12 +26,12 @@ impl Card {
     pub fn encode(&self) -> Vec<u8> {
         let r = &self.registration;
         let (state, activated, revoked, reason) = match self.state {
-            State::Registered => (0, None, None, None),
-            State::Active { activated_at_ms } => (1, Some(activated_at_ms), None, None),
+            State::Registered => (REGISTERED, None, None, None),
+            State::Active { activated_at_ms } => (ACTIVE, Some(activated_at_ms), None, None),
             State::Revoked { activated_at_ms, revoked_at_ms, reason } => {
-                (2, activated_at_ms, Some(revoked_at_ms), Some(reason))
+                (REVOKED, activated_at_ms, Some(revoked_at_ms), Some(reason))
             }
-            State::Held { activated_at_ms } => (3, activated_at_ms, None, None),
+            State::Held { activated_at_ms } => (HELD, activated_at_ms, None, None),
         };
         let (link, former) = match &r.predecessor {
             None => (0, None),
@@ -110,10 +116,10 @@ impl Reason {
 }
 
 /// The id's length and its bytes, padded with zero bytes.
-fn padded(template: &TemplateId) -> [u8; 1 + TemplateId::MAX] {
+fn padded(template: &TemplateId) -> [u8; TEMPLATE] {
     let text = template.as_str().as_bytes();
     let length = u8::try_from(text.len()).unwrap_or(0); // at most 32
-    let mut out = [0; 1 + TemplateId::MAX];
+    let mut out = [0; TEMPLATE];
     for (to, from) in out.iter_mut().zip(std::iter::once(&length).chain(text)) {
         *to = *from;
     }
@@ -153,24 +159,29 @@ fn registration(from: &mut Reader<'_>) -> Option<Registration> {
     })
 }
 
+/// The numbers of the state, and of how the card was activated.
+pub(super) const fn halves(byte: u8) -> (u8, u8) {
+    (byte & 0x0f, byte >> 4)
+}
+
 /// The state, and how the card was activated.
 fn state(from: &mut Reader<'_>) -> Option<(State, Option<Activation>)> {
-    let both = from.byte()?;
-    let activation = match both >> 4 {
+    let (number, activation) = halves(from.byte()?);
+    let activation = match activation {
         0 => None,
         number => Some(Activation::ALL.into_iter().find(|how| how.number() == number)?),
     };
     let activated_at_ms = from.optional()?.map(u64::from_be_bytes);
     let revoked_at_ms = from.optional()?.map(u64::from_be_bytes);
     let reason = from.byte()?;
-    let state = match (both & 0x0f, activated_at_ms, revoked_at_ms, reason) {
-        (0, None, None, 0) => State::Registered,
-        (1, Some(activated_at_ms), None, 0) => State::Active { activated_at_ms },
-        (2, _, Some(revoked_at_ms), number) => {
+    let state = match (number, activated_at_ms, revoked_at_ms, reason) {
+        (REGISTERED, None, None, 0) => State::Registered,
+        (ACTIVE, Some(activated_at_ms), None, 0) => State::Active { activated_at_ms },
+        (REVOKED, _, Some(revoked_at_ms), number) => {
             let reason = Reason::ALL.into_iter().find(|reason| reason.number() == number)?;
             State::Revoked { activated_at_ms, revoked_at_ms, reason }
         }
-        (3, activated_at_ms, None, 0) => State::Held { activated_at_ms },
+        (HELD, activated_at_ms, None, 0) => State::Held { activated_at_ms },
         _ => return None,
     };
     Some((state, activation))

@@ -160,7 +160,7 @@ impl Service {
                 expect: Expect::Version(record.version),
             });
         }
-        let key = card_counter(id);
+        let key = card_counter(id).to_vec();
         let counter = self.store.get(Space::Tries, &key)?;
         let counter = counter.ok_or_else(|| Error::Bug(format!("card {id} has no counter")))?;
         let tries = Tries::decode(&counter.value)

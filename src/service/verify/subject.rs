@@ -5,16 +5,15 @@ use subtle::{Choice, ConstantTimeEq};
 use super::Verdict;
 use crate::{
     domain::{
-        card::{Activation, Card, Registration, State},
+        card::{Activation, Card, Cip, Registration},
         date::CivilDate,
-        derive,
+        derive::{self, Guess},
         id::CardId,
         team::Region,
-        template::CodeName,
         tries::Ticket,
     },
     hsm::MacKey,
-    secret::{Digits, Secret, SecretBytes},
+    secret::{Secret, SecretBytes, pick},
     service::{
         Error,
         commitments::{Decoy, card_counter},
@@ -46,16 +45,16 @@ impl StandIn {
         Some(Self(card.set_second_tag(1, [0; 32]).ok()?.encode()))
     }
 
-    /// The card of this record, or the one that stands in for it.
-    pub(super) fn read(&self, record: Option<&Versioned>) -> Option<Card> {
-        Card::decode(record.map_or(&self.0, |record| &record.value))
+    /// What this record says, or the one that stands in for it; nothing if it is no card's.
+    pub(super) fn read(&self, record: Option<&Versioned>) -> Option<Cip> {
+        Cip::read(record.map_or(&self.0, |record| &record.value))
     }
 }
 
 /// A card's values, or a decoy's where there is no card.
 pub(super) struct Subject {
     id: CardId,
-    counter: Vec<u8>,
+    counter: [u8; 17],
     salt: [u8; 32],
     generation: u32,
     first_digits: u8,
@@ -100,20 +99,18 @@ fn letter_of(check: Choice, letter: u8) -> u8 {
 impl Subject {
     /// `counter` is the decoy's; `first_digits` of the C.I.P., 0 where there is none. Of a card that is not `known` only
     /// the reading counts.
-    pub(super) fn new(card: &Card, known: bool, decoy: &Decoy, counter: Vec<u8>, first_digits: u8) -> Self {
-        let yes = |held: bool| Choice::from(u8::from(held));
-        let tags = [card.cip_first_tag(), card.cip_second_tag()];
-        let salt = if known { card.salt() } else { None };
+    pub(super) fn new(cip: &Cip, known: bool, decoy: &Decoy, counter: &[u8; 17], first_digits: u8) -> Self {
+        let known = Choice::from(u8::from(known));
         Self {
-            id: if known { card.registration().id } else { decoy.id() },
-            counter: if known { card_counter(&card.registration().id) } else { counter },
-            salt: *salt.unwrap_or_else(|| decoy.salt()),
-            generation: card.generation(CodeName::Cip),
+            id: CardId::new(pick(known, cip.id.bytes(), decoy.id().bytes())),
+            counter: pick(known, &card_counter(&cip.id), counter),
+            salt: pick(known & cip.has_salt, &cip.salt, decoy.salt()),
+            generation: cip.generation,
             first_digits,
-            tags: tags.map(|tag| tag.copied().unwrap_or_default()),
-            known: yes(known),
-            active: yes(known) & yes(matches!(card.state(), State::Active { .. })),
-            has_tag: tags.map(|tag| yes(known) & yes(tag.is_some())),
+            tags: cip.tags,
+            known,
+            active: known & cip.is_active,
+            has_tag: cip.has_tags.map(|is_there| known & is_there),
         }
     }
 
@@ -133,21 +130,20 @@ impl Subject {
     }
 
     /// What the verify key is asked about a presented code: the tags of its two parts, wherever it is cut.
-    pub(super) fn tags_of(&self, code: &Digits) -> Vec<(MacKey, SecretBytes)> {
+    pub(super) fn tags_of(&self, code: &Guess) -> Vec<(MacKey, SecretBytes)> {
         derive::guess_messages(code, self.first_digits, &self.id, self.generation, &self.salt)
             .map(|message| (MacKey::Verify, message))
             .into()
     }
 
     /// Compares both tags in full and joins all that must hold. No branch and no address depends on any of it
-    /// (`prove --only time-in-code`). `present` is the card, read after the tags were made.
+    /// (`prove --only time-in-code`). `present` is what the record says after the tags were made.
     pub(super) fn weigh(
         &self,
         presented: &[Secret<32>],
-        present: &Card,
+        present: &Cip,
         ticket: Option<Ticket>,
     ) -> Result<Weighed, Error> {
-        let generation = present.generation(CodeName::Cip);
         let [first, second] = presented else {
             return Err(Error::Bug("HSM answered another number of tags".into()));
         };
@@ -156,7 +152,7 @@ impl Subject {
         let granted = Choice::from(u8::from(ticket.is_some()));
         // Without a granted try nobody learns whether the codes match: not the wire, and not the log.
         let matches = granted
-            & generation.ct_eq(&self.generation)
+            & present.generation.ct_eq(&self.generation)
             & first.ct_eq(stored_first)
             & second.ct_eq(stored_second);
         let all = [self.known, self.active, has_first, has_second, granted, matches];

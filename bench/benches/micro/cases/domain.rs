@@ -7,7 +7,7 @@ use sigillo::{
         audit::{Event, Head, Kind, Outcome},
         card::{Card, Registration},
         date::CivilDate,
-        derive::{self, Search, Step},
+        derive::{self, Guess, Search, Step},
         id::{CardId, RequestId},
         template::{CodeName, Part, TemplateId},
     },
@@ -88,7 +88,7 @@ pub(super) fn part() -> Result<Turn, String> {
 }
 
 pub(super) fn guess_messages() -> Result<Turn, String> {
-    let code = digits("12345678")?;
+    let code = Guess::from(&digits("12345678")?);
     Ok(Box::new(move || {
         let card = CardId::new(CARD);
         black_box(derive::guess_messages(black_box(&code), 4, &card, 1, &SALT));

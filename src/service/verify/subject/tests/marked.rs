@@ -51,22 +51,23 @@ fn place<T: ?Sized>(value: &T) -> String {
 
 /// All that a decision is made of, and its place.
 struct Bench {
-    class: Class,
+    checks: &'static str,
+    given: Given,
+    /// What careless hands are shown.
     subject: Subject,
-    present: Card,
     weighed: Option<Weighed>,
 }
 
 impl Bench {
-    fn new(class: Class, stand_in: &StandIn) -> Self {
-        let present = stand_in.read(class.record.as_ref()).unwrap();
-        let subject = class.subject(stand_in);
+    fn new(class: &Class) -> Self {
+        let given = Given::new(class);
+        let subject = given.subject();
         // No value is known to the compiler from here on.
-        black_box(Self { class, subject, present, weighed: None })
+        black_box(Self { checks: class.checks, given, subject, weighed: None })
     }
 
-    /// What is secret. Not: how long the code is, and how many of its digits are the first part's.
-    fn secrets(&self) -> [String; 12] {
+    /// What is secret. Not: the size and format of a record, how long the code is, and how many of its digits are the first part's.
+    fn secrets(&self) -> [String; 14] {
         let Subject { id, salt, generation, tags, known, active, has_tag, counter: _, first_digits: _ } =
             &self.subject;
         [
@@ -77,18 +78,21 @@ impl Bench {
             place(known),
             place(active),
             place(has_tag),
-            place(&self.present),
-            place(&self.class.ticket),
-            place(self.class.code.expose()),
-            place(self.class.presented.as_slice()),
+            place(&self.given.record[1..]),
+            place(&self.given.known),
+            place(self.given.decoy.salt()),
+            place(&self.given.ticket),
+            place(self.given.code.expose()),
+            place(self.given.presented.as_slice()),
             place(&self.weighed),
         ]
     }
 
     fn weigh(&mut self) {
-        let Self { class, subject, present, weighed } = black_box(self);
-        assert_eq!(subject.tags_of(&class.code).len(), 2);
-        *weighed = Some(subject.weigh(&class.presented, present, class.ticket).unwrap());
+        let Self { given, weighed, .. } = black_box(self);
+        let (messages, sealed) = given.weigh();
+        assert_eq!(messages, 2);
+        *weighed = Some(sealed);
     }
 }
 
@@ -97,12 +101,12 @@ type Leak = (&'static str, fn(&Bench));
 /// The faults that must be seen: what a careless hand would write.
 const LEAKS: [Leak; 5] = [
     ("a comparison that ends at the first difference", |bench| {
-        let pairs = bench.subject.tags[0].iter().zip(bench.class.presented[0].expose());
+        let pairs = bench.subject.tags[0].iter().zip(bench.given.presented[0].expose());
         black_box(pairs.take_while(|(a, b)| black_box(**a) == black_box(**b)).count());
     }),
     ("a table read at a digit", |bench| {
         let table = black_box([7_u8; 256]);
-        black_box(table[usize::from(bench.class.code.expose().as_bytes()[0])]);
+        black_box(table[usize::from(bench.given.code.expose()[0])]);
     }),
     ("an early end for an unknown card", |bench| {
         if bool::from(bench.subject.known) {
@@ -110,29 +114,29 @@ const LEAKS: [Leak; 5] = [
         }
     }),
     ("an early end without a try", |bench| {
-        if bench.class.ticket.is_some() {
+        if bench.given.ticket.is_some() {
             black_box(bench.subject.first_digits);
         }
     }),
     ("a code read once more", |bench| {
-        black_box(bench.class.code.expose().bytes().all(|byte| byte.is_ascii_digit()));
+        black_box(bench.given.code.expose().iter().all(u8::is_ascii_digit));
     }),
 ];
 
 #[test]
 fn no_branch_and_no_address_depends_on_a_secret() {
-    let (stand_in, memcheck) = (StandIn::new().unwrap(), Memcheck::here());
-    let mut benches = classes().map(|class| Bench::new(class, &stand_in));
+    let memcheck = Memcheck::here();
+    let mut benches = classes().map(|class| Bench::new(&class));
     let secrets: Vec<_> = benches.iter().flat_map(Bench::secrets).collect();
     let mark = |how, memory: &[String]| memcheck.as_ref().map_or(0, |memcheck| memcheck.mark(how, memory));
 
     let before = mark("undefined", &secrets);
     benches.iter_mut().for_each(Bench::weigh);
     let found = mark("defined", &secrets) - before;
-    for Bench { class, weighed, .. } in &mut benches {
+    for Bench { checks, weighed, .. } in &mut benches {
         let decision = weighed.take().unwrap().declare();
-        assert_eq!(decision.checks, class.checks, "{}", class.name);
-        assert_eq!(decision.verdict == Verdict::Accepted, class.checks == "KAFSTM", "{}", class.name);
+        assert_eq!(decision.checks, *checks);
+        assert_eq!(decision.verdict == Verdict::Accepted, *checks == "KAFSTM");
     }
 
     let bench = &benches[0];
@@ -150,7 +154,7 @@ fn no_branch_and_no_address_depends_on_a_secret() {
         let (leaks, seen) = (LEAKS.len(), LEAKS.len() - unseen.len());
         let claim = serde_json::json!({
             "proof": "time-in-code",
-            "claim": "from the presented code to the sealed verdict no branch and no address depends on a secret (memcheck)",
+            "claim": "from the card's record and the presented code to the sealed verdict no branch and no address depends on a secret (memcheck)",
             "figure": format!(
                 "{found} that do, in {} classes with {} places marked; {seen} of {leaks} planted ones seen",
                 benches.len(), secrets.len(),
