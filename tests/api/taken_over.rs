@@ -38,6 +38,8 @@ const CONTACT_HOUR: usize = 6;
 const CARD_HOUR: usize = 3;
 /// Cards whose holders have had their second parts before the authority was taken over.
 const HOLDERS: usize = 10;
+/// Invented cards of a round, at least: so many that the courier stops to write of each.
+const CARDS: usize = 60;
 const THIEF: &str = "ladro.example.it";
 
 /// Events about leases that came to nothing which the courier writes in an hour, before it only counts them.
@@ -245,7 +247,7 @@ async fn a_taken_over_authority_gets_what_the_couriers_policy_allows_and_no_more
         let mut attack = Vec::new();
         // One card's far apart: the courier has one message of a card in hand, and gives the others back without an event.
         for again in 0..5 {
-            for n in 0..rounds(60) {
+            for n in 0..rounds(CARDS).max(CARDS) {
                 let to = if n % 3 == 0 { format!("uno@{THIEF}") } else { format!("c{n}@{THIEF}") };
                 attack.push(hostile.lease(card(2, n), &to));
                 if again > 0 || n >= HOLDERS {
