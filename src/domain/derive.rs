@@ -67,24 +67,25 @@ pub fn tag_message(
 
 /// A presented code, as many bytes whatever its length: its digits, then zero bytes.
 pub struct Guess {
-    digits: Zeroizing<[u8; Digits::MAX]>,
+    /// In one place on the heap: what moves leaves no copies of it.
+    digits: SecretBytes,
     length: u8,
 }
 
 impl From<&Digits> for Guess {
     fn from(code: &Digits) -> Self {
-        let mut digits = Zeroizing::new([0; Digits::MAX]);
-        for (to, from) in digits.iter_mut().zip(code.expose().as_bytes()) {
-            *to = *from;
-        }
-        Self { digits, length: length(code.expose().as_bytes()) }
+        let code = code.expose().as_bytes();
+        let mut digits = Vec::with_capacity(Digits::MAX);
+        digits.extend_from_slice(code);
+        digits.resize(Digits::MAX, 0);
+        Self { digits: SecretBytes::new(digits), length: length(code) }
     }
 }
 
 impl Guess {
     /// The digits, with what fills them up.
-    pub fn expose(&self) -> &[u8; Digits::MAX] {
-        &self.digits
+    pub fn expose(&self) -> &[u8] {
+        self.digits.expose()
     }
 }
 
@@ -112,14 +113,15 @@ pub fn guess_messages(
     let (mut head, mut tail) = (Padded::new([0; _]), Padded::new([0; _]));
     let ([length, digits @ ..], [rest, others @ ..]) = (&mut *head, &mut *tail);
     (*length, *rest) = (first, code.length.saturating_sub(first));
-    for ((at, to), digit) in (0_u8..).zip(digits).zip(code.digits.iter()) {
+    for ((at, to), digit) in (0_u8..).zip(digits).zip(code.expose()) {
         *to = digit & u8::from(at < first).wrapping_neg();
     }
-    for (to, digit) in others.iter_mut().zip(code.digits.iter().skip(usize::from(first))) {
+    for (to, digit) in others.iter_mut().zip(code.expose().iter().skip(usize::from(first))) {
         *to = *digit;
     }
-    [(Part::First, head), (Part::Second, tail)]
-        .map(|(part, padded)| tag_message_of(part, card, generation, salt, &padded))
+    // By reference: what is moved leaves a copy behind.
+    [(Part::First, &head), (Part::Second, &tail)]
+        .map(|(part, padded)| tag_message_of(part, card, generation, salt, padded))
 }
 
 fn tag_message_of(

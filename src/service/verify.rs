@@ -94,7 +94,8 @@ impl Service {
             Err(guard) => return Err(self.over_limit(&call, &charges, &guard).await?),
         };
 
-        let presented = self.ask(&intended, subject.tags_of(&Guess::from(&request.code))).await?;
+        let messages = subject.tags_of(&Guess::from(&request.code));
+        let presented = self.ask(&intended, messages).await?;
         // Once more, whoever it is: a C.I.P. that was renewed meanwhile is dead, and gives nothing back to the new one.
         let present = self.present(subject.id())?;
         let decision = subject.weigh(&presented, &present, intended.ticket())?.declare();
