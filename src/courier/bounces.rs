@@ -125,7 +125,13 @@ impl Bounces {
     /// One look. Answers whether there is no hurry for the next.
     async fn look<A: Authority>(self: &Arc<Self>, authority: &A, limits: Limits) -> bool {
         let this = Arc::clone(self);
-        let Ok(found) = tokio::task::spawn_blocking(move || this.read()).await else { return true };
+        let found = match tokio::task::spawn_blocking(move || this.read()).await {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::error!(%error, "a look at the bounces was not ended");
+                return true;
+            }
+        };
         let is_all = found.len() < LOOK;
         for (file, bounce) in found {
             match bounce {

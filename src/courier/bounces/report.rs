@@ -1,27 +1,23 @@
 //! What a delivery status notification says (RFC 3464). Of all that can stand in one, three numbers are taken.
+//!
+//! The library reads headers only. A report's parts lie next to each other in it (RFC 6522, 3), so nothing that is nested in a
+//! part, which a stranger has written, is taken apart.
 
-use mail_parser::{Message, MessageParser, MimeHeaders, PartType};
+use mail_parser::{Message, MessageParser, MimeHeaders as _};
 
 /// Why the message was not delivered, of fixed words and numbers; nothing if this is no report, or of no failure
 /// (delays, relays and successes are not asked for, and say nothing final).
 pub(super) fn failure(bytes: &[u8]) -> Option<String> {
-    let message = MessageParser::default().parse(bytes)?;
-    if !is(&message, "multipart", "report") {
+    let mail = Entity::read(bytes)?;
+    if !mail.is("multipart", "report") {
         return None;
     }
-    let status = message.parts.iter().find(|part| {
-        part.content_type().is_some_and(|kind| {
-            kind.ctype().eq_ignore_ascii_case("message")
-                && kind.subtype().is_some_and(|sub| sub.eq_ignore_ascii_case("delivery-status"))
-        })
-    })?;
-    let text = match &status.body {
-        PartType::Text(text) | PartType::Html(text) => text.clone(),
-        PartType::Binary(bytes) | PartType::InlineBinary(bytes) => String::from_utf8_lossy(bytes),
-        PartType::Message(_) | PartType::Multipart(_) => return None,
-    };
-    // The first group is about the message, each further one about a recipient (RFC 3464, 2.1); ours have one.
-    let text = text.replace("\r\n", "\n");
+    let boundary = mail.headers.content_type()?.attribute("boundary").filter(|text| !text.is_empty())?;
+    let mut parts = parts(mail.body, boundary.as_bytes()).into_iter().filter_map(Entity::read);
+    let status = parts.find(|part| part.is("message", "delivery-status"))?;
+    // In 7 bits, and never encoded (RFC 3464, 2.1). The first group is about the message, each further one about a recipient;
+    // ours have one.
+    let text = String::from_utf8_lossy(status.body).replace("\r\n", "\n");
     let mut groups = text.split("\n\n").map(str::trim_start).filter(|group| !group.is_empty()).skip(1);
     let failed =
         groups.find(|group| field(group, "action").is_some_and(|a| a.eq_ignore_ascii_case("failed")))?;
@@ -31,10 +27,58 @@ pub(super) fn failure(bytes: &[u8]) -> Option<String> {
     })
 }
 
-fn is(message: &Message<'_>, kind: &str, sub: &str) -> bool {
-    message.content_type().is_some_and(|of| {
-        of.ctype().eq_ignore_ascii_case(kind) && of.subtype().is_some_and(|of| of.eq_ignore_ascii_case(sub))
-    })
+/// A mail, or a part of one (RFC 2045, 2.4).
+struct Entity<'a> {
+    headers: Message<'a>,
+    body: &'a [u8],
+}
+
+impl<'a> Entity<'a> {
+    /// Headers up to the first empty line, and what comes after it; nothing if there is no header.
+    fn read(bytes: &'a [u8]) -> Option<Self> {
+        let mut body = bytes;
+        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+            body = body.get(line.len()..)?;
+            if line.trim_ascii().is_empty() {
+                break;
+            }
+        }
+        let head = bytes.get(..bytes.len().checked_sub(body.len())?)?;
+        Some(Self { headers: MessageParser::default().parse_headers(head)?, body })
+    }
+
+    fn is(&self, kind: &str, sub: &str) -> bool {
+        self.headers.content_type().is_some_and(|of| {
+            of.ctype().eq_ignore_ascii_case(kind)
+                && of.subtype().is_some_and(|of| of.eq_ignore_ascii_case(sub))
+        })
+    }
+}
+
+/// What stands between the delimiters of a multipart body (RFC 2046, 5.1.1). A last part that is not closed ends with the body.
+fn parts<'a>(body: &'a [u8], boundary: &[u8]) -> Vec<&'a [u8]> {
+    let (mut parts, mut begun, mut rest) = (Vec::new(), None::<&[u8]>, body);
+    let mut end = |part: Option<&'a [u8]>, after: &[u8]| {
+        parts.extend(part.and_then(|part| part.get(..part.len().checked_sub(after.len())?)));
+    };
+    for line in body.split_inclusive(|byte| *byte == b'\n') {
+        let here = rest;
+        rest = rest.get(line.len()..).unwrap_or_default();
+        let after = line.strip_prefix(b"--").and_then(|line| line.strip_prefix(boundary));
+        match after.map(<[u8]>::trim_ascii_end) {
+            Some(b"") => {
+                end(begun, here);
+                begun = Some(rest);
+            }
+            Some(b"--") => {
+                end(begun.take(), here);
+                break;
+            }
+            Some(_) | None => {}
+        }
+    }
+    end(begun, b"");
+    parts
 }
 
 /// The value of a field, as far as it stands on the field's own line: both that are asked for do.
