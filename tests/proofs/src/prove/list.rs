@@ -106,10 +106,10 @@ pub(crate) const PROOFS: &[Proof] = &[
     },
     Proof {
         name: "time-in-process",
-        what: "The decision of a verification by itself, ten classes in tuples of random order, 64 at one time, with the same tests and \
-               the same planted leak.",
+        what: "The decision of a verification by itself, ten classes in tuples of random order, 64 at one time and each after 64 others, \
+               with the same tests and the same planted leak.",
         not_covered: "look-ups and commits of the store, the token, the runtime: what they do is counted (tests/service/shape.rs), and \
-                      the tick hides how long they take.",
+                      the tick hides how long they take; a decision that comes after other work (time-on-wire).",
         root: Root::No,
         run: process::prove,
     },
