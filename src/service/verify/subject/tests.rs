@@ -196,7 +196,7 @@ fn every_class_is_decided_by_its_values() {
             order.swap(place, usize::try_from(random >> 33).unwrap() % (place + 1));
         }
         // As it is for all others, what comes before a tuple's first is a decision: here the last one again, and nobody's time.
-        // Without it the first is slower by some ns, and by how many depends on where its values lay in memory.
+        // Without it the first is slower by some ns, and for one class less than for another: which one, changes with the build.
         decide_all(&given);
         let mut row = [0; 10];
         for place in order {
