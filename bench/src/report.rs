@@ -62,7 +62,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE")]
     pub(crate) before: Option<PathBuf>,
     /// Requests in flight of closed loops.
-    #[arg(long, default_value_t = 256)]
+    #[arg(long, default_value_t = crate::place::IN_FLIGHT)]
     pub(crate) in_flight: usize,
 }
 

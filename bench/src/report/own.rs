@@ -151,7 +151,7 @@ impl Own {
     }
 }
 
-/// An `hsm.toml` with 16 workers, and with another module before the one that it has.
+/// An `hsm.toml` with 32 workers, and with another module before the one that it has.
 fn behind(text: &str, module: Option<&Path>, environment: &[String]) -> Result<String, String> {
     let (mut changed, mut own) = (String::new(), "");
     for line in text.lines() {
@@ -164,7 +164,7 @@ fn behind(text: &str, module: Option<&Path>, environment: &[String]) -> Result<S
         }
     }
     if !changed.contains("[pool]") {
-        changed = changed.replace("[pin]\n", "[pool]\nworkers = 16\n\n[pin]\n");
+        changed = changed.replace("[pin]\n", "[pool]\nworkers = 32\n\n[pin]\n");
     }
     // `init` ends the file with its [environment].
     for variable in environment {
@@ -188,7 +188,7 @@ mod tests {
     #[test]
     fn a_module_is_put_before_the_one_that_is_there() {
         let made = "module = \"/lib/soft.so\"\n\n[pin]\nfile = \"pin\"\n\n[environment]\nCONF = \"conf\"\n";
-        let pool = "[pool]\nworkers = 16\n\n[pin]\n";
+        let pool = "[pool]\nworkers = 32\n\n[pin]\n";
         // What is slow is compared with the same number of workers.
         let without = behind(made, None, &[]).unwrap();
         assert_eq!(without, made.replace("[pin]\n", pool));

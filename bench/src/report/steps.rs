@@ -181,7 +181,7 @@ impl Bench<'_> {
         self.own.restart()?;
         let mut run =
             measure::verify(&self.place(true), &self.cards, self.closed(self.arguments.in_flight)).await?;
-        run.what.push_str(", 16 workers");
+        run.what.push_str(", 32 workers");
         found.undelayed = Some(self.keep(run)?.per_second);
         self.own.change_hsm(Some(&module), &self.arguments.delaying_environment)?;
         self.own.restart()?;
