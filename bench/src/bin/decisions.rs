@@ -112,7 +112,8 @@ fn write(arguments: &Arguments, who: &[TaxCode]) -> Result<(), std::io::Error> {
     let mut rules = String::new();
     for (n, action) in (shipped..arguments.rules).zip(OPERATORS_ACTIONS.iter().cycle()) {
         // A role whose shipped rule for the action has a condition, or that has none: else the set is refused.
-        let role = if *action == Action::LookUp { "counter_operator" } else { "supervisor" };
+        let always = matches!(action, Action::LookUp | Action::StockReaders);
+        let role = if always { "counter_operator" } else { "supervisor" };
         rules += &format!(
             "@id(\"bench_{n}\") permit (principal in Role::\"{role}\", action == Action::\"{}\", resource)\n\
              when {{ context.minute > {n} && principal.regions.contains(Region::\"010\") }};\n",
@@ -185,4 +186,21 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         println!("{name:15} {cost:8.2} us, {:.2} of a signature", cost / signature);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_large_set_is_one_that_is_accepted() {
+        let at = std::env::temp_dir().join(format!("sigillo-decisions-{}", std::process::id()));
+        let policies = Path::new(env!("CARGO_MANIFEST_DIR")).join("../policies");
+        // As many rules as there are actions, and some.
+        let arguments = Arguments { policies, at: at.clone(), operators: 3, rules: 60, rounds: 1 };
+        write(&arguments, &people(arguments.operators)).unwrap();
+        let policy = Policy::load(&at);
+        fs::remove_dir_all(&at).unwrap();
+        assert!(policy.unwrap().rules().count() > 60);
+    }
 }
