@@ -58,6 +58,7 @@ pub(super) fn run(
                 continue;
             }
         };
+        gather(&ending.jobs, &mut pace);
         let Some(units) = take(first, &ending, batch) else { return };
         let _turn = watchdog.turn();
         if !units.is_empty() {
@@ -67,10 +68,19 @@ pub(super) fn run(
             let snapshots = std::mem::take(&mut ending.shared.hand().snapshots);
             // Who asked may be gone.
             snapshots.into_iter().for_each(|reply| drop(reply.send(engine.snapshot())));
-            if pace.batch() {
+            if pace.batch(units.len()) {
                 patrol(&mut *engine, &mut pace, &ending.shared);
             }
         }
+    }
+}
+
+/// Lets the queue grow behind what was taken from it, where that pays.
+fn gather(jobs: &Receiver<Asked>, pace: &mut Pace) {
+    let before = jobs.len();
+    if let Some(wait) = pace.gather(before.saturating_add(1)) {
+        std::thread::sleep(wait);
+        pace.gathered(before, jobs.len());
     }
 }
 
