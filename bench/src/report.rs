@@ -14,7 +14,7 @@ use self::rows::{Row, rows};
 #[command(after_help = "\
 Examples:
   sigillo-bench report
-  sigillo-bench report --grow 10000000 --soak 1800
+  sigillo-bench report --grow 10000000 --cache-mib 10240 --soak 1800          # as `make bench FULL=1` does: 24 GiB, and 40 on the disk
   sigillo-bench report --peers target/peers
   sigillo-bench report --before before.json                  # a copy of the runs.json of an earlier one
   sigillo-bench report --delaying-module target/slow-hsm.so --delaying-environment SIGILLO_SHIM_DELAY_US=500 \\
@@ -61,6 +61,9 @@ pub(crate) struct Arguments {
     /// The runs.json of an earlier report: each run is compared with it, with 95 % intervals, in comparison.txt too.
     #[arg(long, value_name = "FILE")]
     pub(crate) before: Option<PathBuf>,
+    /// The store's cache, MiB: 2048 hold a million cards. As shipped it has 256; serve.toml.example says for how many.
+    #[arg(long, default_value_t = 2048, value_name = "MIB")]
+    pub(crate) cache_mib: u64,
     /// Requests in flight of closed loops.
     #[arg(long, default_value_t = crate::place::IN_FLIGHT)]
     pub(crate) in_flight: usize,

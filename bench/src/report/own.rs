@@ -37,6 +37,7 @@ impl Own {
         let here = Installation::make(&sigillo, &arguments.directory.join("installation"), 10)?;
         here.lift_limits()?;
         let mut own = Self { here, sigillo, relay };
+        own.change("authority/serve.toml", |text| cached(text, arguments.cache_mib))?;
         own.run_all()?;
         Ok(own)
     }
@@ -145,10 +146,25 @@ impl Own {
 
     /// Puts another module before the authority's token, and so many workers that its delay is no queue.
     pub(super) fn change_hsm(&self, module: Option<&Path>, environment: &[String]) -> Result<(), String> {
-        let file = self.at("authority/hsm.toml");
-        let text = fs::read_to_string(&file).map_err(|e| e.to_string())?;
-        fs::write(&file, behind(&text, module, environment)?).map_err(|e| e.to_string())
+        self.change("authority/hsm.toml", |text| behind(text, module, environment))
     }
+
+    fn change(&self, path: &str, change: impl FnOnce(&str) -> Result<String, String>) -> Result<(), String> {
+        let file = self.at(path);
+        let fault = |e: std::io::Error| format!("{}: {e}", file.display());
+        let text = fs::read_to_string(&file).map_err(fault)?;
+        let changed = change(&text).map_err(|why| format!("{}: {why}", file.display()))?;
+        fs::write(&file, changed).map_err(fault)
+    }
+}
+
+/// A `serve.toml` whose store has a cache of so many MiB.
+fn cached(text: &str, mib: u64) -> Result<String, String> {
+    let (before, after) = text.split_once("[store]\n").ok_or("it has no [store]")?;
+    if after.contains("cache_mib") {
+        return Err("it has a cache_mib already".into());
+    }
+    Ok(format!("{before}[store]\ncache_mib = {mib}\n{after}"))
 }
 
 /// An `hsm.toml` with 32 workers, and with another module before the one that it has.
@@ -184,6 +200,15 @@ fn behind(text: &str, module: Option<&Path>, environment: &[String]) -> Result<S
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cache_is_set_where_none_is() {
+        let made = "listen = \"x\"\n[store]\ndirectory = \"store\"\n";
+        let with = cached(made, 2048).unwrap();
+        assert_eq!(with, "listen = \"x\"\n[store]\ncache_mib = 2048\ndirectory = \"store\"\n");
+        cached(&with, 1).unwrap_err();
+        cached("listen = \"x\"\n", 1).unwrap_err();
+    }
 
     #[test]
     fn a_module_is_put_before_the_one_that_is_there() {
