@@ -33,6 +33,7 @@ fi
 # A cluster of its own; PostgreSQL refuses to run as root.
 data="$dir/postgres"
 rm -rf "$data" && mkdir -p "$data"
+rm -f "$dir/gunicorn.pid" "$dir/postgres.pid"
 as_postgres() { if [ "$(id -u)" -eq 0 ]; then setpriv --reuid postgres --regid postgres --clear-groups "$@"; else "$@"; fi; }
 [ "$(id -u)" -ne 0 ] || chown postgres "$data"
 free_port() { /usr/bin/python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
@@ -76,7 +77,7 @@ from privacyidea.app import create_app
 application = create_app(config_name="production", config_file="$dir/peer.cfg", silent=True)
 WSGI
 web=$(free_port)
-(cd "$dir" && exec "$dir/venv/bin/gunicorn" -w 2 -b "127.0.0.1:$web" --pid "$dir/gunicorn.pid" application:application \
+(cd "$dir" && exec "$dir/venv/bin/gunicorn" -w "$(nproc)" -b "127.0.0.1:$web" --pid "$dir/gunicorn.pid" application:application \
     >"$dir/gunicorn.log" 2>&1) &
 /usr/bin/python3 "$here/load.py" --url "http://127.0.0.1:$web" --pids "$dir/gunicorn.pid" "$dir/postgres.pid" \
     --seconds "$seconds" --clients "$clients" --peer privacyIDEA \

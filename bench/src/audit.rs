@@ -32,16 +32,16 @@ impl Audit<'_> {
         [export, verify]
     }
 
-    /// Exports and verifies it, and removes the export.
+    /// Exports and verifies it, and removes the export: what the program said of it.
     ///
     /// # Errors
-    /// What the program said.
-    pub(crate) fn verify(&self) -> Result<String, String> {
+    /// There is no export, or it cannot be removed: nothing is known of the log.
+    pub(crate) fn verify(&self) -> Result<Result<String, String>, String> {
         let [mut export, mut verify] = self.commands();
-        run(&mut export)?;
+        run(&mut export).map_err(|why| format!("it cannot be exported: {why}"))?;
         let said = run(&mut verify);
         fs::remove_file(&self.export).map_err(|e| format!("{}: {e}", self.export.display()))?;
-        said
+        Ok(said)
     }
 
     /// The same, for people to type.

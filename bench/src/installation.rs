@@ -87,15 +87,19 @@ impl Installation {
         self.courier_apart
     }
 
-    /// Sets limits of requests that one operator does not meet. Before the authority's start.
+    /// Sets limits that load does not meet: of requests of one operator, and of the courier's messages in all. Before the start of both.
     ///
     /// # Errors
     /// A sentence.
     pub fn lift_limits(&self) -> Result<(), String> {
-        let file = self.directory.join("authority/policies/authority.toml");
-        let fault = |e: std::io::Error| format!("{}: {e}", file.display());
-        let text = fs::read_to_string(&file).map_err(fault)?;
-        fs::write(&file, limits::generous(&text)).map_err(fault)
+        let change = |path: &str, change: fn(&str) -> String| {
+            let file = self.directory.join(path);
+            let fault = |e: std::io::Error| format!("{}: {e}", file.display());
+            let text = fs::read_to_string(&file).map_err(fault)?;
+            fs::write(&file, change(&text)).map_err(fault)
+        };
+        change("authority/policies/authority.toml", limits::generous)?;
+        change("courier/policy.toml", uncapped)
     }
 
     /// The process with this name, while it runs.
@@ -132,7 +136,7 @@ impl Installation {
             let mut kannel = Command::new(program);
             kannel.args(["-v", "4", "kannel.conf"]).current_dir(self.directory.join("kannel"));
             self.start(name, kannel)?;
-            self.wait_for(name, || TcpStream::connect(port).is_ok())?;
+            self.wait_for(name, PATIENCE, || TcpStream::connect(port).is_ok())?;
         }
         let port = network.rsplit_once(':').map_or(network, |(_, port)| port);
         let mut network = Command::new(NETWORK);
@@ -147,15 +151,24 @@ impl Installation {
     /// # Errors
     /// A sentence, with the log's end if it has ended.
     pub fn start_authority(&mut self, sigillo: &Path) -> Result<(), String> {
+        self.start_authority_within(sigillo, PATIENCE)
+    }
+
+    /// The same, and how often it is looked for in twentieths of a second: a large store opens in more than half a minute.
+    ///
+    /// # Errors
+    /// A sentence, with the log's end if it has ended.
+    pub fn start_authority_within(&mut self, sigillo: &Path, looks: u32) -> Result<(), String> {
         let mut serve = Command::new(sigillo);
         serve.args(["serve", "--config"]).arg(self.directory.join("authority/serve.toml"));
         self.start("authority", serve)?;
-        self.wait_for("authority", || get(INTERNAL, "/readyz").is_ok_and(|answer| answer.contains("200 OK")))
+        let is_ready = || get(INTERNAL, "/readyz").is_ok_and(|answer| answer.contains("200 OK"));
+        self.wait_for("authority", looks, is_ready)
     }
 
     /// Waits until a process is ready.
-    fn wait_for(&mut self, name: &str, is_ready: impl Fn() -> bool) -> Result<(), String> {
-        for _ in 0..PATIENCE {
+    fn wait_for(&mut self, name: &str, looks: u32, is_ready: impl Fn() -> bool) -> Result<(), String> {
+        for _ in 0..looks {
             if is_ready() {
                 return Ok(());
             }
@@ -328,4 +341,35 @@ pub fn get(address: &str, path: &str) -> std::io::Result<String> {
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     Ok(answer)
+}
+
+/// The text of a courier's `policy.toml` whose messages in all have the highest limit that it takes.
+fn uncapped(policy: &str) -> String {
+    let mut in_all = false;
+    let mut text = String::new();
+    for line in policy.lines() {
+        if line.starts_with('[') {
+            in_all = line == "[limits.all]";
+        }
+        match line.split_once(" = ") {
+            Some((name @ ("hour" | "day"), _)) if in_all => text += &format!("{name} = 1000000\n"),
+            _ => text += &format!("{line}\n"),
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_limit_of_all_messages_is_lifted() {
+        let policy =
+            "[limits.card]\nhour = 3\n\n# all\n[limits.all]\nhour = 1000\nday = 8000\n[other]\nday = 1\n";
+        assert_eq!(
+            uncapped(policy),
+            "[limits.card]\nhour = 3\n\n# all\n[limits.all]\nhour = 1000000\nday = 1000000\n[other]\nday = 1\n"
+        );
+    }
 }

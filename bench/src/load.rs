@@ -18,6 +18,7 @@ use tokio::{sync::Notify, task::JoinSet};
 use self::record::Recorder;
 use crate::{
     meter::{self, Server},
+    number::{count, float, per},
     run::{Run, Window},
 };
 
@@ -82,7 +83,11 @@ struct Shared<W> {
     work: W,
     clock: SystemClock,
     turns: AtomicU64,
+    /// Turns that ended, well or not.
+    ended: AtomicU64,
     stop: AtomicBool,
+    /// It stopped before its time: nothing is left to do, or too much went wrong.
+    early: AtomicBool,
     /// Tells who waits that it has stopped.
     stopped: Notify,
     recorder: Mutex<Recorder>,
@@ -97,6 +102,11 @@ impl<W: Work> Shared<W> {
         self.stop.load(Ordering::Relaxed)
     }
 
+    fn end_early(&self) {
+        self.early.store(true, Ordering::Relaxed);
+        self.end();
+    }
+
     fn end(&self) {
         self.stop.store(true, Ordering::Relaxed);
         self.stopped.notify_one();
@@ -106,13 +116,14 @@ impl<W: Work> Shared<W> {
     async fn turn(&self, from: Duration) {
         let n = self.turns.fetch_add(1, Ordering::Relaxed);
         let done = self.work.turn(n).await;
-        let took = self.clock.uptime().saturating_sub(from);
+        let to = self.clock.uptime();
+        self.ended.fetch_add(1, Ordering::Relaxed);
         match done {
-            Ok(Turn::Done) => self.recorder().done(took),
-            Ok(Turn::Over) => self.end(),
+            Ok(Turn::Done) => self.recorder().done(from, to),
+            Ok(Turn::Over) => self.end_early(),
             Err(why) => {
                 if self.recorder().failed(why) >= MOST_ERRORS {
-                    self.end();
+                    self.end_early();
                 }
             }
         }
@@ -128,22 +139,25 @@ pub(crate) async fn run<W: Work>(what: &str, work: W, plan: Plan, server: &Serve
         work,
         clock: SystemClock::new(),
         turns: AtomicU64::new(0),
+        ended: AtomicU64::new(0),
         stop: AtomicBool::new(false),
+        early: AtomicBool::new(false),
         stopped: Notify::new(),
-        recorder: Mutex::new(Recorder::new()?),
+        recorder: Mutex::new(Recorder::new(plan.pace)?),
     });
     let mut tasks = JoinSet::new();
     if !plan.warm_up.is_zero() {
         begin(&shared, plan.pace, &mut tasks)?;
         until(&shared, plan.warm_up).await;
+        connected(&shared, plan.pace).await;
     }
     let (start, before) = (shared.clock.uptime(), server.read());
+    let end = start.saturating_add(plan.time);
     let own_before = meter::cpu("self");
-    shared.recorder().begin(server.cpu(), own_before);
+    shared.recorder().begin(start..end, server.cpu(), own_before);
     if plan.warm_up.is_zero() {
         begin(&shared, plan.pace, &mut tasks)?;
     }
-    let end = start.saturating_add(plan.time);
     loop {
         until(&shared, plan.windows.each.min(end.saturating_sub(shared.clock.uptime()))).await;
         let is_over = shared.is_over();
@@ -151,22 +165,23 @@ pub(crate) async fn run<W: Work>(what: &str, work: W, plan: Plan, server: &Serve
             // What is under way when nothing is left to begin belongs to it.
             joined(&mut tasks).await?;
         }
-        let (at, own) = (shared.clock.uptime().saturating_sub(start), meter::cpu("self"));
+        let (at, own) = (shared.clock.uptime(), meter::cpu("self"));
         let window = shared.recorder().window(at, server.cpu(), own, server.resident());
         if let Some(tell) = plan.windows.tell {
-            tell(at, &window);
+            tell(at.saturating_sub(start), &window);
         }
         if is_over || shared.clock.uptime() >= end {
             break;
         }
     }
     let (after, own) = (server.read(), meter::cpu("self"));
-    let seconds = shared.clock.uptime().saturating_sub(start).as_secs_f64();
-    let measured = shared.recorder().end();
+    let seconds = shared.clock.uptime().min(end).saturating_sub(start).as_secs_f64();
+    let resident = server.resident();
     let calls = if plan.calls { count_calls(&shared, server).await? } else { None };
     shared.end();
+    // What is under way is waited for: an open loop counts it, and an error is one whenever it comes.
     joined(&mut tasks).await?;
-    let mut run = measured.run(what, plan.pace, seconds);
+    let mut run = shared.recorder().end().run(what, plan.pace, seconds);
     let requests = run.requests;
     run.server_us = meter::micros_each(before.cpu, after.cpu, requests);
     run.client_us = meter::micros_each(own_before, own, requests);
@@ -174,10 +189,10 @@ pub(crate) async fn run<W: Work>(what: &str, work: W, plan: Plan, server: &Serve
     run.hsm_calls = meter::each(before.hsm, after.hsm, requests);
     run.commits = meter::each(before.commits, after.commits, requests);
     run.written = meter::each(before.written, after.written, requests);
-    run.resident_mib = server.resident();
-    if let Some((calls, done)) = calls {
-        run.syncs = meter::each(Some(0.0), Some(calls.syncs), done);
-        run.syscalls = meter::each(Some(0.0), Some(calls.all), done);
+    run.resident_mib = resident;
+    if let Some((calls, turns)) = calls {
+        run.syncs = per(calls.syncs, turns);
+        run.syscalls = per(calls.all, turns);
     }
     Ok(run)
 }
@@ -213,18 +228,34 @@ fn begin<W: Work>(shared: &Arc<Shared<W>>, pace: Pace, tasks: &mut JoinSet<()>) 
     Ok(())
 }
 
-/// System calls, in a time of its own behind the measured one: to count them costs something.
+/// System calls, in a time of its own behind the measured one, since to count them costs something; and about how many turns end in it.
+/// `perf` takes a moment to begin and to end, in which turns end and no call is counted.
 async fn count_calls<W: Work>(
     shared: &Arc<Shared<W>>,
     server: &Server,
-) -> Result<Option<(meter::Calls, u64)>, String> {
+) -> Result<Option<(meter::Calls, f64)>, String> {
     const TIME: Duration = Duration::from_secs(2);
     let Some(pid) = server.pid.filter(|_| !shared.is_over()) else { return Ok(None) };
-    shared.recorder().begin(None, None);
+    let (from, before) = (shared.clock.uptime(), shared.ended.load(Ordering::Relaxed));
     let calls =
         tokio::task::spawn_blocking(move || meter::calls(pid, TIME)).await.map_err(|e| e.to_string())?;
-    let done = shared.recorder().end().requests();
-    Ok(calls.filter(|_| !shared.is_over()).map(|calls| (calls, done)))
+    let ended = shared.ended.load(Ordering::Relaxed).saturating_sub(before);
+    let took = shared.clock.uptime().saturating_sub(from);
+    let turns = per(float(ended) * TIME.as_secs_f64(), took.as_secs_f64());
+    Ok(calls.filter(|_| !shared.is_over()).zip(turns))
+}
+
+/// Waits until as many turns have ended as there are senders in a closed loop, each of which opens a connection first; not for ever.
+async fn connected<W: Work>(shared: &Shared<W>, pace: Pace) {
+    const LOOKS: u32 = 600;
+    let Pace::Closed(senders) = pace else { return };
+    let senders = count(senders);
+    for _ in 0..LOOKS {
+        if shared.is_over() || shared.ended.load(Ordering::Relaxed) >= senders {
+            return;
+        }
+        until(shared, Duration::from_millis(50)).await;
+    }
 }
 
 /// Waits so long, or until nothing is left to do.
@@ -243,8 +274,14 @@ async fn send_at<W: Work>(shared: Arc<Shared<W>>, per_second: f64) {
     let waiting = Arc::new(AtomicUsize::new(0));
     let mut sent = JoinSet::new();
     let mut n = 0_u32;
-    while !shared.is_over() {
+    loop {
         let due = start.saturating_add(Duration::from_secs_f64(f64::from(n) / per_second));
+        // What was due in time is sent, however late: the sender may have stood still.
+        let is_left =
+            !shared.is_over() || (!shared.early.load(Ordering::Relaxed) && shared.recorder().counts(due));
+        if !is_left {
+            break;
+        }
         let ahead = due.saturating_sub(shared.clock.uptime());
         if !ahead.is_zero() {
             tokio::time::sleep(ahead).await;
@@ -255,7 +292,7 @@ async fn send_at<W: Work>(shared: Arc<Shared<W>>, per_second: f64) {
                 "{MOST_WAITING} requests wait: the server does not keep up with {per_second:.0} a second"
             );
             shared.recorder().failed(why);
-            shared.end();
+            shared.end_early();
             break;
         }
         let (shared, waiting) = (Arc::clone(&shared), Arc::clone(&waiting));

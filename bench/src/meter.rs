@@ -87,7 +87,13 @@ pub(crate) fn size(directory: &Path) -> std::io::Result<u64> {
     let mut sum = 0_u64;
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
-        let more = if entry.file_type()?.is_dir() { size(&entry.path())? } else { entry.metadata()?.len() };
+        let of = if entry.file_type()?.is_dir() {
+            size(&entry.path())
+        } else {
+            entry.metadata().map(|is| is.len())
+        };
+        // A file of a store that is at work may go between the listing and the look at it.
+        let more = of.or_else(|e| if e.kind() == std::io::ErrorKind::NotFound { Ok(0) } else { Err(e) })?;
         sum = sum.saturating_add(more);
     }
     Ok(sum)

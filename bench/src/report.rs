@@ -7,9 +7,10 @@ mod steps;
 
 use std::path::PathBuf;
 
-use self::rows::{Row, rows};
+use self::rows::{Found, Row, rows};
+use crate::run::Run;
 
-/// Makes an installation, measures it and its ceilings, and removes it.
+/// Makes an installation, measures it and its ceilings, and removes it if all was measured.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -20,7 +21,9 @@ Examples:
   sigillo-bench report --delaying-module target/slow-hsm.so --delaying-environment SIGILLO_SHIM_DELAY_US=500 \\
     --delaying-environment SIGILLO_SHIM_MODULE={module}        # as `make bench` does
 
-Exit code 0 whatever the figures: they are compared with their targets, and machines are noisy. 1 if nothing was measured.")]
+Exit code 0 whatever the figures: they are compared with their targets, and machines are noisy. 1 if something could not be measured:
+it is said what, the rest is measured all the same, and the installation stays for a look at its logs. What is measured is written
+after each step.")]
 pub(crate) struct Arguments {
     /// The program to measure.
     #[arg(long, default_value = "target/release/sigillo", value_name = "FILE")]
@@ -73,15 +76,12 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: &Arguments) -> Result<(), String> {
     // Read now: it may be the file that is written at the end, and a fault in it is not told after ten minutes.
     let before = arguments.before.as_deref().map(crate::run::read).transpose()?;
-    let mut found = rows::Found::default();
-    let mut runs = Vec::new();
-    let ended = steps::all(arguments, &mut found, &mut runs).await;
-    let table = rows(&found);
+    let mut found = Found::default();
+    let mut runs = Vec::<Run>::new();
+    let missed = steps::all(arguments, &mut found, &mut runs).await?;
     let at = |name: &str| arguments.directory.join(name);
-    crate::run::write(&at("report.json"), &table)?;
-    crate::run::write(&at("runs.json"), &runs)?;
     println!();
-    print(&table);
+    print(&rows(&found));
     println!();
     let mut written = vec!["report.json", "runs.json"];
     let drawn = [("latency.svg", crate::plot::svg(&runs)), ("time.svg", crate::plot::time::svg(&runs))];
@@ -99,14 +99,19 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<(), String> {
         }
     }
     println!("Written to {}: {}", arguments.directory.display(), written.join(", "));
-    match ended {
-        Err(why) if runs.is_empty() => Err(why),
-        Err(why) => {
-            println!("Not all was measured: {why}");
-            Ok(())
-        }
-        Ok(()) => Ok(()),
-    }
+    if missed.is_empty() { Ok(()) } else { Err(format!("not measured: {}", missed.join("; "))) }
+}
+
+/// Writes what has been measured so far, each file at once or not at all.
+fn save(arguments: &Arguments, found: &Found, runs: &[Run]) -> Result<(), String> {
+    let at = |name: &str| arguments.directory.join(name);
+    let write = |name: &str, value: &dyn Fn(&std::path::Path) -> Result<(), String>| {
+        let new = at(&format!("{name}.new"));
+        value(&new)?;
+        std::fs::rename(&new, at(name)).map_err(|e| format!("{}: {e}", at(name).display()))
+    };
+    write("report.json", &|file| crate::run::write(file, &rows(found)))?;
+    write("runs.json", &|file| crate::run::write(file, &runs))
 }
 
 fn print(table: &[Row]) {

@@ -4,7 +4,7 @@ use std::{fmt, fs, path::Path};
 
 use serde::{Deserialize, Serialize};
 
-use crate::number::per;
+use crate::number::{count, float, per};
 
 /// A part of a run, for intervals.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
@@ -81,6 +81,24 @@ impl Run {
         per(at(self.windows.len().checked_sub(1)?)?, at(self.windows.len() / 4)?)
     }
 
+    /// Bytes of memory that the server has more with each request, from a quarter of the time on: the slope of a line through the ends
+    /// of the parts, by least squares. One page that comes or goes is little beside many parts.
+    pub(crate) fn memory_each(&self) -> Option<f64> {
+        let mut turns = 0.0;
+        let mut points = Vec::new();
+        for (n, window) in self.windows.iter().enumerate() {
+            turns += float(window.requests);
+            if n >= self.windows.len() / 4 {
+                points.push((turns, window.resident_mib?));
+            }
+        }
+        let mean = |of: fn(&(f64, f64)) -> f64| per(points.iter().map(of).sum(), float(count(points.len())));
+        let (x, y) = (mean(|point| point.0)?, mean(|point| point.1)?);
+        let along: f64 = points.iter().map(|point| (point.0 - x) * (point.1 - y)).sum();
+        let square: f64 = points.iter().map(|point| (point.0 - x) * (point.0 - x)).sum();
+        per(along * 1024.0 * 1024.0, square)
+    }
+
     /// Refuses figures of a run with errors.
     pub(crate) fn without_errors(self) -> Result<Self, String> {
         match (self.errors, &self.first_error) {
@@ -150,4 +168,29 @@ pub(crate) fn write(file: &Path, value: &impl Serialize) -> Result<(), String> {
     }
     let text = serde_json::to_vec_pretty(value).map_err(|e| fault(&e))?;
     fs::write(file, text).map_err(|e| fault(&e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_for_each_turn_is_a_slope_behind_the_warm_up() {
+        let run = |memory: &[f64]| Run {
+            windows: memory
+                .iter()
+                .map(|mib| Window { requests: 1024, resident_mib: Some(*mib), ..Window::default() })
+                .collect(),
+            ..Run::default()
+        };
+        // A MiB with each 1024 turns is a KiB with each; what the first quarter did is no part of it.
+        let each = run(&[1.0, 90.0, 100.0, 101.0, 102.0, 103.0, 104.0, 105.0]).memory_each().unwrap();
+        assert!((each - 1024.0).abs() < 1e-6, "{each}");
+        assert!(
+            run(&[1.0, 90.0, 100.0, 100.0, 100.0, 100.0, 100.0, 100.0]).memory_each().unwrap().abs() < 1e-6
+        );
+        assert_eq!((run(&[]).memory_each(), run(&[1.0]).memory_each()), (None, None));
+        let unknown = Window { requests: 1, ..Window::default() };
+        assert_eq!(Run { windows: vec![unknown; 4], ..Run::default() }.memory_each(), None);
+    }
 }

@@ -78,9 +78,7 @@ impl Soak {
         let cards = of_file(&self.cards)?;
         enough(float(count(cards.len())), self.rate * time.saturating_add(warm_up).as_secs_f64())
             .map_err(|why| format!("{}: {why}", self.cards.display()))?;
-        let each = time.checked_div(PARTS).unwrap_or(time);
-        let windows = Windows { each, tell: Some(|at, window| println!("{}", line(at, window))) };
-        let plan = Plan { pace: Pace::Open(self.rate), warm_up, time, calls: false, windows };
+        let plan = Plan { pace: Pace::Open(self.rate), warm_up, time, calls: false, windows: parts(time) };
         let place = Place {
             authority: self.authority.clone(),
             cards: None,
@@ -106,13 +104,22 @@ impl Soak {
         let audit =
             Audit { authority: &self.authority, sigillo, key: &self.audit_key, export: self.export.clone() };
         if self.sigillo.is_some() {
-            println!("  {}", audit.verify().map_err(|why| format!("the audit log does not verify: {why}"))?);
+            println!(
+                "  {}",
+                audit.verify().flatten().map_err(|why| format!("the audit log does not verify: {why}"))?
+            );
         } else {
             print!("Not verified yet: the audit log.\n{}", audit.how());
         }
         whole(run, self.minutes * 60.0)?;
         flat.map(drop).map_err(|why| format!("memory is not called flat: {why}"))
     }
+}
+
+/// The parts of a long run, each told when it has ended.
+pub(crate) fn parts(time: Duration) -> Windows {
+    let each = time.checked_div(PARTS).unwrap_or(time);
+    Windows { each, tell: Some(|at, window| println!("{}", line(at, window))) }
 }
 
 /// Whether so many turns find a card to activate.
@@ -127,7 +134,7 @@ fn enough(cards: f64, turns: f64) -> Result<(), String> {
 }
 
 /// A part that has ended.
-fn line(at: Duration, window: &Window) -> String {
+pub(crate) fn line(at: Duration, window: &Window) -> String {
     let ms = |us: u64| Duration::from_micros(us).as_secs_f64() * 1e3;
     let (minutes, seconds) = (at.as_secs() / 60, at.as_secs() % 60);
     let rate = float(window.requests) / window.seconds.max(f64::MIN_POSITIVE);
@@ -142,7 +149,9 @@ fn line(at: Duration, window: &Window) -> String {
 /// Whether memory is where it was.
 fn flat(run: &Run, most: f64) -> Result<String, String> {
     let growth = run.memory_growth().ok_or("memory is not known: --pid says whose")?;
-    let said = format!("memory at the end is {growth:.3} of that at the quarter (at most {most})");
+    let each =
+        run.memory_each().map_or_else(String::new, |bytes| format!(", {bytes:.0} B more with each turn"));
+    let said = format!("memory at the end is {growth:.3} of that at the quarter (at most {most}){each}");
     if growth <= most { Ok(said) } else { Err(said) }
 }
 

@@ -7,9 +7,7 @@ pub(crate) fn generous(parameters: &str) -> String {
     for line in parameters.lines() {
         if line.starts_with('[') {
             most = match line {
-                "[limits.operator]" => 1_000_000,
-                "[limits.office]" => 2_000_000,
-                "[limits.front_end]" => 3_000_000,
+                "[limits.operator]" | "[limits.office]" | "[limits.front_end]" => 100_000_000,
                 _ => 0,
             };
         }

@@ -1,6 +1,6 @@
 //! Latencies and counts of a run while it is made.
 
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
 use hdrhistogram::Histogram;
 
@@ -21,6 +21,9 @@ pub(super) struct Recorder {
     errors: u64,
     first_error: Option<String>,
     windows: Vec<Window>,
+    /// What counts: a turn of an open loop that was due in this time, whenever it ends; one of a closed loop that ends in it.
+    time: Range<Duration>,
+    by_due: bool,
     window_from: Duration,
     server: Option<Duration>,
     client: Option<Duration>,
@@ -36,30 +39,46 @@ fn micros(took: Duration) -> u64 {
 }
 
 impl Recorder {
-    pub(super) fn new() -> Result<Self, String> {
+    pub(super) fn new(pace: Pace) -> Result<Self, String> {
         Ok(Self {
             all: histogram()?,
             now: histogram()?,
             errors: 0,
             first_error: None,
             windows: Vec::new(),
+            time: Duration::ZERO..Duration::MAX,
+            by_due: matches!(pace, Pace::Open(_)),
             window_from: Duration::ZERO,
             server: None,
             client: None,
         })
     }
 
-    /// From here on it counts. Errors of the warm-up stay: a run that had some is not a good one.
-    pub(super) fn begin(&mut self, server: Option<Duration>, client: Option<Duration>) {
+    /// This is the time that counts. Errors of the warm-up stay: a run that had some is not a good one.
+    pub(super) fn begin(
+        &mut self,
+        time: Range<Duration>,
+        server: Option<Duration>,
+        client: Option<Duration>,
+    ) {
         self.all.reset();
         self.now.reset();
         self.windows.clear();
-        self.window_from = Duration::ZERO;
+        self.window_from = time.start;
+        self.time = time;
         (self.server, self.client) = (server, client);
     }
 
-    pub(super) fn done(&mut self, took: Duration) {
-        self.now.saturating_record(micros(took));
+    /// A turn that was due at one time and ended well at another.
+    pub(super) fn done(&mut self, due: Duration, end: Duration) {
+        if self.counts(if self.by_due { due } else { end }) {
+            self.now.saturating_record(micros(end.saturating_sub(due)));
+        }
+    }
+
+    /// Whether this is in the time that counts.
+    pub(super) fn counts(&self, at: Duration) -> bool {
+        self.time.contains(&at)
     }
 
     /// Counts an error, and gives their number.
@@ -69,7 +88,7 @@ impl Recorder {
         self.errors
     }
 
-    /// Ends a window at this time since the begin, and gives it.
+    /// Ends a window at this time, and gives it.
     pub(super) fn window(
         &mut self,
         at: Duration,
@@ -123,10 +142,6 @@ pub(super) struct Measured {
 }
 
 impl Measured {
-    pub(super) fn requests(&self) -> u64 {
-        self.all.len()
-    }
-
     pub(super) fn run(self, what: &str, pace: Pace, seconds: f64) -> Run {
         let all = &self.all;
         Run {

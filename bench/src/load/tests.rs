@@ -97,3 +97,45 @@ fn a_turn_under_way_at_the_end_counts() {
     let run = runtime.block_on(run("last", work, plan(Pace::Closed(2)), &Server::default())).unwrap();
     assert_eq!((run.requests, run.windows.len()), (1, 1));
 }
+
+/// A stall at the end is one as well: what was due in time is waited for, and has its latency.
+#[test]
+fn what_was_due_in_time_counts_whenever_it_ends() {
+    let slow = Waits { time: Duration::from_millis(300), enough: u64::MAX, fails: false };
+    let run = runs(slow, Plan { time: Duration::from_millis(100), ..plan(Pace::Open(100.0)) }).unwrap();
+    assert!(run.requests >= 1 && run.most_us >= 300_000, "{} requests, {} us", run.requests, run.most_us);
+    assert!(run.requests <= 10, "{} requests: ten were due", run.requests);
+}
+
+#[test]
+fn an_error_behind_the_time_is_one() {
+    struct Late;
+    impl Work for Late {
+        async fn turn(&self, _: u64) -> Result<Turn, String> {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            Err("late".into())
+        }
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let short = Plan { time: Duration::from_millis(50), ..plan(Pace::Closed(1)) };
+    let run = runtime.block_on(run("late", Late, short, &Server::default())).unwrap();
+    assert_eq!((run.requests, run.errors, run.first_error.as_deref()), (0, 1, Some("late")));
+}
+
+/// The senders of a closed loop connect one after the other: what the first of them do meanwhile is warm-up.
+#[test]
+fn a_closed_loop_counts_from_when_all_have_begun() {
+    struct Slow;
+    impl Work for Slow {
+        async fn turn(&self, n: u64) -> Result<Turn, String> {
+            let time = if n == 0 { 300 } else { 1 };
+            tokio::time::sleep(Duration::from_millis(time)).await;
+            Ok(Turn::Done)
+        }
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let time = Duration::from_millis(50);
+    let plan = Plan { warm_up: time, time, ..plan(Pace::Closed(1)) };
+    let run = runtime.block_on(run("slow", Slow, plan, &Server::default())).unwrap();
+    assert!(run.requests > 0 && run.most_us < 300_000, "{} us", run.most_us);
+}

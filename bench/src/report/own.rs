@@ -21,6 +21,9 @@ use crate::{
 };
 
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+const TELL_EVERY: Duration = Duration::from_secs(30);
+/// Of a start, in twentieths of a second: half an hour, for stores of any size.
+const MOST_LOOKS: u32 = 36_000;
 
 pub(super) struct Own {
     here: Installation,
@@ -42,21 +45,34 @@ impl Own {
         Ok(own)
     }
 
-    /// Starts its processes; answers how long the authority took, in seconds.
-    fn run_all(&mut self) -> Result<f64, String> {
-        let clock = SystemClock::new();
+    /// Starts its processes, and waits for the first pass over the store.
+    fn run_all(&mut self) -> Result<(), String> {
         self.here.start_relay(&self.relay)?;
-        let start = clock.uptime();
-        self.here.start_authority(&self.sigillo)?;
-        let took = clock.uptime().saturating_sub(start).as_secs_f64();
+        self.start_authority()?;
         self.here.start_courier(&self.sigillo)?;
-        self.patrolled()?;
-        Ok(took)
+        self.patrolled()
+    }
+
+    /// Answers how long it took, in seconds.
+    fn start_authority(&mut self) -> Result<f64, String> {
+        let clock = SystemClock::new();
+        let start = clock.uptime();
+        self.here.start_authority_within(&self.sigillo, MOST_LOOKS)?;
+        Ok(clock.uptime().saturating_sub(start).as_secs_f64())
     }
 
     /// Waits for the end of the first pass over the store, which takes every idle moment and is nobody's request.
     fn patrolled(&mut self) -> Result<(), String> {
+        let clock = SystemClock::new();
+        let (start, mut told) = (clock.uptime(), clock.uptime());
         loop {
+            if clock.uptime().saturating_sub(told) >= TELL_EVERY {
+                told = clock.uptime();
+                println!(
+                    "  the first pass over the store: {} s so far",
+                    told.saturating_sub(start).as_secs()
+                );
+            }
             let text = get(INTERNAL, "/metrics").map_err(|e| e.to_string())?;
             let passes = text.lines().find_map(|line| line.strip_prefix("sigillo_store_patrols_total "));
             if passes.is_some_and(|passes| passes != "0") {
@@ -68,15 +84,35 @@ impl Own {
     }
 
     /// Ends its processes and starts them again.
-    pub(super) fn restart(&mut self) -> Result<f64, String> {
+    pub(super) fn restart(&mut self) -> Result<(), String> {
         self.here.stop()?;
         self.run_all()
     }
 
-    /// Ends it.
-    pub(super) fn end(mut self) -> Result<(), String> {
+    /// The same with two starts of the authority: how long each took, in seconds. The first reads what was written since the last.
+    pub(super) fn restart_twice(&mut self) -> Result<(f64, f64), String> {
+        self.here.stop()?;
+        let first = self.start_authority()?;
+        println!("start-up: {first:.2} s, behind what was written since the last one");
+        self.here.stop()?;
+        self.here.start_relay(&self.relay)?;
+        let second = self.start_authority()?;
+        println!("start-up: {second:.2} s, once more");
+        self.here.start_courier(&self.sigillo)?;
+        self.patrolled()?;
+        Ok((first, second))
+    }
+
+    /// Whether its processes run to the end, which is this.
+    pub(super) fn end(&mut self) -> Result<(), String> {
         self.here.still_running("courier")?;
         self.here.stop()
+    }
+
+    /// Removes it.
+    pub(super) fn remove(self) -> Result<(), String> {
+        let directory = self.here.directory().to_owned();
+        fs::remove_dir_all(&directory).map_err(|e| format!("{}: {e}", directory.display()))
     }
 
     pub(super) fn at(&self, path: &str) -> PathBuf {
@@ -138,8 +174,14 @@ impl Own {
         cards(SEED, from, to).collect()
     }
 
+    /// So many of the cards from number 0 to number `to`, evenly.
+    pub(super) fn some(&self, to: u64, wanted: u64) -> Vec<sigillo::api::cards::NewCard> {
+        let step = to.checked_div(wanted).and_then(|step| usize::try_from(step).ok()).unwrap_or(1).max(1);
+        cards(SEED, 0, to).step_by(step).collect()
+    }
+
     /// Exports the audit log and verifies it offline.
-    pub(super) fn audit(&self) -> Result<String, String> {
+    pub(super) fn audit(&self) -> Result<Result<String, String>, String> {
         let (key, export) = (self.at("authority/public/audit.pub.pem"), self.at("audit.ndjson"));
         Audit { authority: &self.authority(), sigillo: &self.sigillo, key: &key, export }.verify()
     }

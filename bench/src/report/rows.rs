@@ -43,6 +43,8 @@ pub(crate) struct Http {
     pub(crate) calls: Option<f64>,
     /// Syncs for a verification.
     pub(crate) syncs: Option<f64>,
+    /// Processors busy with verifications and with their load, of all that there are.
+    pub(crate) busy: Option<f64>,
     /// Commits for a verification.
     pub(crate) commits: Option<f64>,
 }
@@ -71,17 +73,25 @@ pub(crate) struct Found {
     pub(crate) deliveries: Option<f64>,
     pub(crate) delivery_us: Option<f64>,
     pub(crate) courier_us: Option<f64>,
-    /// Cards that the store grew from and to; cost of a verification after by before, each by `hello` beside it.
+    /// MiB of the store's cache, requests in flight of closed loops.
+    pub(crate) cache_mib: Option<f64>,
+    pub(crate) in_flight: Option<f64>,
+    /// Cards that the store grew from and to; cost of a verification after by before, each by `hello` beside it; and itself,
+    /// microseconds.
     pub(crate) grown: Option<(u64, u64)>,
     pub(crate) growth: Option<f64>,
+    pub(crate) grown_us: Option<f64>,
     pub(crate) imported: Option<f64>,
+    /// Start-up behind all that was written, and once more.
     pub(crate) start: Option<f64>,
+    pub(crate) start_again: Option<f64>,
     pub(crate) bytes_per_card: Option<f64>,
     /// Mixture: seconds, requests a second, errors, memory at the end by memory after the warm-up, whether the audit log verifies.
     pub(crate) soak: Option<f64>,
     pub(crate) soak_rate: Option<f64>,
     pub(crate) soak_errors: Option<f64>,
     pub(crate) soak_memory: Option<f64>,
+    pub(crate) soak_leak: Option<f64>,
     pub(crate) audit: Option<f64>,
     /// Another that verifies a PIN, measured in this run.
     pub(crate) peer: Option<Peer>,
@@ -122,12 +132,14 @@ pub(crate) fn rows(found: &Found) -> Vec<Row> {
         rows.push(shared(&what, "us", http.verify_us, cost, AtMost(2.5)));
         let what = format!("verifications at saturation, by hello, {name}");
         rows.push(shared(&what, "/s", http.verify_rate, http.hello_rate, AtLeast(0.25)));
+        let what = format!("share of the processors that is busy at saturation, {name}");
+        rows.push(row(&what, "", http.busy, None, Untold));
     }
     let best = &found.http2;
     let calls = best.verify_rate.zip(best.calls).map(|(rate, each)| rate * each);
     let commits = best.verify_rate.zip(best.commits).map(|(rate, each)| rate * each);
     let quarter = Some(FASTEST_HSM_SERVER_US / 4.0);
-    let what = "server's CPU per verification, by 1/4 of the fastest HSM server's";
+    let what = "server's CPU per verification, HTTP/2, by 1/4 of the fastest HSM server's (of another run)";
     rows.push(shared(what, "us", best.verify_us, quarter, AtMost(1.0)));
     if let Some(peer) = &found.peer {
         let name = format!("{} {}", peer.peer, peer.version);
@@ -137,19 +149,25 @@ pub(crate) fn rows(found: &Found) -> Vec<Row> {
         rows.push(shared(&what, "/s", Some(peer.per_second), found.http1.verify_rate, Untold));
     }
     rows.push(shared(
-        "HSM calls at saturation, by a raw loop in one thread",
+        "HSM calls at saturation, HTTP/2, by a raw loop in one thread",
         "/s",
         calls,
         found.mac_rate,
         Untold,
     ));
-    rows.push(shared("commits at saturation, by raw durable appends", "/s", commits, found.appends, Untold));
-    let what = "open loop at 50 % of saturation: p99, by p50";
+    rows.push(shared(
+        "commits at saturation, HTTP/2, by raw durable appends",
+        "/s",
+        commits,
+        found.appends,
+        Untold,
+    ));
+    let what = "open loop at 50 % of saturation, HTTP/2: p99, by p50";
     rows.push(shared(what, "ms", found.open_p99, found.open_p50, AtMost(5.0)));
     rows.push(row("open loop at 50 % of saturation: errors", "", found.open_errors, None, AtMost(0.0)));
-    let what = "verifications with 500 us added to each HSM call, by without";
+    let what = "verifications with 500 us added to each PKCS#11 call, by without";
     rows.push(shared(what, "/s", found.delayed, found.undelayed, AtLeast(0.6)));
-    rows.push(row("fsyncs per verification at saturation", "", best.syncs, None, AtMost(0.1)));
+    rows.push(row("fsyncs per verification at saturation, HTTP/2", "", best.syncs, None, AtMost(0.1)));
     rows.push(row(
         "activations, with courier, delivery queued",
         "/s",
@@ -162,14 +180,23 @@ pub(crate) fn rows(found: &Found) -> Vec<Row> {
     rows.push(shared(what, "/s", calls, found.mac_rate, Untold));
     let what = "deliveries, from activation until the mail relay has them";
     rows.push(row(what, "/s", found.deliveries, None, Untold));
-    let what = "courier's CPU per delivery, by the authority's for its activation";
+    let what = "courier's CPU per delivery, by the authority's for activation, lease and report";
     rows.push(shared(what, "us", found.courier_us, found.delivery_us, Untold));
     let grown = found.grown.map_or_else(String::new, |(from, to)| format!(", {from} to {to}"));
     let what = format!("cost of a verification as cards grow{grown}");
     rows.push(row(&what, "x", found.growth, None, AtMost(1.3)));
+    rows.push(row(
+        "server's CPU per verification with all cards, HTTP/2",
+        "us",
+        found.grown_us,
+        None,
+        Untold,
+    ));
     rows.push(row("import of cards, registered and audited", "/s", found.imported, None, Untold));
     rows.push(row("bytes on disk per card", "B", found.bytes_per_card, None, Untold));
-    rows.push(row("start-up with all cards", "s", found.start, None, AtMost(5.0)));
+    let what = "start-up with all cards, behind all that was written since the last";
+    rows.push(row(what, "s", found.start, None, AtMost(5.0)));
+    rows.push(row("start-up with all cards, again", "s", found.start_again, None, AtMost(5.0)));
     let of = found.soak.map_or_else(String::new, |seconds| format!(" of {seconds:.0} s"));
     rows.push(row(&format!("mixture{of}: turns"), "/s", found.soak_rate, None, Untold));
     rows.push(row(
@@ -179,8 +206,12 @@ pub(crate) fn rows(found: &Found) -> Vec<Row> {
         None,
         AtMost(1.05),
     ));
+    let what = format!("mixture{of}: memory more with each turn, from a quarter on");
+    rows.push(row(&what, "B", found.soak_leak, None, Untold));
     rows.push(row(&format!("mixture{of}: errors"), "", found.soak_errors, None, AtMost(0.0)));
     rows.push(row("the audit log verifies afterwards", "", found.audit, None, AtLeast(1.0)));
+    rows.push(row("setting: cache of the store", "MiB", found.cache_mib, None, Untold));
+    rows.push(row("setting: requests in flight", "", found.in_flight, None, Untold));
     rows
 }
 
@@ -235,6 +266,6 @@ mod tests {
         let syncs = find(&rows, "fsyncs per verification");
         assert_eq!((syncs.met, syncs.target.as_str()), (Some(false), "<= 0.1"));
         // A latency without the other one says nothing of their quotient.
-        assert_eq!(find(&rows, "open loop at 50 % of saturation: p99").met, None);
+        assert_eq!(find(&rows, "open loop at 50 % of saturation, HTTP/2: p99").met, None);
     }
 }

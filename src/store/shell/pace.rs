@@ -18,7 +18,7 @@ const REST_BEAT: Duration = Duration::from_secs(1);
 /// How long a batch waits for others: its syncs cost the same whatever is in it, and who comes meanwhile would pay them again. The two
 /// waits of a verification are a tenth of the tick on which its answer leaves.
 const GATHER: Duration = Duration::from_millis(1);
-/// Units of a batch that show that others come: who is alone never waits.
+/// Units of a batch that show that others come: who is alone waits no second time.
 const COMPANY: usize = 2;
 /// Units that share their syncs well enough.
 const ENOUGH: usize = 64;
@@ -64,7 +64,8 @@ impl Pace {
     /// It has waited: how many units were queued before, and are now.
     pub(super) const fn gathered(&mut self, before: usize, after: usize) {
         if after <= before {
-            self.hurry = NOBODY;
+            // The batch that has waited is none of them.
+            self.hurry = NOBODY.saturating_add(1);
         }
     }
 
@@ -139,7 +140,10 @@ mod tests {
     fn a_wait_that_brought_nobody_is_not_repeated_soon() {
         let mut pace = Pace::default();
         pace.batch(40);
+        // As the writer does it: wait, commit.
+        assert_eq!(pace.gather(40), Some(GATHER));
         pace.gathered(40, 40);
+        pace.batch(40);
         for _ in 0..NOBODY {
             assert_eq!(pace.gather(40), None);
             pace.batch(40);
