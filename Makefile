@@ -62,7 +62,7 @@ bench: deps $(SLOW_HSM)
 	rm -rf target/bench-policies
 	target/release/decisions --at target/bench-policies
 	target/release/sigillo-bench report --sigillo $(SIGILLO) $(if $(PEERS),--peers target/peers) $(if $(BEFORE),--before $(BEFORE)) \
-		$(if $(FULL),--grow 10000000 --cache-mib 10240 --soak 1800) $(ARGS) \
+		$(if $(FULL),--grow 10000000 --cache-mib 8192 --soak 1800) $(ARGS) \
 		--delaying-module $(SLOW_HSM) --delaying-environment SIGILLO_SHIM_DELAY_US=500 \
 		--delaying-environment 'SIGILLO_SHIM_MODULE={module}'
 

@@ -15,7 +15,7 @@ use crate::run::Run;
 #[command(after_help = "\
 Examples:
   sigillo-bench report
-  sigillo-bench report --grow 10000000 --cache-mib 10240 --soak 1800          # as `make bench FULL=1` does: 24 GiB, and 40 on the disk
+  sigillo-bench report --grow 10000000 --cache-mib 8192 --soak 1800          # as `make bench FULL=1` does: 24 GiB, and 40 on the disk
   sigillo-bench report --peers target/peers
   sigillo-bench report --before before.json                  # a copy of the runs.json of an earlier one
   sigillo-bench report --delaying-module target/slow-hsm.so --delaying-environment SIGILLO_SHIM_DELAY_US=500 \\
