@@ -7,7 +7,9 @@ pub(crate) fn generous(parameters: &str) -> String {
     for line in parameters.lines() {
         if line.starts_with('[') {
             most = match line {
-                "[limits.operator]" | "[limits.office]" | "[limits.front_end]" => 100_000_000,
+                "[limits.operator]" => 98_000_000,
+                "[limits.office]" => 99_000_000,
+                "[limits.front_end]" => 100_000_000,
                 _ => 0,
             };
         }
