@@ -15,6 +15,8 @@ use crate::{
     run::Run,
 };
 
+const OPEN_WARM_UP: Duration = Duration::from_secs(3);
+
 impl Bench<'_> {
     pub(super) fn macs(&mut self) -> Result<(), String> {
         let macs = hsm::measure(&self.own.at("authority/hsm.toml"), Duration::from_secs(2))?;
@@ -94,7 +96,8 @@ impl Bench<'_> {
         let Some(rate) = self.found.http2.verify_rate else { return Ok(()) };
         let place = Place { rate: Some(rate / 2.0), ..self.place(true) };
         let plan = self.plan(Pace::Open(rate / 2.0));
-        let plan = Plan { time: plan.time.saturating_mul(2), ..plan };
+        // Behind the second in which connections and caches are made.
+        let plan = Plan { warm_up: OPEN_WARM_UP, time: plan.time.saturating_mul(2), ..plan };
         let run = measure::verify(&place, &self.cards, plan).await?;
         let ms = |us: u64| Some(float(us) / 1e3);
         (self.found.open_p50, self.found.open_p99) = (ms(run.p50_us), ms(run.p99_us));
