@@ -19,7 +19,7 @@ use sigillo_bench::{
     mailbox::Mailbox,
 };
 
-use crate::{Run, front_ends, limits, together::together};
+use crate::{Run, front_ends, together::together};
 
 /// Regions whose cards have another template than the default one.
 const OTHERS: [&str; 3] = ["8038000010", "8038000030", "8038000042"];
@@ -65,16 +65,6 @@ pub(crate) fn activation(card: &NewCard, address: &str) -> Value {
         "applicant": holder(), "data_processing": true,
         "contact": { "channel": "email", "address": address },
     })
-}
-
-/// A courier's policy whose bound of messages in all is not met by one proof.
-fn without_a_limit_in_all(policy: &str) -> String {
-    let (before, all) = policy.split_once("[limits.all]").unwrap_or((policy, ""));
-    let raised = |line: &str| match line.split_once(" = ") {
-        Some((name, _)) => format!("{name} = 1000000"),
-        None => line.to_owned(),
-    };
-    format!("{before}[limits.all]{}\n", all.lines().map(raised).collect::<Vec<_>>().join("\n"))
 }
 
 /// Changes a file of the installation.
@@ -142,9 +132,8 @@ impl Ground {
         let relay = fs::canonicalize(&relay).map_err(|e| told(&relay, e))?;
         run.bar.set_message("an installation is made");
         let mut here = Installation::make(&sigillo, &run.directory.join(name), cards)?;
-        edit(&here.directory().join("authority/policies/authority.toml"), limits::generous)?;
+        here.lift_limits()?;
         front_ends::make(here.directory())?;
-        edit(&here.directory().join("courier/policy.toml"), without_a_limit_in_all)?;
         change(here.directory())?;
         here.start_relay(&relay)?;
         here.start_authority(&sigillo)?;

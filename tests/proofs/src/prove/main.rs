@@ -15,8 +15,6 @@ mod fuzz;
 mod ground;
 mod guess_limit;
 mod letters;
-#[path = "../../../support/limits.rs"]
-mod limits;
 mod line;
 mod list;
 mod machine;
