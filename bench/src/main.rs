@@ -27,6 +27,7 @@ use std::{
 
 use clap::{Parser, Subcommand};
 use sigillo::api::cards::NewCard;
+use tokio::signal::unix::{SignalKind, signal};
 
 use self::{place::Place, run::Run};
 
@@ -130,12 +131,24 @@ enum Command {
 fn main() -> ExitCode {
     let Arguments { command } = Arguments::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    match runtime.map_err(|e| e.to_string()).and_then(|runtime| runtime.block_on(carry_out(command))) {
+    match runtime
+        .map_err(|e| e.to_string())
+        .and_then(|runtime| runtime.block_on(until_terminated(carry_out(command))))
+    {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
             eprintln!("sigillo-bench: {why}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Ends the work where SIGTERM asks for it: dropped, it ends the processes that it has started. Ctrl-C in a terminal reaches them by itself.
+async fn until_terminated(work: impl Future<Output = Result<(), String>>) -> Result<(), String> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(|e| e.to_string())?;
+    tokio::select! {
+        done = work => done,
+        _ = terminate.recv() => Err("terminated".into()),
     }
 }
 
