@@ -1,5 +1,4 @@
 //! `sigillo-bench import`: what the registration of a produced card costs.
-#![expect(clippy::print_stdout, reason = "who waits for millions of cards is told how it goes")]
 
 use std::{fmt, fs::File, io::BufWriter, path::PathBuf, sync::atomic::Ordering, time::Duration};
 
@@ -10,8 +9,8 @@ use crate::{
     meter::size,
     number::{float, per},
     place::{Authority, http},
-    run::{Run, Window},
-    soak::line,
+    run::Run,
+    soak,
     work::Register,
 };
 
@@ -106,7 +105,7 @@ impl fmt::Display for Imported {
     }
 }
 
-/// More cards are told of as they go.
+/// More cards are told of as they go, by requests.
 const MANY: u64 = 50_000;
 const TOLD_EACH: Duration = Duration::from_secs(20);
 
@@ -131,7 +130,11 @@ pub(crate) async fn import(import: &Import) -> Result<Imported, String> {
         warm_up: Duration::ZERO,
         time: Duration::MAX,
         calls: false,
-        windows: if *count > MANY { Windows { each: TOLD_EACH, tell: Some(tell) } } else { Windows::SHORT },
+        windows: if *count > MANY {
+            Windows { each: TOLD_EACH, tell: Some(soak::tell) }
+        } else {
+            Windows::SHORT
+        },
     };
     let what = format!("import of {step} cards a request, {}", http(*http2));
     let run = load::run(&what, work, plan, &authority.server()).await?.without_errors()?;
@@ -141,11 +144,6 @@ pub(crate) async fn import(import: &Import) -> Result<Imported, String> {
         cards if cards == *count => Ok(Imported { run, cards, stored }),
         cards => Err(format!("{cards} of {count} cards were registered")),
     }
-}
-
-/// How it goes, in requests: a thousand cards each, unless --step says otherwise.
-fn tell(at: Duration, window: &Window) {
-    println!("{}", line(at, window));
 }
 
 #[cfg(test)]

@@ -119,7 +119,7 @@ impl Soak {
 /// The parts of a long run, each told when it has ended.
 pub(crate) fn parts(time: Duration) -> Windows {
     let each = time.checked_div(PARTS).unwrap_or(time);
-    Windows { each, tell: Some(|at, window| println!("{}", line(at, window))) }
+    Windows { each, tell: Some(tell) }
 }
 
 /// Whether so many turns find a card to activate.
@@ -133,8 +133,13 @@ fn enough(cards: f64, turns: f64) -> Result<(), String> {
     ))
 }
 
+/// Tells how a long run goes.
+pub(crate) fn tell(at: Duration, window: &Window) {
+    println!("{}", line(at, window));
+}
+
 /// A part that has ended.
-pub(crate) fn line(at: Duration, window: &Window) -> String {
+fn line(at: Duration, window: &Window) -> String {
     let ms = |us: u64| Duration::from_micros(us).as_secs_f64() * 1e3;
     let (minutes, seconds) = (at.as_secs() / 60, at.as_secs() % 60);
     let rate = float(window.requests) / window.seconds.max(f64::MIN_POSITIVE);
