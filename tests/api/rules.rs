@@ -17,6 +17,7 @@ use crate::fixture::{
     api::{OPERATOR_HEADER, json_with},
     audit::Log,
     cards::Card,
+    demo::limits,
     eventually,
 };
 
@@ -202,8 +203,8 @@ async fn every_broken_set_is_refused_with_file_line_and_reason_while_requests_ru
 #[tokio::test(flavor = "multi_thread")]
 async fn above_a_limit_the_answer_is_429_whatever_the_card_and_the_metric_and_the_log_say_so() {
     let mut home = Installation::new();
-    let usual = "wrong_guesses = { per_minute = 98000000, per_hour = 98000000, per_day = 98000000 }";
-    home.edit(PARAMETERS, usual, "wrong_guesses = { per_minute = 3, per_hour = 3, per_day = 3 }");
+    let most = |most| limits::limit("wrong_guesses", (most, most, most));
+    home.edit(PARAMETERS, &most(limits::OPERATOR), &most(3));
     home.edit(PARAMETERS, "\nsequence = 1\n", "\nsequence = 2\n");
     home.start().await;
     let (desk, card) = (home.api("desk"), home.cards(1).await.remove(0));

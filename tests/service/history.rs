@@ -19,7 +19,7 @@ use sigillo::{
 
 use crate::{
     people::{Client, line},
-    rules::{LAZIO, LOMBARDIA, Rules},
+    rules::{LAZIO, LOMBARDIA, Rules, limits},
     world::World,
 };
 
@@ -251,8 +251,8 @@ async fn all_cards_of_a_holder_are_listed_and_one_is_chosen() {
 #[tokio::test]
 async fn a_look_up_of_histories_is_charged() {
     let rules = Rules::new();
-    let usual = "look_ups = { per_minute = 1000000, per_hour = 1000000, per_day = 1000000 }";
-    rules.edit("authority.toml", usual, "look_ups = { per_minute = 2, per_hour = 2, per_day = 2 }");
+    let most = |most| limits::limit("look_ups", (most, most, most));
+    rules.edit("authority.toml", &most(limits::OPERATOR), &most(2));
     let w = World::over(Memory::new(), rules).await;
     let card = w.registered(LAZIO).await;
     for _ in 0..2 {

@@ -11,26 +11,22 @@ use sigillo::{
 use tokio::task::JoinSet;
 
 use crate::{
-    rules::{LAZIO, Rules},
+    rules::{
+        LAZIO, Rules,
+        limits::{FRONT_END, OFFICE, OPERATOR, limit},
+    },
     world::{NOW_MS, World},
 };
-
-fn line(what: &str, most: (u32, u32, u32)) -> String {
-    format!("{what} = {{ per_minute = {}, per_hour = {}, per_day = {} }}", most.0, most.1, most.2)
-}
 
 /// A world where `scope`'s limit on `what` is this; `usual` is what the fixture has for that scope.
 async fn world(limits: &[(&str, u32, (u32, u32, u32))]) -> World {
     let rules = Rules::new();
     for (what, usual, most) in limits {
-        rules.edit("authority.toml", &line(what, (*usual, *usual, *usual)), &line(what, *most));
+        rules.edit("authority.toml", &limit(what, (*usual, *usual, *usual)), &limit(what, *most));
     }
     World::over(Memory::new(), rules).await
 }
 
-const OPERATOR: u32 = 1_000_000;
-const OFFICE: u32 = 2_000_000;
-const FRONT_END: u32 = 3_000_000;
 /// What is left of the fixture's hour and minute.
 const MINUTE_ENDS_MS: u64 = 60_000 - NOW_MS % 60_000;
 const HOUR_ENDS_MS: u64 = 3_600_000 - NOW_MS % 3_600_000;
@@ -157,7 +153,7 @@ async fn a_front_end_is_limited_over_all_its_offices() {
     let rules = Rules::new();
     for (usual, most) in [(OPERATOR, 1), (OFFICE, 2), (FRONT_END, 3)] {
         let what = "verifications";
-        rules.edit("authority.toml", &line(what, (usual, usual, usual)), &line(what, (most, most, most)));
+        rules.edit("authority.toml", &limit(what, (usual, usual, usual)), &limit(what, (most, most, most)));
     }
     let lazio = LAZIO.parse().unwrap();
     let others: Vec<_> =

@@ -1,7 +1,7 @@
 //! A policy directory: the shipped one with a second counter, fewer decoys and templates that tests need.
 
 #[path = "../support/limits.rs"]
-mod limits;
+pub(crate) mod limits;
 
 use std::{
     collections::BTreeMap,
