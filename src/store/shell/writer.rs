@@ -1,6 +1,9 @@
 //! The writer thread of the shell.
 
-use std::sync::{Arc, Weak};
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
@@ -58,7 +61,7 @@ pub(super) fn run(
                 continue;
             }
         };
-        gather(&ending.jobs, &mut pace);
+        gather(&ending.jobs, &mut pace, std::thread::sleep);
         let Some(units) = take(first, &ending, batch) else { return };
         let _turn = watchdog.turn();
         if !units.is_empty() {
@@ -76,10 +79,10 @@ pub(super) fn run(
 }
 
 /// Lets the queue grow behind what was taken from it, where that pays.
-fn gather(jobs: &Receiver<Asked>, pace: &mut Pace) {
+fn gather(jobs: &Receiver<Asked>, pace: &mut Pace, wait: impl FnOnce(Duration)) {
     let before = jobs.len();
-    if let Some(wait) = pace.gather(before.saturating_add(1)) {
-        std::thread::sleep(wait);
+    if let Some(time) = pace.gather(before.saturating_add(1)) {
+        wait(time);
         pace.gathered(before, jobs.len());
     }
 }
@@ -146,5 +149,34 @@ fn commit(engine: &mut dyn Engine, units: &[Unit], shared: &Shared) {
             shared.poison_unless_passing(&error);
             replies.into_iter().for_each(|reply| reply.send(Err(error.clone())));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    /// What comes in a wait is what makes the next one worth while.
+    #[test]
+    fn a_batch_waits_again_only_where_somebody_came_meanwhile() {
+        let (queue, jobs) = crossbeam_channel::unbounded();
+        let ask = || queue.send(Asked::Snapshot(oneshot::channel().0)).unwrap();
+        let mut pace = Pace::default();
+        let mut batch = |comes: bool| {
+            let mut waited = false;
+            gather(&jobs, &mut pace, |_| {
+                waited = true;
+                if comes {
+                    ask();
+                }
+            });
+            pace.batch(jobs.try_iter().count().saturating_add(2));
+            waited
+        };
+        assert!(!batch(true), "nothing says yet that others come");
+        assert!(batch(true) && batch(true) && batch(false));
+        assert!(!batch(true), "nobody came in the last wait");
     }
 }
