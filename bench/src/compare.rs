@@ -1,7 +1,7 @@
 //! Two files of results: how much the second differs from the first, with intervals.
 //!
 //! The windows of each run (half a second each) are drawn anew with replacement, 10,000 times (bootstrap); the interval holds
-//! the middle 95 % of the quotients. One that holds 1 tells no difference.
+//! the middle 95 % of the quotients. One that holds 1 tells no difference, nor does one of few windows, which is too narrow.
 
 use std::fmt::Write;
 
@@ -11,6 +11,8 @@ use crate::{
 };
 
 const DRAWS: u64 = 10_000;
+/// Windows of each file below which an interval says nothing.
+const ENOUGH: usize = 8;
 
 /// A figure of a window, with its weight.
 type Figure = fn(&Window) -> Option<(f64, f64)>;
@@ -96,10 +98,15 @@ pub(crate) fn table(before: &[Run], after: &[Run]) -> Result<String, String> {
         writeln!(text, "{name}").map_err(|e| e.to_string())?;
         for (figure_name, figure) in FIGURES {
             let windows = |windows: &[Window]| windows.iter().filter_map(figure).collect::<Vec<_>>();
-            let Some(Quotient { of, low, high }) = quotient(&windows(&first), &windows(&second)) else {
+            let (before, after) = (windows(&first), windows(&second));
+            let Some(Quotient { of, low, high }) = quotient(&before, &after) else {
                 continue;
             };
-            let said = if low <= 1.0 && 1.0 <= high { "no difference told" } else { "differs" };
+            let said = match before.len().min(after.len()) {
+                ..ENOUGH => "too few parts to tell",
+                _ if low <= 1.0 && 1.0 <= high => "no difference told",
+                _ => "differs",
+            };
             writeln!(text, "  {figure_name:<18} x {of:.3}  [{low:.3}, {high:.3}]  {said}")
                 .map_err(|e| e.to_string())?;
         }
@@ -125,14 +132,21 @@ mod tests {
 
     #[test]
     fn a_real_difference_is_told_and_noise_is_not() {
-        let (slow, fast) = (run(&[100, 104, 98, 101, 97]), run(&[200, 207, 195, 201, 199]));
+        let (slow, fast) =
+            (run(&[100, 104, 98, 101, 97, 103, 99, 102]), run(&[200, 207, 195, 201, 203, 203, 198, 206]));
         let text = table(std::slice::from_ref(&slow), &[fast]).unwrap();
         let rate = text.lines().nth(1).unwrap();
         assert!(rate.contains("x 2.0") && rate.ends_with("differs"), "{text}");
-        let text = table(&[slow], &[run(&[99, 105, 96, 102, 100])]).unwrap();
+        let again = run(&[99, 105, 96, 102, 100, 98, 104, 101]);
+        let text = table(&[slow], std::slice::from_ref(&again)).unwrap();
         assert!(text.lines().nth(1).unwrap().ends_with("no difference told"), "{text}");
         // What neither has is not compared.
         assert!(!text.contains("server's CPU"));
+        // One part has no spread, and seven have little.
+        for few in [&[50][..], &[50; 7]] {
+            let text = table(&[run(few)], std::slice::from_ref(&again)).unwrap();
+            assert!(text.lines().nth(1).unwrap().ends_with("too few parts to tell"), "{text}");
+        }
     }
 
     #[test]
@@ -148,7 +162,7 @@ mod tests {
     fn runs_of_one_name_are_one_and_the_others_are_named() {
         let other = Run { what: "activate".into(), ..run(&[50]) };
         let (first, second) = (run(&[100, 104, 96, 101]), run(&[300, 296, 304, 299]));
-        let text = table(&[first, second], &[run(&[200, 210, 190, 201]), other]).unwrap();
+        let text = table(&[first, second], &[run(&[200, 210, 190, 201, 198, 203, 196, 202]), other]).unwrap();
         let rate = text.lines().nth(1).unwrap();
         assert!(rate.contains("x 1.00") && rate.ends_with("no difference told"), "{text}");
         assert_eq!(text.lines().filter(|line| line.starts_with("verify")).count(), 1);

@@ -88,6 +88,8 @@ struct Shared<W> {
     stop: AtomicBool,
     /// It stopped before its time: nothing is left to do, or too much went wrong.
     early: AtomicBool,
+    /// Nothing is left to do.
+    used_up: AtomicBool,
     /// Tells who waits that it has stopped.
     stopped: Notify,
     recorder: Mutex<Recorder>,
@@ -120,7 +122,10 @@ impl<W: Work> Shared<W> {
         self.ended.fetch_add(1, Ordering::Relaxed);
         match done {
             Ok(Turn::Done) => self.recorder().done(from, to),
-            Ok(Turn::Over) => self.end_early(),
+            Ok(Turn::Over) => {
+                self.used_up.store(true, Ordering::Relaxed);
+                self.end_early();
+            }
             Err(why) => {
                 if self.recorder().failed(why) >= MOST_ERRORS {
                     self.end_early();
@@ -142,6 +147,7 @@ pub(crate) async fn run<W: Work>(what: &str, work: W, plan: Plan, server: &Serve
         ended: AtomicU64::new(0),
         stop: AtomicBool::new(false),
         early: AtomicBool::new(false),
+        used_up: AtomicBool::new(false),
         stopped: Notify::new(),
         recorder: Mutex::new(Recorder::new(plan.pace)?),
     });
@@ -150,6 +156,13 @@ pub(crate) async fn run<W: Work>(what: &str, work: W, plan: Plan, server: &Serve
         begin(&shared, plan.pace, &mut tasks)?;
         until(&shared, plan.warm_up).await;
         connected(&shared, plan.pace).await;
+        if shared.used_up.load(Ordering::Relaxed) {
+            joined(&mut tasks).await?;
+            let warm_up = plan.warm_up.as_secs_f64();
+            return Err(format!(
+                "{what}: no card was left when the warm-up of {warm_up} s ended: take more cards"
+            ));
+        }
     }
     let (start, before) = (shared.clock.uptime(), server.read());
     let end = start.saturating_add(plan.time);
@@ -190,6 +203,8 @@ pub(crate) async fn run<W: Work>(what: &str, work: W, plan: Plan, server: &Serve
     run.commits = meter::each(before.commits, after.commits, requests);
     run.written = meter::each(before.written, after.written, requests);
     run.resident_mib = resident;
+    // A load without a time ends so by design.
+    run.used_up = shared.used_up.load(Ordering::Relaxed) && plan.time != Duration::MAX;
     if let Some((calls, turns)) = calls {
         run.syncs = per(calls.syncs, turns);
         run.syscalls = per(calls.all, turns);

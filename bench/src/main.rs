@@ -37,17 +37,22 @@ use self::{place::Place, run::Run};
 Examples (after `demo demo --keep-running --for-load` in another terminal; --pid is its process `sigillo serve`):
   sigillo-bench verify --internal 127.0.0.1:9464 --pid 4711 --out before.json
   sigillo-bench verify --rate 500 --http2
-  sigillo-bench activate --cards demo/cards.ndjson --seconds 5
-  sigillo-bench mixed --cards demo/cards.ndjson --rate 20 --seconds 20
-  sigillo-bench import --count 30000 --keep cards.ndjson
-  sigillo-bench courier --cards cards.ndjson --courier-pid 4712
-  sigillo-bench soak --cards cards.ndjson --pid 4711 --minutes 30
+  sigillo-bench import --count 40000 --keep a.ndjson
+  sigillo-bench activate --cards a.ndjson --seconds 5
+  sigillo-bench import --from 40000 --count 10000 --keep b.ndjson
+  sigillo-bench mixed --cards b.ndjson --rate 60 --seconds 20
+  sigillo-bench import --from 50000 --count 10000 --keep c.ndjson
+  sigillo-bench courier --cards c.ndjson --courier-pid 4712 --in-flight 128 --seconds 20
+  sigillo-bench import --from 60000 --count 30000 --keep d.ndjson
+  sigillo-bench soak --cards d.ndjson --pid 4711 --minutes 30
+  sigillo-bench handshake
   sigillo-bench hello
   sigillo-bench compare before.json after.json
   sigillo-bench plot before.json > latency.svg
   sigillo-bench plot before.json --over-time > time.svg
   sigillo-bench report --sigillo target/release/sigillo
 
+Loads that use cards up (activate, mixed, courier, soak) take cards that are registered and not yet active: a file of its own for each.
 The policy's limits on requests of one operator must be lifted for load (--for-load does), and the operator's card be registered.
 Answers to verifications leave on the policy's tick, so one client alone measures the tick: use many, or a rate.")]
 struct Arguments {
@@ -70,10 +75,14 @@ enum Command {
     /// The mixture for a long time: whether memory stays flat, latencies as it goes.
     Soak(soak::Soak),
     /// A new connection for each request, with client certificates: Sigillo's, and the bare server's beside it.
+    ///
+    /// At most 64 at a time in a closed loop, since a server takes 128 unfinished handshakes as shipped (max_handshakes) and closes
+    /// what is more.
     Handshake {
         #[command(flatten)]
         place: Place,
-        /// Directory with server.pem, server.key and client-ca.pem.
+        /// Directory with server.pem, server.key and client-ca.pem for the bare server, which listens on 127.0.0.1; without the
+        /// directory it is left out.
         #[arg(long, default_value = "demo/authority/tls", value_name = "DIR")]
         tls: PathBuf,
     },
@@ -184,8 +193,13 @@ async fn carry_out(command: Command) -> Result<(), String> {
             arguments.judge(&run)
         }
         Command::Handshake { place, tls } => {
-            tell(&place, measure::hello_handshake(&place, &tls, place.plan()).await?)?;
-            tell(&place, measure::handshake(&place, place.plan()).await?)
+            let place = place.for_handshakes()?;
+            tell(&place, measure::handshake(&place, place.plan()).await?)?;
+            if !tls.is_dir() {
+                println!("No bare server beside it: --tls {} is no directory.", tls.display());
+                return Ok(());
+            }
+            tell(&place, measure::hello_handshake(&place, &tls, place.plan()).await?)
         }
         Command::Hello { place, tls } => tell(&place, measure::hello(&place, &tls, place.plan()).await?),
         Command::Hsm { hsm, seconds: time } => {
@@ -249,6 +263,35 @@ mod tests {
     use clap::CommandFactory;
 
     use super::*;
+
+    fn parsed(words: &[&str]) -> Command {
+        Arguments::try_parse_from([&["sigillo-bench"], words].concat()).unwrap().command
+    }
+
+    #[test]
+    fn handshakes_are_few_at_once_and_of_one_version() {
+        let Command::Handshake { place, .. } = parsed(&["handshake"]) else { panic!() };
+        assert_eq!(place.for_handshakes().unwrap().in_flight, 64);
+        let Command::Handshake { place, .. } = parsed(&["handshake", "--in-flight", "8"]) else { panic!() };
+        assert_eq!(place.for_handshakes().unwrap().in_flight, 8);
+        let Command::Handshake { place, .. } = parsed(&["handshake", "--http2"]) else { panic!() };
+        place.for_handshakes().unwrap_err();
+    }
+
+    /// `make bench FULL=1 ARGS='--soak 600'`.
+    #[test]
+    fn the_last_of_an_option_of_the_report_counts() {
+        let environment = ["--delaying-environment", "A=1", "--delaying-environment", "B=2"];
+        let Command::Report(report) =
+            parsed(&[&["report", "--soak", "1800", "--soak", "600"], &environment[..]].concat())
+        else {
+            panic!()
+        };
+        assert_eq!(
+            (report.soak, report.delaying_environment),
+            (600, vec!["A=1".to_owned(), "B=2".to_owned()])
+        );
+    }
 
     /// Every example of every help text, as a shell would cut it into words.
     #[test]

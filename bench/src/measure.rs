@@ -19,7 +19,14 @@ pub(crate) async fn verify(place: &Place, cards: &Arc<Vec<NewCard>>, plan: Plan)
     let what = format!("verify, {}", place.http());
     let mut done =
         run(&what, work(place.desks(&place.authority.url)?), plan, &place.authority.server()).await?;
-    done.bytes = bytes(place, work).await?;
+    match bytes(place, work).await {
+        Ok(each) => done.bytes = each,
+        // What was measured before is kept, as a run with an error.
+        Err(why) => {
+            done.errors = done.errors.saturating_add(1);
+            done.first_error.get_or_insert_with(|| format!("one client behind the load: {why}"));
+        }
+    }
     Ok(done)
 }
 

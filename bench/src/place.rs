@@ -85,6 +85,9 @@ const UNKNOWN: u64 = 7;
 /// Requests at one time on a connection of HTTP/2: half of what the server takes by default.
 const ON_A_CONNECTION: usize = 64;
 
+/// New connections at one time: half of the unfinished handshakes that the server takes by default.
+const HANDSHAKES: usize = 64;
+
 /// Time for one request of a registration: a slow token takes some ms for each line.
 const REGISTRATION_MS: u64 = 120_000;
 
@@ -132,6 +135,19 @@ impl Place {
             calls: self.authority.pid.is_some(),
             windows: Windows::SHORT,
         }
+    }
+
+    /// The same for connections that are made anew each time, of which a server admits few at once.
+    ///
+    /// # Errors
+    /// HTTP/2: its client keeps one connection for all requests, and the handshake is the same.
+    pub(crate) fn for_handshakes(self) -> Result<Self, String> {
+        if self.http2 {
+            return Err(
+                "--http2: a handshake is the same for both versions, and is measured over HTTP/1.1".into()
+            );
+        }
+        Ok(Self { in_flight: self.in_flight.min(HANDSHAKES), ..self })
     }
 
     /// The caller's desk with the operator of these files.

@@ -12,7 +12,9 @@ use crate::run::Run;
 
 /// Makes an installation, measures it and its ceilings, and removes it if all was measured.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "\
+#[command(
+    args_override_self = true,
+    after_help = "\
 Examples:
   sigillo-bench report
   sigillo-bench report --grow 10000000 --cache-mib 8192 --soak 1800          # as `make bench FULL=1` does: 24 GiB, and 40 on the disk
@@ -23,7 +25,8 @@ Examples:
 
 Exit code 0 whatever the figures: they are compared with their targets, and machines are noisy. 1 if something could not be measured:
 it is said what, the rest is measured all the same, and the installation stays for a look at its logs. What is measured is written
-after each step.")]
+after each step."
+)]
 pub(crate) struct Arguments {
     /// The program to measure.
     #[arg(long, default_value = "target/release/sigillo", value_name = "FILE")]

@@ -42,6 +42,9 @@ pub(crate) struct Run {
     pub(crate) first_error: Option<String>,
     /// Requests answered in a second.
     pub(crate) per_second: f64,
+    /// It ended before its time, since nothing was left to do.
+    #[serde(default)]
+    pub(crate) used_up: bool,
     /// Latencies, microseconds; those of an open loop count from the intended time.
     pub(crate) p50_us: u64,
     pub(crate) p90_us: u64,
@@ -145,6 +148,9 @@ impl fmt::Display for Run {
         )?;
         if let Some(courier) = self.courier_us {
             write!(f, "; courier {courier:.2} us of CPU each")?;
+        }
+        if self.used_up {
+            write!(f, "\n  it ended there, before its time: no card was left")?;
         }
         match &self.first_error {
             Some(why) => write!(f, "\n  first error: {why}"),

@@ -18,6 +18,8 @@ const LONGEST_US: u64 = 600_000_000;
 pub(super) struct Recorder {
     all: Histogram<u64>,
     now: Histogram<u64>,
+    /// Of the last window that has ended.
+    last: Histogram<u64>,
     errors: u64,
     first_error: Option<String>,
     windows: Vec<Window>,
@@ -43,6 +45,7 @@ impl Recorder {
         Ok(Self {
             all: histogram()?,
             now: histogram()?,
+            last: histogram()?,
             errors: 0,
             first_error: None,
             windows: Vec::new(),
@@ -63,6 +66,7 @@ impl Recorder {
     ) {
         self.all.reset();
         self.now.reset();
+        self.last.reset();
         self.windows.clear();
         self.window_from = time.start;
         self.time = time;
@@ -114,16 +118,37 @@ impl Recorder {
     }
 
     fn gather(&mut self) {
-        // Both have the same bounds: nothing is out of range.
+        self.add_up();
+        std::mem::swap(&mut self.last, &mut self.now);
+        self.now.reset();
+    }
+
+    fn add_up(&mut self) {
+        // All have the same bounds: nothing is out of range.
         if self.all.add(&self.now).is_err() {
             self.errors = self.errors.saturating_add(1);
         }
+    }
+
+    /// What was due in an open loop's time and ended behind it belongs to the last window, which is known without it by then.
+    fn late(&mut self) {
+        self.add_up();
+        let (Some(window), true) = (self.windows.last_mut(), !self.now.is_empty()) else { return };
+        if self.last.add(&self.now).is_err() {
+            self.errors = self.errors.saturating_add(1);
+        }
+        let all = self.last.len();
+        let each = |micros: Option<f64>| per(micros? * float(window.requests), float(all));
+        (window.server_us, window.client_us) = (each(window.server_us), each(window.client_us));
+        window.requests = all;
+        (window.p50_us, window.p99_us) =
+            (self.last.value_at_quantile(0.5), self.last.value_at_quantile(0.99));
         self.now.reset();
     }
 
     /// Takes out what was measured.
     pub(super) fn end(&mut self) -> Measured {
-        self.gather();
+        self.late();
         Measured {
             all: self.all.clone(),
             errors: self.errors,

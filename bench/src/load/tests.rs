@@ -38,10 +38,20 @@ fn runs(work: Waits, plan: Plan) -> Result<Run, String> {
 fn a_run_ends_when_nothing_is_left_and_counts_each_turn_once() {
     let work = Waits { time: Duration::from_millis(1), enough: 40, fails: false };
     let run = runs(work, plan(Pace::Closed(4))).unwrap();
-    assert_eq!((run.requests, run.errors), (40, 0));
+    assert_eq!((run.requests, run.errors, run.used_up), (40, 0, true));
+    assert!(run.to_string().ends_with("no card was left"), "{run}");
     assert_eq!(run.histogram.iter().map(|(_, count)| count).sum::<u64>(), 40);
     assert!(run.p50_us >= 1000, "{}", run.p50_us);
     assert_eq!(run.windows.iter().map(|window| window.requests).sum::<u64>(), 40);
+}
+
+/// What is left of a run behind its warm-up would be a figure of its last moments.
+#[test]
+fn a_warm_up_that_leaves_nothing_is_no_run() {
+    let work = Waits { time: Duration::from_millis(1), enough: 40, fails: false };
+    let long = Plan { warm_up: Duration::from_secs(600), ..plan(Pace::Closed(4)) };
+    let why = runs(work, long).unwrap_err();
+    assert_eq!(why, "waits: no card was left when the warm-up of 600 s ended: take more cards");
 }
 
 /// One thread that is blocked sends nothing in time: the latencies of an open loop say so.
@@ -105,6 +115,8 @@ fn what_was_due_in_time_counts_whenever_it_ends() {
     let run = runs(slow, Plan { time: Duration::from_millis(100), ..plan(Pace::Open(100.0)) }).unwrap();
     assert!(run.requests >= 1 && run.most_us >= 300_000, "{} requests, {} us", run.requests, run.most_us);
     assert!(run.requests <= 10, "{} requests: ten were due", run.requests);
+    assert_eq!(run.windows.iter().map(|window| window.requests).sum::<u64>(), run.requests);
+    assert!(run.windows.iter().any(|window| window.p99_us >= 290_000) && !run.used_up);
 }
 
 #[test]
