@@ -19,7 +19,7 @@ help:
 	@echo "make lint   format, clippy, documentation, and cargo-deny where it is installed"
 	@echo "make bench  the table of targets, each figure beside its ceiling of the same run (10 minutes), and the cost of decisions"
 	@echo "            (PEERS=1: privacyIDEA too, installed from PyPI; BEFORE=FILE: compared with an earlier runs.json;"
-	@echo "             FULL=1: ten million cards and half an hour of the mixture, in two hours; ARGS='--seconds 10' and others)"
+	@echo "             FULL=1: ten million cards and half an hour of the mixture, in an hour; ARGS='--seconds 10' and others)"
 	@echo "make bench-micro  times and instruction counts of the smallest parts, compared with bench/instructions.toml"
 	@echo "            (RECORD=1: writes that file)"
 	@echo "make prove  the proofs of SECURITY.md, with one report (hours; ONLY=NAME: one of them;"
