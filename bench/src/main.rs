@@ -37,14 +37,14 @@ use self::{place::Place, run::Run};
 Examples (after `demo demo --keep-running --for-load` in another terminal; --pid is its process `sigillo serve`):
   sigillo-bench verify --internal 127.0.0.1:9464 --pid 4711 --out before.json
   sigillo-bench verify --rate 500 --http2
-  sigillo-bench import --count 40000 --keep a.ndjson
-  sigillo-bench activate --cards a.ndjson --seconds 5
-  sigillo-bench import --from 40000 --count 10000 --keep b.ndjson
+  sigillo-bench import --count 10000 --keep a.ndjson
+  sigillo-bench courier --cards a.ndjson --courier-pid 4712 --in-flight 128 --seconds 20
+  sigillo-bench import --from 10000 --count 10000 --keep b.ndjson
   sigillo-bench mixed --cards b.ndjson --rate 60 --seconds 20
-  sigillo-bench import --from 50000 --count 10000 --keep c.ndjson
-  sigillo-bench courier --cards c.ndjson --courier-pid 4712 --in-flight 128 --seconds 20
-  sigillo-bench import --from 60000 --count 30000 --keep d.ndjson
-  sigillo-bench soak --cards d.ndjson --pid 4711 --minutes 30
+  sigillo-bench import --from 20000 --count 30000 --keep c.ndjson
+  sigillo-bench soak --cards c.ndjson --pid 4711 --minutes 30
+  sigillo-bench import --from 50000 --count 40000 --keep d.ndjson
+  sigillo-bench activate --cards d.ndjson --seconds 5        # leaves the courier a queue for minutes
   sigillo-bench handshake
   sigillo-bench hello
   sigillo-bench compare before.json after.json

@@ -35,7 +35,8 @@ impl Work for Deliver {
             Ok(Ok(())) => Ok(Turn::Done),
             Ok(Err(_)) => Err(self.arrivals.fault()),
             Err(_) => Err(format!(
-                "no mail of an activation has arrived in {} s: does the courier run, and is --mail where its relay writes?",
+                "no mail of an activation has arrived in {} s: does the courier run, has it done the queue of before \
+                 (--patience waits longer), and is --mail where its relay writes?",
                 self.patience.as_secs()
             )),
         }
