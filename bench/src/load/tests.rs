@@ -119,6 +119,23 @@ fn what_was_due_in_time_counts_whenever_it_ends() {
     assert!(run.windows.iter().any(|window| window.p99_us >= 290_000) && !run.used_up);
 }
 
+/// What came late belongs to the last part, and its processor's time to all of that part.
+#[test]
+fn a_part_with_late_answers_has_them_all() {
+    let (ms, us) = (Duration::from_millis, Duration::from_micros);
+    let mut recorder = Recorder::new(Pace::Open(1.0)).unwrap();
+    recorder.begin(ms(0)..ms(1000), Some(us(0)), None);
+    recorder.done(ms(100), ms(110));
+    recorder.window(ms(1000), Some(us(300)), None, None);
+    recorder.done(ms(900), ms(2900));
+    recorder.done(ms(1000), ms(1001));
+    let run = recorder.end().run("late", Pace::Open(1.0), 1.0);
+    let window = run.windows[0];
+    assert_eq!((run.windows.len(), run.requests, window.requests), (1, 2, 2));
+    assert_eq!((window.server_us, window.client_us), (Some(150.0), None));
+    assert!(window.p50_us < 11_000 && window.p99_us >= 1_990_000, "{window:?}");
+}
+
 #[test]
 fn an_error_behind_the_time_is_one() {
     struct Late;
